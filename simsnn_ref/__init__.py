@@ -1,0 +1,35 @@
+"""simsnn_ref: reference implementation of the Spectrum-Informed Multistage Neural Network (SI-MSNN)."""
+
+from simsnn_ref.backend import Backend, NumpyBackend, available_backends, load_backend
+from simsnn_ref.config import FitConfig, config_from_toml
+from simsnn_ref.errors import BackendError, ConfigError, DataError, ModelFileError, OutputError, SimsnnError
+from simsnn_ref.grid import Box, Grid
+from simsnn_ref.history import Callback, History, StageRecord, Step
+from simsnn_ref.model import Model, load_model
+from simsnn_ref.multistage import fit
+from simsnn_ref.provenance import package_version
+
+__all__ = [
+    "Backend",
+    "BackendError",
+    "Box",
+    "Callback",
+    "ConfigError",
+    "DataError",
+    "FitConfig",
+    "Grid",
+    "History",
+    "Model",
+    "ModelFileError",
+    "NumpyBackend",
+    "OutputError",
+    "SimsnnError",
+    "StageRecord",
+    "Step",
+    "available_backends",
+    "config_from_toml",
+    "fit",
+    "load_backend",
+    "load_model",
+    "package_version",
+]

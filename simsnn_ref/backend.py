@@ -1,0 +1,137 @@
+"""The array library the numerics run on: a protocol of a few members, with NumPy embedded.
+
+A backend is a value that is passed down, never global state. Numerical code takes its namespace ``backend.xp`` (the
+Python array API standard, version 2023.12 or later) and uses nothing else of the library; what the standard leaves
+out (host transfer, a threaded FFT, waiting for a device) are the backend's own members.
+
+Plug-ins register a class or function without arguments in the entry-point group ``simsnn_ref.backends``::
+
+    [project.entry-points."simsnn_ref.backends"]
+    cupy = "simsnn_ref_cupy:CupyBackend"
+
+Only the one that is asked for is imported.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from types import ModuleType
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+import scipy.fft
+
+from simsnn_ref.errors import BackendError
+
+__all__ = ["Array", "Backend", "NumpyBackend", "available_backends", "load_backend"]
+
+Array: TypeAlias = Any
+"""An array of the backend's library; NumPy's ``ndarray`` for the embedded backend."""
+
+ENTRY_POINT_GROUP = "simsnn_ref.backends"
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """What the numerics need of an array library.
+
+    Attributes
+    ----------
+    name : str
+        The name it is chosen by.
+    xp : module
+        Array API namespace; arrays are float64, complex128 and int64.
+    device : object
+        Passed as ``device=`` to the namespace's creation functions.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def xp(self) -> ModuleType | Any: ...
+
+    @property
+    def device(self) -> Any: ...
+
+    def asarray(self, host: Any) -> Array:
+        """A host (NumPy) array on the device, dtype and shape kept; not a copy where the device is the host."""
+        ...
+
+    def to_numpy(self, array: Array) -> np.ndarray:
+        """Copy a device array to the host; the only way back."""
+        ...
+
+    def rfftn(self, x: Array, axes: Sequence[int]) -> Array:
+        """Forward real DFT over `axes`, unscaled: sum_n x_n exp(-2 pi i m.n / N); last axis halved."""
+        ...
+
+    def irfftn(self, x: Array, shape: Sequence[int], axes: Sequence[int]) -> Array:
+        """Inverse of `rfftn` without the factor 1/N: sum_m x_m exp(+2 pi i m.n / N) over `shape`."""
+        ...
+
+    def synchronize(self) -> None:
+        """Wait until the device has finished; a no-op on the host."""
+        ...
+
+
+@dataclass(frozen=True)
+class NumpyBackend:
+    """The embedded backend: NumPy arrays, SciPy's threaded FFT.
+
+    Parameters
+    ----------
+    workers : int, optional
+        FFT threads; the number of cores this process may use by default. Results do not depend on it.
+    """
+
+    workers: int = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    name: str = "numpy"
+    xp: Any = np
+    device: Any = "cpu"
+
+    def asarray(self, host: Any) -> Array:
+        return np.asarray(host)
+
+    def to_numpy(self, array: Array) -> np.ndarray:
+        return np.asarray(array)
+
+    def rfftn(self, x: Array, axes: Sequence[int]) -> Array:
+        return scipy.fft.rfftn(x, axes=tuple(axes), workers=self.workers)
+
+    def irfftn(self, x: Array, shape: Sequence[int], axes: Sequence[int]) -> Array:
+        return scipy.fft.irfftn(x, s=tuple(shape), axes=tuple(axes), norm="forward", workers=self.workers)
+
+    def synchronize(self) -> None:
+        pass
+
+
+def available_backends() -> list[str]:
+    """Names that `load_backend` accepts: ``numpy`` and every registered plug-in, none of them imported."""
+    return ["numpy", *sorted(ep.name for ep in entry_points(group=ENTRY_POINT_GROUP))]
+
+
+def load_backend(name: str = "numpy") -> Backend:
+    """Return the backend called `name`, importing that plug-in and no other.
+
+    Raises
+    ------
+    BackendError
+        If no installed distribution registers `name`, or its import fails (the reason is given).
+    """
+    if name == "numpy":
+        return NumpyBackend()
+    for entry_point in entry_points(group=ENTRY_POINT_GROUP, name=name):
+        try:
+            backend = entry_point.load()()
+        except Exception as error:
+            reason = " ".join(str(error).split())
+            raise BackendError(f"backend {name!r} is installed but does not load: {reason}") from error
+        if not isinstance(backend, Backend):
+            raise BackendError(f"backend {name!r} lacks a member of simsnn_ref.backend.Backend")
+        return backend
+    raise BackendError(
+        f"backend {name!r} is not installed; available: {', '.join(available_backends())}"
+        f" (a plug-in is installed with: pip install simsnn-ref-{name})"
+    )

@@ -1,0 +1,191 @@
+"""The options of a fit: one frozen, typed dataclass, read from and written to TOML, checked once."""
+
+import difflib
+import tomllib
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+from simsnn_ref.errors import ConfigError
+from simsnn_ref.features import FEATURE_MAPS
+from simsnn_ref.initialization import FIRST_LAYERS
+from simsnn_ref.losses import LpLoss
+
+__all__ = ["OFF_GRID_METHODS", "OPTIMIZERS", "SCHEDULES", "FitConfig", "config_from_dict", "config_from_toml"]
+
+OPTIMIZERS = ("adam",)
+SCHEDULES = ("exponential", "plateau", "constant")
+OFF_GRID_METHODS = ("auto", "interpolation", "random", "holdout", "none")
+
+T = TypeVar("T")
+
+
+def _option(default: Any, text: str, choices: tuple[str, ...] | None = None) -> Any:
+    return field(default=default, metadata={"help": text, "choices": choices})
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """Every option of `simsnn_ref.fit`. Options marked "per stage" take one value or one for each stage.
+
+    A tuple shorter than the number of stages repeats its last entry.
+
+    Raises
+    ------
+    ConfigError
+        For a value of the wrong type or out of range; the message names the option.
+    """
+
+    stages: int = _option(3, "number of stages")
+    first_layer: tuple[str, ...] = _option(("si",), "first layer, per stage", FIRST_LAYERS)
+    n_features: tuple[int, ...] = _option(
+        (0,), "width n_f of the first layer, per stage; 0 counts the modes above mode_threshold"
+    )
+    mode_threshold: float = _option(
+        2e-4, "n_features = 0 takes the modes whose amplitude is at least this share of the largest"
+    )
+    max_features: int = _option(10000, "upper limit of n_features = 0")
+    hidden: tuple[int, ...] = _option((30, 30, 30), "widths of the tanh layers")
+    sigma: float = _option(1.0, "standard deviation of B for rff, ffm and cos, in cycles per unit of [-1, 1]")
+    train_wavenumbers: bool | None = _option(
+        None, "whether B trains (default: only for msnn and cos; the fft map needs it frozen)"
+    )
+    feature_map: str = _option("auto", "how products with the features are evaluated", FEATURE_MAPS)
+    p: float = _option(10.0, "exponent of the L^p loss, at least 2 (2: RMS)")
+    optimizer: str = _option("adam", "training method", OPTIMIZERS)
+    steps: tuple[int, ...] = _option((500,), "steps, per stage")
+    learning_rate: float = _option(1e-2, "Adam's initial step size")
+    schedule: str = _option("exponential", "how the step size is annealed", SCHEDULES)
+    final_learning_rate: float = _option(1e-4, "exponential: step size at the last step")
+    plateau_window: int = _option(2500, "plateau: steps whose mean loss is compared with that of the window before")
+    plateau_threshold: float = _option(
+        0.4, "plateau: halve when the means differ by less than this many standard deviations"
+    )
+    beta1: float = _option(0.9, "Adam's decay of the gradient's mean")
+    beta2: float = _option(0.999, "Adam's decay of the gradient's square")
+    epsilon: float = _option(1e-8, "Adam's guard against division by zero")
+    off_grid: str = _option(
+        "auto",
+        "how the error between the samples is measured; auto: interpolation for periodic samples, random for functions",
+        OFF_GRID_METHODS,
+    )
+    off_grid_points: int = _option(4096, "random: number of points")
+    seed: int = _option(0, "seed of every random number")
+    backend: str = _option("numpy", "array library: numpy or an installed plug-in")
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            value = _coerce(item.name, getattr(self, item.name), item.type)
+            object.__setattr__(self, item.name, value)
+            choices = item.metadata["choices"]
+            for entry in value if isinstance(value, tuple) else (value,):
+                if choices and entry not in choices:
+                    nearest = _nearest(entry, choices)
+                    raise ConfigError(f"{item.name} = {entry!r}: choose one of {', '.join(choices)}{nearest}")
+        self._check_ranges()
+
+    def _check_ranges(self) -> None:
+        LpLoss(self.p)
+        positive = ("stages", "max_features", "plateau_window", "off_grid_points", "learning_rate", "epsilon", "sigma")
+        for name in (*positive, "final_learning_rate"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise ConfigError(f"{name} = {getattr(self, name)}: needs a finite value above 0")
+        for name in ("seed", "plateau_threshold"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise ConfigError(f"{name} = {getattr(self, name)}: needs a finite value of at least 0")
+        for name in ("beta1", "beta2"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(f"{name} = {getattr(self, name)}: needs 0 <= {name} < 1")
+        if not 0 < self.mode_threshold <= 1:
+            raise ConfigError(f"mode_threshold = {self.mode_threshold}: needs 0 < mode_threshold <= 1")
+        for name, least in (("hidden", 1), ("n_features", 0), ("steps", 0)):
+            if any(entry < least for entry in getattr(self, name)):
+                raise ConfigError(f"{name} = {getattr(self, name)}: every entry needs to be at least {least}")
+        for name in ("first_layer", "n_features", "steps"):
+            if not getattr(self, name):
+                raise ConfigError(f"{name}: needs at least one entry")
+
+    def for_stage(self, values: tuple[T, ...], stage: int) -> T:
+        """Entry of a per-stage option for the 0-based `stage`."""
+        return values[min(stage, len(values) - 1)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values (lists for tuples), as JSON and TOML hold them."""
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+    def to_toml(self) -> str:
+        """Text that `config_from_toml` reads back, each option with its meaning."""
+        lines = []
+        for item in fields(self):
+            value = self.to_dict()[item.name]
+            lines.append(f"# {item.metadata['help']}")
+            lines.append(f"# {item.name} = true" if value is None else f"{item.name} = {_toml(value)}")
+        return "\n".join(lines) + "\n"
+
+
+def config_from_dict(values: dict[str, Any], source: str = "config") -> FitConfig:
+    """Build a config from plain values.
+
+    Raises
+    ------
+    ConfigError
+        For an unknown option (with the nearest name) or a bad value.
+    """
+    names = [item.name for item in fields(FitConfig)]
+    for name in values:
+        if name not in names:
+            raise ConfigError(f"{source}: unknown option {name!r}{_nearest(name, names)}")
+    return FitConfig(**values)
+
+
+def config_from_toml(path: str | Path) -> FitConfig:
+    """Read a TOML file of options.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be read or parsed, or an option is unknown or bad; the message names the file.
+    """
+    try:
+        values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from error
+    return config_from_dict(values, source=str(path))
+
+
+def _nearest(name: object, names: tuple[str, ...] | list[str]) -> str:
+    close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def _coerce(name: str, value: Any, kind: Any) -> Any:
+    """Convert `value` to the field's type where that loses nothing, else say what is expected."""
+    if kind == (bool | None):
+        if value is None or isinstance(value, bool):
+            return value
+        raise ConfigError(f"{name} = {value!r}: expected true or false")
+    if kind in (int, float, str):
+        return _scalar(name, value, kind)
+    entry_kind = get_args(kind)[0]
+    entries = value if isinstance(value, list | tuple) else (value,)
+    return tuple(_scalar(name, entry, entry_kind) for entry in entries)
+
+
+def _scalar(name: str, value: Any, kind: type) -> Any:
+    if kind is str and isinstance(value, str):
+        return value
+    if kind is not str and isinstance(value, int | float) and not isinstance(value, bool) and kind(value) == value:
+        return kind(value)
+    expected = {int: "an integer", float: "a number", str: "a string"}[kind]
+    raise ConfigError(f"{name} = {value!r}: expected {expected}")
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return f"[{', '.join(_toml(entry) for entry in value)}]"
+    return f'"{value}"' if isinstance(value, str) else repr(value)

@@ -1,0 +1,116 @@
+"""Checks of what users bring: samples become float64 without a silent loss, or an error names the culprit."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from simsnn_ref.errors import DataError
+from simsnn_ref.grid import Grid
+
+__all__ = ["LEAST_SAMPLES", "check_grid", "check_samples", "load_samples", "sample_function"]
+
+LEAST_SAMPLES = 4
+"""Points per axis below which there is nothing to fit."""
+
+EXACT_INTEGER = 2**53
+
+
+def _first(mask: np.ndarray) -> str:
+    index = np.unravel_index(int(np.argmax(mask)), mask.shape)
+    return f"[{', '.join(str(int(i)) for i in index)}]"
+
+
+def check_samples(values: Any, name: str = "u") -> tuple[np.ndarray, list[str]]:
+    """Return `values` as a finite float64 array of 1 to 3 dimensions, and notes on what was converted.
+
+    Raises
+    ------
+    DataError
+        Not an array of real numbers, 0 or more than 3 dimensions, fewer than 4 points on an axis, integers that
+        float64 cannot hold, NaN or Inf (with the first index).
+    """
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise DataError(f"{name}: not a rectangular array of numbers") from error
+    if array.dtype.kind == "c":
+        raise DataError(f"{name}: complex values ({array.dtype}); fit the real and the imaginary part separately")
+    if array.dtype.kind not in "fiu":
+        raise DataError(f"{name}: values of dtype {array.dtype} are not real numbers; convert them to float64")
+    if not 1 <= array.ndim <= 3:
+        raise DataError(f"{name}: {array.ndim} dimensions; samples on a grid have 1, 2 or 3")
+    for axis, n in enumerate(array.shape):
+        if n < LEAST_SAMPLES:
+            raise DataError(f"{name}: axis {axis} has {n} points, needs at least {LEAST_SAMPLES}")
+    notes = []
+    if array.dtype.kind in "iu":
+        too_large = (array > EXACT_INTEGER) | (array < -EXACT_INTEGER)
+        if np.any(too_large):
+            raise DataError(
+                f"{name}: integer at index {_first(too_large)} is beyond 2^53 and overflows float64; scale the data"
+            )
+    elif array.dtype != np.float64:
+        notes.append(f"{name} is {array.dtype}; it is computed in float64")
+    with np.errstate(over="ignore"):
+        converted = np.ascontiguousarray(array, dtype=np.float64)
+    bad = ~np.isfinite(converted)
+    if np.any(bad):
+        value = converted[bad].flat[0]
+        kind = "NaN" if np.isnan(value) else "Inf"
+        raise DataError(
+            f"{name}: {kind} at index {_first(bad)} ({np.count_nonzero(bad)} of {bad.size} values are not finite);"
+            " fill or remove it"
+        )
+    return converted, notes
+
+
+def load_samples(path: str | Path) -> np.ndarray:
+    """Read an array from a .npy file, never unpickling.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, truncated, not .npy, or holds objects.
+    """
+    try:
+        with Path(path).open("rb") as stream:
+            magic = stream.read(6)
+            stream.seek(0)
+            if magic != b"\x93NUMPY":
+                raise DataError(f"{path}: not a .npy file; save the samples with numpy.save")
+            return np.lib.format.read_array(stream, allow_pickle=False)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except (ValueError, EOFError, SyntaxError) as error:
+        if "Object arrays" in str(error):
+            raise DataError(f"{path}: holds Python objects, which are never unpickled; save real numbers") from error
+        raise DataError(f"{path}: truncated or damaged .npy file ({' '.join(str(error).split())})") from error
+
+
+def sample_function(target: Callable[[np.ndarray], Any], points: np.ndarray) -> np.ndarray:
+    """Values of `target` at `points` (n, d), float64 of shape (n,).
+
+    Raises
+    ------
+    DataError
+        If it does not return n finite real numbers.
+    """
+    raw = np.asarray(target(points))
+    if raw.shape != (points.shape[0],) or raw.dtype.kind not in "fiu":
+        raise DataError(
+            f"target: called with points of shape {points.shape} it must return {points.shape[0]} real numbers,"
+            f" got {raw.dtype} of shape {raw.shape}"
+        )
+    values = raw.astype(np.float64)
+    bad = ~np.isfinite(values)
+    if np.any(bad):
+        raise DataError(f"target: not finite at x = {points[int(np.argmax(bad))].tolist()}")
+    return values
+
+
+def check_grid(u: np.ndarray, grid: Grid) -> None:
+    """Raise DataError unless `u` has one value for each point of `grid`."""
+    if u.shape != grid.shape:
+        raise DataError(f"u: shape {u.shape} does not match the grid's {grid.shape}")

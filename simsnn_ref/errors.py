@@ -1,0 +1,34 @@
+"""Typed errors. Each message is one line that names the culprit and says what to do."""
+
+__all__ = [
+    "BackendError",
+    "ConfigError",
+    "DataError",
+    "ModelFileError",
+    "OutputError",
+    "SimsnnError",
+]
+
+
+class SimsnnError(Exception):
+    """Base class of every error this package raises on purpose."""
+
+
+class DataError(SimsnnError, ValueError):
+    """Input data that cannot be fitted or evaluated: wrong shape, dtype or value."""
+
+
+class ConfigError(SimsnnError, ValueError):
+    """An option that is unknown, out of range or at odds with another one."""
+
+
+class BackendError(SimsnnError, ImportError):
+    """A plug-in backend that is not installed or does not load."""
+
+
+class ModelFileError(SimsnnError, ValueError):
+    """A model file that is damaged, foreign or of an unknown version."""
+
+
+class OutputError(SimsnnError, OSError):
+    """A file that cannot be written."""

@@ -1,0 +1,79 @@
+"""First-layer feature maps: three products with the features, which are never stored. `make_map` chooses one."""
+
+import numpy as np
+
+from simsnn_ref.backend import Array, Backend
+from simsnn_ref.errors import ConfigError
+from simsnn_ref.features.base import FeatureGradient, FeatureMap, Features
+from simsnn_ref.features.dense import DenseMap
+from simsnn_ref.features.fft import FFTMap
+from simsnn_ref.features.linear import LinearMap
+from simsnn_ref.features.separable import SeparableMap
+from simsnn_ref.grid import Grid
+
+__all__ = [
+    "FEATURE_MAPS",
+    "DenseMap",
+    "FFTMap",
+    "FeatureGradient",
+    "FeatureMap",
+    "Features",
+    "LinearMap",
+    "SeparableMap",
+    "make_map",
+]
+
+FEATURE_MAPS = ("auto", "dense", "separable", "fft")
+
+
+def make_map(
+    where: Grid | Array,
+    backend: Backend,
+    *,
+    kind: str = "auto",
+    indices: np.ndarray | None = None,
+) -> DenseMap | SeparableMap | FFTMap:
+    """The feature map for cosine features at `where`.
+
+    Parameters
+    ----------
+    where : Grid, or Array of shape (n_points, d)
+        A tensor grid, or any points in [-1, 1]^d.
+    kind : str
+        ``dense``, ``separable``, ``fft`` or ``auto``: fft where it is admissible, else separable on a grid and dense
+        at scattered points.
+    indices : ndarray of int64, shape (n_f, d), optional
+        The features' integer wavenumbers if they are frozen modes of this grid's DFT, else None.
+
+    Raises
+    ------
+    ConfigError
+        If the named map cannot serve these points and features.
+    """
+    if kind not in FEATURE_MAPS:
+        raise ConfigError(f"feature_map = {kind!r}: choose one of {', '.join(FEATURE_MAPS)}")
+    if kind == "auto":
+        return _best_map(where, backend, indices)
+    if kind == "dense":
+        return DenseMap(backend.asarray(where.scaled_points()) if isinstance(where, Grid) else where, backend)
+    if not isinstance(where, Grid):
+        raise ConfigError(f"feature_map = {kind!r} needs a tensor grid; scattered points take 'dense'")
+    if kind == "separable":
+        return SeparableMap.from_grid(where, backend)
+    if indices is None:
+        raise ConfigError(
+            "feature_map = 'fft' needs wavenumbers B frozen at modes of the grid"
+            " (first_layer 'si' or 'fourier', train_wavenumbers false); use 'separable' or 'dense'"
+        )
+    return FFTMap(where, indices, backend)
+
+
+def _best_map(where: Grid | Array, backend: Backend, indices: np.ndarray | None) -> DenseMap | SeparableMap | FFTMap:
+    if not isinstance(where, Grid):
+        return DenseMap(where, backend)
+    if indices is not None:
+        try:
+            return FFTMap(where, indices, backend)
+        except ConfigError:  # two modes alias onto one of a coarser grid
+            pass
+    return SeparableMap.from_grid(where, backend)

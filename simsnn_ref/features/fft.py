@@ -1,0 +1,130 @@
+"""Frozen grid wavenumbers on the grid they belong to: the three products are fast Fourier transforms.
+
+With k_j the DFT's mode m_j and theta_j = b_j + k_j.x_0,
+
+    forward   z_h(x_n)  = Re sum_j c_hj exp(2 pi i m_j.n / N),     c_hj = W_hj A_j exp(i theta_j),
+    adjoint   Dhat_h(j) = sum_n dz_h(x_n) exp(2 pi i m_j.n / N),
+              dW_hj = A_j Re(exp(i theta_j) Dhat_hj),    db_j = -A_j sum_h W_hj Im(exp(i theta_j) Dhat_hj),
+
+O(N^d log N) per hidden unit whatever n_f is.
+"""
+
+import numpy as np
+
+from simsnn_ref.backend import Array, Backend
+from simsnn_ref.errors import ConfigError
+from simsnn_ref.features.base import FeatureGradient, Features
+from simsnn_ref.grid import Grid
+
+__all__ = ["FFTMap"]
+
+
+class FFTMap:
+    """Cosine features at frozen modes of a grid's DFT; the phases may train.
+
+    Parameters
+    ----------
+    grid : Grid
+        Where to evaluate. A finer grid of the same period serves as well (modes alias onto it as they should).
+    indices : ndarray of int64, shape (n_f, d)
+        Signed integer wavenumbers m_j with k_j = `grid.wavenumber_units` m_j, no two equal or opposite modulo N.
+
+    Raises
+    ------
+    ConfigError
+        If two modes coincide on the grid.
+    """
+
+    name = "fft"
+
+    def __init__(self, grid: Grid, indices: np.ndarray, backend: Backend) -> None:
+        self.backend = backend
+        self.xp = backend.xp
+        self.grid_shape = grid.shape
+        self.axes = tuple(range(1, grid.ndim + 1))
+        self.n_points = grid.size
+        shape = np.asarray(grid.shape)
+        n_last = grid.shape[-1]
+        half_shape = (*grid.shape[:-1], n_last // 2 + 1)
+
+        # A real transform stores m_d = 0 .. N_d/2; a mode beyond is stored as its conjugate -m, with the phase's sign.
+        flipped = indices[:, -1] % n_last > n_last // 2
+        stored = np.where(flipped[:, None], -indices, indices) % shape
+        conjugate = -stored % shape
+        # On the planes m_d = 0 and N_d/2 both members of a pair are stored, elsewhere the transform adds the other.
+        on_plane = stored[:, -1] == conjugate[:, -1]
+        self_conjugate = np.all(stored == conjugate, axis=1)
+        twin = np.flatnonzero(on_plane & ~self_conjugate)
+
+        slots = np.ravel_multi_index(tuple(stored.T), half_shape)
+        twin_slots = np.ravel_multi_index(tuple(conjugate[twin].T), half_shape)
+        occupied = np.concatenate([slots, twin_slots])
+        if np.unique(occupied).size != occupied.size:
+            raise ConfigError("feature_map = 'fft': two features are the same mode of this grid; use 'separable'")
+        # The array API has no scatter: each slot of the spectrum gathers its coefficient, most of them the zero.
+        source = np.full(int(np.prod(half_shape)), occupied.size, dtype=np.int64)
+        source[occupied] = np.arange(occupied.size)
+
+        self.half_shape = half_shape
+        self.slots = backend.asarray(slots)
+        self.source = backend.asarray(source)
+        self.twin = backend.asarray(twin)
+        self.sign = backend.asarray(np.where(flipped, -1.0, 1.0))
+        self.self_conjugate = backend.asarray(self_conjugate)
+        origin = grid.origin_phases(indices)
+        self.origin = backend.asarray(np.where(flipped, -1.0, 1.0) * origin)
+
+    def _rotation(self, features: Features) -> Array:
+        """A_j exp(i theta_j), conjugated where the conjugate mode is stored; shape (n_f,).
+
+        The two phases are not added: theta_0 = k.x_0 is 0 or pi on a periodic grid and costs no rounding by itself.
+        """
+        xp = self.xp
+        b = self.sign * features.phases
+        cos_b, sin_b, cos_0, sin_0 = xp.cos(b), xp.sin(b), xp.cos(self.origin), xp.sin(self.origin)
+        real, imag = cos_b * cos_0 - sin_b * sin_0, sin_b * cos_0 + cos_b * sin_0
+        return features.amplitudes * (real + 1j * imag)
+
+    def _synthesize(self, coefficients: Array) -> Array:
+        """Re sum_j c_hj exp(2 pi i m_j.n / N): (h, n_f) complex to (h, n_points) real."""
+        xp = self.xp
+        real = xp.astype(xp.real(coefficients), coefficients.dtype)
+        half = xp.where(self.self_conjugate, real, 0.5 * coefficients)
+        zero = xp.zeros((coefficients.shape[0], 1), dtype=coefficients.dtype, device=self.backend.device)
+        table = xp.concat([half, xp.conj(xp.take(half, self.twin, axis=1)), zero], axis=1)
+        spectrum = xp.reshape(xp.take(table, self.source, axis=1), (-1, *self.half_shape))
+        z = self.backend.irfftn(spectrum, self.grid_shape, self.axes)
+        return xp.reshape(z, (-1, self.n_points))
+
+    def _analyze(self, dz: Array) -> Array:
+        """sum_n dz_h(x_n) exp(2 pi i m_j.n / N) at the stored modes: (h, n_points) real to (h, n_f) complex."""
+        xp = self.xp
+        spectrum = self.backend.rfftn(xp.reshape(dz, (-1, *self.grid_shape)), self.axes)
+        flat = xp.reshape(spectrum, (dz.shape[0], -1))
+        return xp.conj(xp.take(flat, self.slots, axis=1))
+
+    def forward(self, W: Array, features: Features) -> Array:
+        """Z = Re IDFT[W A exp(i theta)]."""
+        return self._synthesize(W * self._rotation(features))
+
+    def vjp(self, W: Array, features: Features, dz: Array, *, wavenumbers: bool = False) -> FeatureGradient:
+        """The transpose of the transform is the transform: dW = Re(A exp(i theta) Dhat), db = -sum_h W Im(...).
+
+        There is no gradient of the frozen wavenumbers: None whatever is asked.
+        """
+        xp = self.xp
+        rotated = self._rotation(features) * self._analyze(dz)
+        db = -self.sign * xp.sum(W * xp.imag(rotated), axis=0)
+        return FeatureGradient(weights=xp.real(rotated), wavenumbers=None, phases=db)
+
+    def jvp(self, W: Array, features: Features, W_dot: Array, K_dot: Array | None, b_dot: Array) -> Array:
+        """z_dot = Re IDFT[(W_dot + i W b_dot) A exp(i theta)], one transform for both directions.
+
+        Raises
+        ------
+        ConfigError
+            If `K_dot` is given: the wavenumbers are frozen.
+        """
+        if K_dot is not None:
+            raise ConfigError("feature_map = 'fft' keeps the wavenumbers B frozen; use 'separable' or 'dense'")
+        return self._synthesize((W_dot + 1j * (W * (self.sign * b_dot))) * self._rotation(features))

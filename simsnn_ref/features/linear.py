@@ -1,0 +1,34 @@
+"""gamma(x) = x: the first layer of a plain tanh network."""
+
+from simsnn_ref.backend import Array, Backend
+from simsnn_ref.features.base import FeatureGradient
+
+__all__ = ["LinearMap"]
+
+
+class LinearMap:
+    """Products with the coordinates themselves; W has shape (h, d) and there is nothing else to train.
+
+    Parameters
+    ----------
+    points : Array of float64, shape (n_points, d)
+        In [-1, 1]^d.
+    """
+
+    name = "linear"
+
+    def __init__(self, points: Array, backend: Backend) -> None:
+        self.points = points
+        self.n_points = int(points.shape[0])
+
+    def forward(self, W: Array, features: None) -> Array:
+        """Z = W X^T, shape (h, n_points)."""
+        return W @ self.points.T
+
+    def vjp(self, W: Array, features: None, dz: Array, *, wavenumbers: bool = False) -> FeatureGradient:
+        """DW = dz X."""
+        return FeatureGradient(weights=dz @ self.points, wavenumbers=None, phases=None)
+
+    def jvp(self, W: Array, features: None, W_dot: Array, K_dot: None, b_dot: None) -> Array:
+        """z_dot = W_dot X^T."""
+        return W_dot @ self.points.T

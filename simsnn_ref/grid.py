@@ -1,0 +1,198 @@
+"""Uniform tensor grids in 1, 2 and 3 dimensions, rescaled to [-1, 1)."""
+
+import math
+import operator
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from simsnn_ref.errors import DataError
+
+__all__ = ["Box", "Grid"]
+
+
+def _as_tuple(value: object, kind: Callable[[Any], Any], length: int | None = None) -> tuple[Any, ...]:
+    """Broadcast a scalar to `length` (1 if unknown) and convert each entry with `kind`."""
+    items = tuple(value) if isinstance(value, Sequence | np.ndarray) else (value,) * (length or 1)
+    return tuple(kind(item) for item in items)
+
+
+@dataclass(frozen=True)
+class Box:
+    """The physical domain, an axis-parallel box, and its affine map to [-1, 1]^d.
+
+    Parameters
+    ----------
+    lower, upper : float or sequence of d floats
+        Corners, in the data's own units.
+
+    Raises
+    ------
+    DataError
+        If the corners are not finite, differ in length or ``upper <= lower``.
+    """
+
+    lower: tuple[float, ...]
+    upper: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        lower = _as_tuple(self.lower, float)
+        upper = _as_tuple(self.upper, float)
+        if len(lower) != len(upper):
+            raise DataError(f"box: {len(lower)} lower bounds but {len(upper)} upper bounds")
+        for axis, (lo, hi) in enumerate(zip(lower, upper, strict=True)):
+            if not (math.isfinite(lo) and math.isfinite(hi) and lo < hi and math.isfinite(hi - lo)):
+                raise DataError(f"box: axis {axis} needs finite bounds with lower < upper, got [{lo}, {hi}]")
+        object.__setattr__(self, "lower", lower)
+        object.__setattr__(self, "upper", upper)
+
+    @property
+    def ndim(self) -> int:
+        return len(self.lower)
+
+    @property
+    def lengths(self) -> tuple[float, ...]:
+        return tuple(hi - lo for lo, hi in zip(self.lower, self.upper, strict=True))
+
+    def to_scaled(self, points: np.ndarray) -> np.ndarray:
+        """Map physical points, shape (n, d), to the network's coordinates in [-1, 1]^d."""
+        scaled: np.ndarray = 2.0 * ((points - np.asarray(self.lower)) / np.asarray(self.lengths)) - 1.0
+        return scaled
+
+    def to_physical(self, points: np.ndarray) -> np.ndarray:
+        """Inverse of `to_scaled`."""
+        physical: np.ndarray = np.asarray(self.lower) + 0.5 * (points + 1.0) * np.asarray(self.lengths)
+        return physical
+
+
+@dataclass(frozen=True)
+class Grid:
+    """N_1 x ... x N_d points of a box, d = 1, 2 or 3.
+
+    Along a periodic axis the points are x_n = -1 + 2n/N, n = 0..N-1, the end excluded. Along any other axis both ends
+    are included, x_n = -1 + 2n/(N-1); the DFT then has period 2N/(N-1), not 2.
+
+    Parameters
+    ----------
+    shape : int or sequence of d ints
+        Points per axis.
+    lower, upper : float or sequence of d floats, optional
+        The box in physical units; [-1, 1]^d by default.
+    periodic : bool or sequence of d bools, optional
+        Per axis, True by default.
+
+    Raises
+    ------
+    DataError
+        If d is not 1, 2 or 3, the lengths differ, or an axis has too few points.
+    """
+
+    shape: tuple[int, ...]
+    lower: tuple[float, ...] = (-1.0,)
+    upper: tuple[float, ...] = (1.0,)
+    periodic: tuple[bool, ...] = (True,)
+
+    def __post_init__(self) -> None:
+        shape = _as_tuple(self.shape, operator.index)
+        if not 1 <= len(shape) <= 3:
+            raise DataError(f"grid: 1, 2 or 3 dimensions are supported, got {len(shape)}")
+        for name, kind in (("lower", float), ("upper", float), ("periodic", bool)):
+            value = _as_tuple(getattr(self, name), kind, len(shape))
+            value = value * len(shape) if len(value) == 1 else value
+            if len(value) != len(shape):
+                raise DataError(f"grid: {name} has {len(value)} entries for {len(shape)} dimensions")
+            object.__setattr__(self, name, value)
+        object.__setattr__(self, "shape", shape)
+        for axis, (n, periodic) in enumerate(zip(self.shape, self.periodic, strict=True)):
+            least = 1 if periodic else 2
+            if n < least:
+                raise DataError(f"grid: axis {axis} has {n} points, needs at least {least}")
+        Box(self.lower, self.upper)
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of points."""
+        return math.prod(self.shape)
+
+    @property
+    def box(self) -> Box:
+        return Box(self.lower, self.upper)
+
+    @property
+    def intervals(self) -> tuple[int, ...]:
+        """Per axis, how many spacings make up the box: N if periodic, else N - 1."""
+        return tuple(n if periodic else n - 1 for n, periodic in zip(self.shape, self.periodic, strict=True))
+
+    @property
+    def wavenumber_units(self) -> tuple[float, ...]:
+        """Per axis, the DFT's angular wavenumber of one cycle: 2 pi / period = pi (periodic) or pi (N-1)/N."""
+        return tuple(math.pi * (intervals / n) for intervals, n in zip(self.intervals, self.shape, strict=True))
+
+    def origin_phases(self, indices: np.ndarray) -> np.ndarray:
+        """Phase k.x_0 in [0, 2 pi) of the DFT modes at the first point x_0 = (-1, ..., -1).
+
+        The turns are reduced with integers, m_i (N_i - 1 or N_i) mod 2 N_i, since k.x_0 itself loses |k| eps.
+
+        Parameters
+        ----------
+        indices : ndarray of int64, shape (n, d)
+            Signed integer wavenumbers m; k_i = `wavenumber_units`[i] m_i.
+
+        Returns
+        -------
+        ndarray of float64, shape (n,)
+        """
+        n, intervals = np.asarray(self.shape), np.asarray(self.intervals)
+        turns = np.sum(np.remainder(-indices * intervals, 2 * n) / (2 * n), axis=1)
+        phases: np.ndarray = 2.0 * np.pi * np.remainder(turns, 1.0)
+        return phases
+
+    def scaled_axes(self) -> tuple[np.ndarray, ...]:
+        """The coordinates x_n in [-1, 1] of each axis, correctly rounded; d float64 arrays of shape (N_i,)."""
+        return tuple(
+            (2.0 * np.arange(n) - intervals) / intervals
+            for n, intervals in zip(self.shape, self.intervals, strict=True)
+        )
+
+    def axes(self) -> tuple[np.ndarray, ...]:
+        """The physical coordinates of each axis; d float64 arrays of shape (N_i,)."""
+        return tuple(
+            lo + (hi - lo) * (np.arange(n) / intervals)
+            for n, intervals, lo, hi in zip(self.shape, self.intervals, self.lower, self.upper, strict=True)
+        )
+
+    def points(self) -> np.ndarray:
+        """All physical points in C order, float64 of shape (size, d)."""
+        return _tensor_points(self.axes())
+
+    def scaled_points(self) -> np.ndarray:
+        """All points in [-1, 1]^d in C order, float64 of shape (size, d)."""
+        return _tensor_points(self.scaled_axes())
+
+    def refined(self, factor: int = 2) -> "Grid":
+        """The grid `factor` times finer on the same box; every point of this grid is one of its points."""
+        shape = tuple(
+            factor * intervals + (0 if periodic else 1)
+            for intervals, periodic in zip(self.intervals, self.periodic, strict=True)
+        )
+        return replace(self, shape=shape)
+
+    def every_second(self) -> "Grid":
+        """The sub-grid of the points with even indices; its box ends at its own last point where this axis has ends."""
+        shape = tuple((n + 1) // 2 for n in self.shape)
+        upper = tuple(
+            hi if periodic else float(axis[2 * (n - 1)])
+            for hi, periodic, axis, n in zip(self.upper, self.periodic, self.axes(), shape, strict=True)
+        )
+        return replace(self, shape=shape, upper=upper)
+
+
+def _tensor_points(axes: Sequence[np.ndarray]) -> np.ndarray:
+    mesh = np.meshgrid(*axes, indexing="ij")
+    return np.stack([coordinate.ravel() for coordinate in mesh], axis=-1)

@@ -1,0 +1,125 @@
+"""What a fit tells about itself: one record per stage, and the callbacks that hear of it as it happens."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from simsnn_ref.spectrum import EnergySpectrum
+
+__all__ = ["Callback", "History", "StageRecord", "Step"]
+
+
+@dataclass(frozen=True)
+class StageRecord:
+    """One stage, with the errors of the model that ends with it. Arrays are on the host.
+
+    Attributes
+    ----------
+    index : int
+        1-based.
+    first_layer, feature_map, optimizer : str
+    n_modes : int
+        Width n_f of the first layer (0 for ``none``).
+    n_parameters : int
+        Numbers that train.
+    steps : int
+        Steps taken.
+    eps : float
+        RMS of the residue the stage was given, in the units of the field.
+    loss : float
+        L^p norm of the normalised residue left by the stage.
+    rms_on_grid, max_on_grid : float
+        Error at the samples, relative to the RMS of the field.
+    max_on_grid_to_max : float
+        Largest error at the samples, relative to the largest |u|.
+    rms_off_grid, max_off_grid : float or None
+        Error between the samples, relative to the RMS of the field; None where it was not measured.
+    seconds : float
+    stopped_because : str
+    loss_history, rms_history : ndarray of float64, shape (steps,)
+        Loss and RMS of the normalised residue before each step.
+    energy : ndarray of float64, shape (bins,)
+        E(k), eq. 13, of the residue left by the stage, in the bins of `History.spectrum`.
+    """
+
+    index: int
+    first_layer: str
+    feature_map: str
+    n_modes: int
+    n_parameters: int
+    optimizer: str
+    steps: int
+    eps: float
+    loss: float
+    rms_on_grid: float
+    max_on_grid: float
+    max_on_grid_to_max: float
+    rms_off_grid: float | None
+    max_off_grid: float | None
+    seconds: float
+    stopped_because: str
+    loss_history: np.ndarray = field(repr=False)
+    rms_history: np.ndarray = field(repr=False)
+    energy: np.ndarray = field(repr=False)
+
+    ARRAYS = ("loss_history", "rms_history", "energy")
+
+    def summary(self) -> dict[str, Any]:
+        """The scalars, ready for JSON."""
+        return {name: value for name, value in asdict(self).items() if name not in self.ARRAYS}
+
+
+@dataclass(frozen=True)
+class History:
+    """A whole fit.
+
+    Attributes
+    ----------
+    stages : tuple of StageRecord
+    off_grid : str
+        How the error between the samples was measured: ``interpolation``, ``random``, ``holdout`` or ``none``.
+    notes : tuple of str
+        What the user should know: conversions, exact fits, stages that were not kept.
+    rms, max : float
+        RMS and largest |u| of the samples.
+    spectrum : EnergySpectrum
+        E(k) of the samples.
+    seconds : float
+    """
+
+    stages: tuple[StageRecord, ...]
+    off_grid: str
+    notes: tuple[str, ...]
+    rms: float
+    max: float
+    spectrum: EnergySpectrum
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Step:
+    """State before step `step` (1-based) of `n_steps` of stage `stage` (1-based) of `n_stages`."""
+
+    stage: int
+    n_stages: int
+    step: int
+    n_steps: int
+    loss: float
+    rms: float
+
+
+class Callback:
+    """Base class of observers of a fit; every method does nothing unless overridden."""
+
+    def on_stage_start(self, stage: int, n_stages: int, description: str) -> None:
+        """A stage begins; `description` names its first layer, sizes, feature map and eps."""
+
+    def on_step(self, step: Step) -> None:
+        """A step is about to be taken."""
+
+    def on_stage_end(self, record: StageRecord) -> None:
+        """A stage has ended."""
+
+    def on_note(self, note: str) -> None:
+        """Something the user should know, as it is found out."""

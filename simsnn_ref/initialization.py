@@ -1,0 +1,257 @@
+"""The first layers of the paper by name, and Xavier weights behind them.
+
+==========  ===============================================  =============================  ==================
+name        gamma(x)                                         initial B, b, A                B trains by default
+==========  ===============================================  =============================  ==================
+si          A cos(B x + b), Algorithm 1                      largest modes of the target    no (the fft map)
+msnn        cos(kappa B x + b), section 4.1                  B ~ N(0, Var), b = 0           yes
+rff         cos(2 pi B x + b), eq. 4                         B ~ N(0, sigma^2), b ~ U       never, nor b
+ffm         [A cos(2 pi B x), A sin(2 pi B x)], eq. 5        B ~ N(0, sigma^2), A = 1       no
+cos         A cos(2 pi B x + b), eq. 6                       B ~ N(0, sigma^2), b = 0       yes
+none        x                                                                               (there is no B)
+fourier     sum_j A_j cos(B_j x + b_j), eq. 10, no tanh      largest modes of the target    nothing trains
+==========  ===============================================  =============================  ==================
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from simsnn_ref.backend import Array, Backend
+from simsnn_ref.errors import ConfigError
+from simsnn_ref.grid import Grid
+from simsnn_ref.network import Network, Parameters
+from simsnn_ref.spectrum import Modes, dominant_frequency, fourier_modes
+
+__all__ = ["FIRST_LAYERS", "constant_network", "initialize", "scale_factor", "xavier"]
+
+
+def xavier(rng: np.random.Generator, n_out: int, n_in: int) -> np.ndarray:
+    """Glorot & Bengio's normal weights, N(0, 2 / (n_in + n_out)), shape (n_out, n_in)."""
+    return rng.normal(0.0, math.sqrt(2.0 / (n_in + n_out)), (n_out, n_in))
+
+
+def scale_factor(f_d: float, variance: float) -> float:
+    """Kappa = pi f_d / sqrt(Var) (Wang & Lai 2024): the wavenumbers kappa w, w ~ N(0, Var), get deviation pi f_d.
+
+    Parameters
+    ----------
+    f_d : float
+        Dominant frequency in cycles over [-1, 1] (`simsnn_ref.spectrum.dominant_frequency`); sin(pi f_d x) has f_d.
+    variance : float
+        Of the first-layer weights.
+    """
+    return math.pi * f_d / math.sqrt(variance)
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What a first layer is made from."""
+
+    target: Array
+    grid: Grid
+    n_features: int
+    sigma: float
+    rng: np.random.Generator
+    backend: Backend
+
+    def gaussian(self, n: int, sigma: float) -> Array:
+        return self.backend.asarray(self.rng.normal(0.0, sigma, (n, self.grid.ndim)))
+
+
+@dataclass(frozen=True)
+class _FirstLayer:
+    """Initial values of the first layer and its constants."""
+
+    amplitudes: Array
+    B: Array
+    b: Array
+    scale: float = 1.0
+    paired: bool = False
+    frozen: frozenset[str] = frozenset()
+    indices: np.ndarray | None = None
+
+
+def _from_modes(modes: Modes) -> _FirstLayer:
+    return _FirstLayer(modes.amplitudes, modes.wavenumbers, modes.phases, frozen=frozenset("B"), indices=modes.indices)
+
+
+def _si(request: _Request) -> _FirstLayer:
+    """Algorithm 1: the n_f largest modes of the target's DFT."""
+    return _from_modes(fourier_modes(request.target, request.grid, request.backend, request.n_features))
+
+
+def _fourier(request: _Request) -> _FirstLayer:
+    """Eq. 10 truncated to n_f modes; nothing is left to train."""
+    layer = _si(request)
+    return _FirstLayer(
+        layer.amplitudes, layer.B, layer.b, frozen=frozenset({"B", "b", "W1", "c1"}), indices=layer.indices
+    )
+
+
+def _msnn(request: _Request) -> _FirstLayer:
+    """Section 4.1: w ~ N(0, Var) of Xavier, kappa from the target's dominant frequency."""
+    n, d = request.n_features, request.grid.ndim
+    variance = 2.0 / (d + n)
+    f_d = dominant_frequency(request.target, request.grid, request.backend)
+    return _FirstLayer(
+        amplitudes=request.backend.asarray(np.ones(n)),
+        B=request.gaussian(n, math.sqrt(variance)),
+        b=request.backend.asarray(np.zeros(n)),
+        scale=scale_factor(f_d, variance),
+    )
+
+
+def _rff(request: _Request) -> _FirstLayer:
+    """Eq. 4: fixed random wavenumbers and phases."""
+    n = request.n_features
+    return _FirstLayer(
+        amplitudes=request.backend.asarray(np.ones(n)),
+        B=request.gaussian(n, request.sigma),
+        b=request.backend.asarray(request.rng.uniform(0.0, 2.0 * np.pi, n)),
+        scale=2.0 * math.pi,
+        frozen=frozenset({"B", "b"}),
+    )
+
+
+def _ffm(request: _Request) -> _FirstLayer:
+    """Eq. 5: a cosine and a sine, cos(. - pi/2), for each wavenumber; the phases are part of the definition."""
+    n = request.n_features
+    if n % 2:
+        raise ConfigError(f"n_features = {n}: first_layer 'ffm' pairs cosines with sines and needs an even number")
+    return _FirstLayer(
+        amplitudes=request.backend.asarray(np.ones(n)),
+        B=request.gaussian(n // 2, request.sigma),
+        b=request.backend.asarray(np.repeat([0.0, -0.5 * np.pi], n // 2)),
+        scale=2.0 * math.pi,
+        paired=True,
+        frozen=frozenset({"B", "b"}),
+    )
+
+
+def _cos(request: _Request) -> _FirstLayer:
+    """Eq. 6: random wavenumbers, zero phases, both trainable."""
+    n = request.n_features
+    return _FirstLayer(
+        amplitudes=request.backend.asarray(np.ones(n)),
+        B=request.gaussian(n, request.sigma),
+        b=request.backend.asarray(np.zeros(n)),
+        scale=2.0 * math.pi,
+    )
+
+
+_COSINE_LAYERS: dict[str, Callable[[_Request], _FirstLayer]] = {
+    "si": _si,
+    "msnn": _msnn,
+    "rff": _rff,
+    "ffm": _ffm,
+    "cos": _cos,
+    "fourier": _fourier,
+}
+
+FIRST_LAYERS = (*_COSINE_LAYERS, "none")
+"""Names that `initialize` accepts."""
+
+_WAVENUMBERS_NEVER_TRAIN = ("rff", "fourier")
+
+
+def initialize(
+    first_layer: str,
+    target: Array,
+    grid: Grid,
+    *,
+    n_features: int,
+    hidden: Sequence[int],
+    rng: np.random.Generator,
+    backend: Backend,
+    sigma: float = 1.0,
+    train_wavenumbers: bool | None = None,
+) -> tuple[Network, Parameters]:
+    """Build one stage's network and its initial parameters.
+
+    The first layer is drawn first, then W1, W2, ... by Xavier's rule; c1, c2, ... are zero.
+
+    Parameters
+    ----------
+    first_layer : str
+        One of `FIRST_LAYERS`; see the module's table.
+    target : Array of float64, shape grid.shape
+        What the stage is to fit; Algorithm 1 and kappa are computed from it.
+    grid : Grid
+        The training grid.
+    n_features : int
+        n_f; not used by ``none``.
+    hidden : sequence of int
+        Widths of the tanh layers; ``fourier`` has none whatever is given.
+    rng : numpy.random.Generator
+        On the host, so that every backend starts from the same numbers.
+    sigma : float
+        Standard deviation of B for rff, ffm and cos, in cycles per unit of x in [-1, 1].
+    train_wavenumbers : bool, optional
+        Whether B trains; the module's table gives the default.
+
+    Raises
+    ------
+    ConfigError
+        For an unknown name, more modes than exist, or wavenumbers that cannot train.
+    """
+    hidden = () if first_layer == "fourier" else tuple(hidden)
+    if first_layer == "none":
+        if train_wavenumbers:
+            raise ConfigError("train_wavenumbers: first_layer 'none' has no wavenumbers")
+        if not hidden:
+            raise ConfigError("hidden: first_layer 'none' needs at least one tanh layer")
+        network = Network(backend.xp, first_layer, hidden, amplitudes=None)
+        return network, _tail(hidden, grid.ndim, rng, backend)
+    if first_layer not in _COSINE_LAYERS:
+        raise ConfigError(f"first_layer = {first_layer!r}: choose one of {', '.join(FIRST_LAYERS)}")
+    layer = _COSINE_LAYERS[first_layer](_Request(target, grid, n_features, sigma, rng, backend))
+
+    frozen = layer.frozen
+    if train_wavenumbers and first_layer in _WAVENUMBERS_NEVER_TRAIN:
+        raise ConfigError(f"train_wavenumbers: first_layer {first_layer!r} has fixed wavenumbers by definition")
+    if train_wavenumbers is not None:
+        frozen = frozen - {"B"} if train_wavenumbers else frozen | {"B"}
+    network = Network(
+        xp=backend.xp,
+        first_layer=first_layer,
+        hidden=hidden,
+        amplitudes=layer.amplitudes,
+        scale=layer.scale,
+        paired=layer.paired,
+        frozen=frozen,
+        indices=layer.indices if "B" in frozen else None,
+    )
+    params: Parameters = {"B": layer.B, "b": layer.b}
+    if first_layer == "fourier":
+        params["W1"] = backend.asarray(np.ones((1, n_features)))
+        params["c1"] = backend.asarray(np.zeros(1))
+        return network, params
+    return network, params | _tail(hidden, n_features, rng, backend)
+
+
+def constant_network(value_sign: float, ndim: int, backend: Backend) -> tuple[Network, Parameters]:
+    """The Fourier series of a constant +1 or -1, with a single mode k = 0: exact, nothing to train."""
+    network = Network(
+        xp=backend.xp,
+        first_layer="fourier",
+        hidden=(),
+        amplitudes=backend.asarray(np.ones(1)),
+        frozen=frozenset({"B", "b", "W1", "c1"}),
+        indices=np.zeros((1, ndim), dtype=np.int64),
+    )
+    params = {"B": np.zeros((1, ndim)), "b": np.zeros(1), "W1": np.full((1, 1), value_sign), "c1": np.zeros(1)}
+    return network, {name: backend.asarray(value) for name, value in params.items()}
+
+
+def _tail(hidden: Sequence[int], n_in: int, rng: np.random.Generator, backend: Backend) -> Parameters:
+    """W1, c1, ..., W{L+1}, c{L+1} for widths n_in, hidden, 1."""
+    widths = [n_in, *hidden, 1]
+    params: Parameters = {}
+    for layer in range(1, len(widths)):
+        n_out = widths[layer]
+        params[f"W{layer}"] = backend.asarray(xavier(rng, n_out, widths[layer - 1]))
+        params[f"c{layer}"] = backend.asarray(np.zeros(n_out))
+    return params

@@ -1,0 +1,60 @@
+"""The layers of the tail, each forward / vjp / jvp side by side. Activations are (units, points).
+
+``d<name>`` is the gradient of the loss with respect to <name>, ``<name>_dot`` a direction pushed forward. Every vjp
+is the transpose of its jvp: <y_dot, dy> = <x_dot, dx>.
+"""
+
+from types import ModuleType
+from typing import Any
+
+from simsnn_ref.backend import Array
+
+__all__ = [
+    "affine_forward",
+    "affine_jvp",
+    "affine_vjp",
+    "tanh_forward",
+    "tanh_jvp",
+    "tanh_second",
+    "tanh_vjp",
+]
+
+
+def affine_forward(W: Array, c: Array, h: Array) -> Array:
+    """Z = W h + c; W (m, n), c (m,), h (n, P), z (m, P)."""
+    return W @ h + c[:, None]
+
+
+def affine_vjp(xp: ModuleType | Any, W: Array, h: Array, dz: Array) -> tuple[Array, Array, Array]:
+    """DW = dz h^T, dc = dz 1, dh = W^T dz, since <W_dot h + c_dot + W h_dot, dz> has these as its three factors."""
+    return dz @ h.T, xp.sum(dz, axis=1), W.T @ dz
+
+
+def affine_jvp(W: Array, h: Array, W_dot: Array, c_dot: Array, h_dot: Array) -> Array:
+    """z_dot = W_dot h + W h_dot + c_dot."""
+    return W_dot @ h + W @ h_dot + c_dot[:, None]
+
+
+def tanh_forward(xp: ModuleType | Any, z: Array) -> Array:
+    """H = tanh z."""
+    return xp.tanh(z)
+
+
+def _slope(h: Array) -> Array:
+    """Tanh' = 1 - h^2, factored so that it keeps its relative accuracy as |h| nears 1."""
+    return (1.0 - h) * (1.0 + h)
+
+
+def tanh_vjp(h: Array, dh: Array) -> Array:
+    """Dz = (1 - h^2) dh: a diagonal Jacobian is its own transpose."""
+    return _slope(h) * dh
+
+
+def tanh_jvp(h: Array, z_dot: Array) -> Array:
+    """h_dot = (1 - h^2) z_dot."""
+    return _slope(h) * z_dot
+
+
+def tanh_second(h: Array, z_i: Array, z_j: Array, z_ij: Array) -> Array:
+    """Second derivative of tanh z(x): h_ij = (1 - h^2) (z_ij - 2 h z_i z_j)."""
+    return _slope(h) * (z_ij - 2.0 * (h * z_i) * z_j)

@@ -1,0 +1,201 @@
+"""One stage's network: cosine features, L tanh layers, linear output (section 3.1).
+
+    gamma(x) = A cos(K x + b),  K = scale B         features (`none`: gamma(x) = x)
+    z_1 = W_1 gamma + c_1
+    h_l = tanh z_l,  z_{l+1} = W_{l+1} h_l + c_{l+1},   l = 1 .. L
+    u(x) = z_{L+1}
+
+Parameters are a dict of arrays named B (n_b, d), b (n_f,), W1 (h_1, n_f), c1 (h_1,), ..., W{L+1} (1, h_L), c{L+1} (1,),
+in this order. L = 0 is the truncated Fourier series (eq. 10) when W1 is all ones.
+"""
+
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from simsnn_ref.backend import Array
+from simsnn_ref.features import FeatureMap, Features
+from simsnn_ref.layers import (
+    affine_forward,
+    affine_jvp,
+    affine_vjp,
+    tanh_forward,
+    tanh_jvp,
+    tanh_second,
+    tanh_vjp,
+)
+
+__all__ = ["Network", "Parameters"]
+
+Parameters: TypeAlias = dict[str, Array]
+
+EVALUATION_BLOCK = 2**16
+"""Points at a time behind the first layer where no derivative is needed."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """What is fixed of one stage: its architecture and the constants of its first layer.
+
+    Parameters
+    ----------
+    xp : module
+        Array namespace of the parameters.
+    first_layer : str
+        Name of the first layer (`simsnn_ref.initialization.FIRST_LAYERS`).
+    hidden : tuple of int
+        Widths of the tanh layers.
+    amplitudes : Array, shape (n_f,), or None
+        A; None for ``none``, where gamma(x) = x.
+    scale : float
+        K = scale B: 1 for Algorithm 1, 2 pi in eqs. 4-6, kappa for the scale-factor approach.
+    paired : bool
+        True for eq. 5, [A cos(K x), A sin(K x)]: B has n_f / 2 rows and each serves a cosine and a sine.
+    frozen : frozenset of str
+        Parameters that do not train; of B and b.
+    indices : ndarray of int64, shape (n_f, d), or None
+        Integer wavenumbers where B is frozen at modes of the training grid: what the fft map needs.
+    """
+
+    xp: ModuleType | Any
+    first_layer: str
+    hidden: tuple[int, ...]
+    amplitudes: Array | None
+    scale: float = 1.0
+    paired: bool = False
+    frozen: frozenset[str] = frozenset()
+    indices: np.ndarray | None = None
+
+    @property
+    def depth(self) -> int:
+        """Number L of tanh layers."""
+        return len(self.hidden)
+
+    @property
+    def n_features(self) -> int:
+        return 0 if self.amplitudes is None else int(self.amplitudes.shape[0])
+
+    def trainable(self, params: Parameters) -> list[str]:
+        """Names of the parameters that train."""
+        return [name for name in params if name not in self.frozen]
+
+    def n_parameters(self, params: Parameters) -> int:
+        """Number of numbers that train."""
+        return sum(params[name].size for name in self.trainable(params))
+
+    def features(self, params: Parameters) -> Features | None:
+        """Gamma's parameters in the form the feature maps take; None for ``none``."""
+        if self.amplitudes is None:
+            return None
+        return Features(self.amplitudes, self._wavenumbers(params["B"]), params["b"])
+
+    def _wavenumbers(self, B: Array) -> Array:
+        K = self.scale * B
+        return self.xp.concat([K, K], axis=0) if self.paired else K
+
+    def _wavenumbers_vjp(self, dK: Array) -> Array:
+        """DB = scale dK, the two halves of a pair added: the transpose of `_wavenumbers`."""
+        n = self.n_features // 2
+        return self.scale * (dK[:n, :] + dK[n:, :] if self.paired else dK)
+
+    def forward(self, params: Parameters, fmap: FeatureMap) -> tuple[Array, list[Array]]:
+        """u, shape (n_points,), and the activations h_1 .. h_L that `vjp` and `jvp` take."""
+        z = fmap.forward(params["W1"], self.features(params)) + params["c1"][:, None]
+        return self._tail(params, z)
+
+    def evaluate(self, params: Parameters, fmap: FeatureMap) -> Array:
+        """U as from `forward`, with a block of points at a time behind the first layer and no activations kept."""
+        z = fmap.forward(params["W1"], self.features(params)) + params["c1"][:, None]
+        return self.xp.concat(
+            [
+                self._tail(params, z[:, start : start + EVALUATION_BLOCK])[0]
+                for start in range(0, z.shape[1], EVALUATION_BLOCK)
+            ]
+        )
+
+    def _tail(self, params: Parameters, z: Array) -> tuple[Array, list[Array]]:
+        activations = []
+        for layer in range(1, self.depth + 1):
+            activations.append(tanh_forward(self.xp, z))
+            z = affine_forward(params[f"W{layer + 1}"], params[f"c{layer + 1}"], activations[-1])
+        return z[0, :], activations
+
+    def shifted(self, params: Parameters, delta: Array) -> Parameters:
+        """Parameters of x -> u(x + delta), delta of shape (d,) in units of [-1, 1]: the phases become b + K delta."""
+        if self.amplitudes is None:
+            return params | {"c1": params["c1"] + params["W1"] @ delta}
+        return params | {"b": params["b"] + self._wavenumbers(params["B"]) @ delta}
+
+    def vjp(self, params: Parameters, fmap: FeatureMap, activations: list[Array], du: Array) -> Parameters:
+        """Gradient of <u, du> for every parameter that trains: the transpose of `jvp`, from the output backwards."""
+        grads: Parameters = {}
+        dz = du[None, :]
+        for layer in range(self.depth, 0, -1):
+            h = activations[layer - 1]
+            dW, dc, dh = affine_vjp(self.xp, params[f"W{layer + 1}"], h, dz)
+            grads[f"W{layer + 1}"], grads[f"c{layer + 1}"] = dW, dc
+            dz = tanh_vjp(h, dh)
+        first = fmap.vjp(params["W1"], self.features(params), dz, wavenumbers="B" not in self.frozen)
+        grads["W1"], grads["c1"] = first.weights, self.xp.sum(dz, axis=1)
+        if first.phases is not None:
+            grads["b"] = first.phases
+        if first.wavenumbers is not None:
+            grads["B"] = self._wavenumbers_vjp(first.wavenumbers)
+        return {name: grads[name] for name in self.trainable(params)}
+
+    def jvp(self, params: Parameters, fmap: FeatureMap, activations: list[Array], params_dot: Parameters) -> Array:
+        """u_dot, shape (n_points,), for a direction over the parameters that train."""
+        B_dot, b_dot = params_dot.get("B"), params_dot.get("b")
+        if b_dot is None and self.amplitudes is not None:
+            b_dot = self.xp.zeros_like(params["b"])
+        K_dot = None if B_dot is None else self._wavenumbers(B_dot)
+        z_dot = fmap.jvp(params["W1"], self.features(params), params_dot["W1"], K_dot, b_dot)
+        z_dot = z_dot + params_dot["c1"][:, None]
+        for layer in range(1, self.depth + 1):
+            h = activations[layer - 1]
+            W, name = params[f"W{layer + 1}"], f"{layer + 1}"
+            z_dot = affine_jvp(W, h, params_dot["W" + name], params_dot["c" + name], tanh_jvp(h, z_dot))
+        return z_dot[0, :]
+
+    def derivatives(self, params: Parameters, fmap: FeatureMap, ndim: int) -> tuple[Array, Array, Array]:
+        """u, its gradient and its Hessian with respect to x in [-1, 1]^d at the map's points.
+
+        A derivative of a cosine is a cosine a quarter turn on, d/dx_i cos(k.x + b) = k_i cos(k.x + b + pi/2), so the
+        first layer's derivatives come from the same feature map; tanh layers follow by the chain rule to second order.
+
+        Returns
+        -------
+        u : Array, shape (n_points,)
+        gradient : Array, shape (d, n_points)
+        hessian : Array, shape (d, d, n_points)
+        """
+        xp = self.xp
+        axes = range(ndim)
+        pairs = [(i, j) for i in axes for j in axes if i <= j]
+        z = fmap.forward(params["W1"], self.features(params)) + params["c1"][:, None]
+        first, second = self._first_layer_derivatives(params, fmap, ndim, xp.zeros_like(z))
+        for layer in range(1, self.depth + 1):
+            W = params[f"W{layer + 1}"]
+            h = tanh_forward(xp, z)
+            second = {(i, j): W @ tanh_second(h, first[i], first[j], second[i, j]) for i, j in pairs}
+            first = [W @ tanh_jvp(h, z_i) for z_i in first]
+            z = affine_forward(W, params[f"c{layer + 1}"], h)
+        gradient = xp.stack([z_i[0, :] for z_i in first])
+        hessian = xp.stack([xp.stack([second[min(i, j), max(i, j)][0, :] for j in axes]) for i in axes])
+        return z[0, :], gradient, hessian
+
+    def _first_layer_derivatives(
+        self, params: Parameters, fmap: FeatureMap, ndim: int, zero: Array
+    ) -> tuple[list[Array], dict[tuple[int, int], Array]]:
+        W, features = params["W1"], self.features(params)
+        axes = range(ndim)
+        pairs = [(i, j) for i in axes for j in axes if i <= j]
+        if features is None:
+            return [zero + W[:, i : i + 1] for i in axes], dict.fromkeys(pairs, zero)
+        K = features.wavenumbers
+        quarter = Features(features.amplitudes, K, features.phases + 0.5 * np.pi)
+        first = [fmap.forward(W * K[:, i], quarter) for i in axes]
+        second = {(i, j): fmap.forward(-W * (K[:, i] * K[:, j]), features) for i, j in pairs}
+        return first, second

@@ -40,7 +40,7 @@ class StageRecord:
     loss_history, rms_history : ndarray of float64, shape (steps,)
         Loss and RMS of the normalised residue before each step.
     energy : ndarray of float64, shape (bins,)
-        E(k), eq. 13, of the residue left by the stage, in the bins of `History.spectrum`.
+        E(k), eq. 13, of the residue left by the stage over the RMS of the field, in the bins of `History.spectrum`.
     """
 
     index: int
@@ -84,7 +84,7 @@ class History:
     rms, max : float
         RMS and largest |u| of the samples.
     spectrum : EnergySpectrum
-        E(k) of the samples.
+        E(k) of the samples over their RMS: it sums to 1.
     seconds : float
     """
 

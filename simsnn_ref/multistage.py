@@ -19,6 +19,7 @@ from simsnn_ref.history import Callback, History, StageRecord, Step
 from simsnn_ref.initialization import constant_network, initialize
 from simsnn_ref.losses import LpLoss, rms
 from simsnn_ref.model import Model, Stage
+from simsnn_ref.network import Network, Parameters
 from simsnn_ref.off_grid import Judge, choose_off_grid, hold_out, network_map
 from simsnn_ref.provenance import versions
 from simsnn_ref.spectrum import EnergySpectrum, energy_spectrum, fourier_modes
@@ -41,7 +42,7 @@ def fit(
     config: FitConfig | None = None,
     *,
     callbacks: Sequence[Callback] = (),
-    backend: Backend | None = None,
+    backend: Backend | str | None = None,
     **options: Any,
 ) -> Model:
     """Fit a sampled field, or a function, stage by stage.
@@ -56,7 +57,7 @@ def fit(
     config : FitConfig, optional
     callbacks : sequence of Callback
         Told of every step, stage and note.
-    backend : Backend, optional
+    backend : Backend or str, optional
         Takes precedence over ``config.backend``.
     **options
         Single options of `FitConfig` that replace those of `config`.
@@ -77,7 +78,8 @@ def fit(
     """
     started = time.perf_counter()
     config = _merge(config, options)
-    backend = load_backend(config.backend) if backend is None else backend
+    if backend is None or isinstance(backend, str):
+        backend = load_backend(backend or config.backend)
     target = u if callable(u) else None
     samples, grid, notes = _take_samples(u, grid)
     held_out = None
@@ -156,10 +158,14 @@ class _StagedFit:
         self.is_constant = bool(np.all(samples == samples.flat[0]))
         self.field_rms = rms(backend.xp, self.residue)
         self.field_max = float(np.max(np.abs(samples)))
-        self.spectrum: EnergySpectrum = energy_spectrum(self.residue, grid, backend)
+        self.spectrum = self._spectrum()
         self.stages: list[Stage] = []
         self.records: list[StageRecord] = []
         self.notes: list[str] = []
+
+    def _spectrum(self) -> EnergySpectrum:
+        """E(k) of the residue relative to the field, so that the squares stay in range whatever the units are."""
+        return energy_spectrum(self.residue / (self.field_rms or 1.0), self.grid, self.backend)
 
     def note(self, text: str) -> None:
         self.notes.append(text)
@@ -171,6 +177,7 @@ class _StagedFit:
         if self.is_constant:
             self._fit_constant()
             return
+        self.check()
         for index in range(1, self.config.stages + 1):
             if not self._add_stage(index):
                 return
@@ -188,25 +195,36 @@ class _StagedFit:
         self._describe(1, network, params, "fft", abs(value))
         self._keep(1, network, abs(value), trained, "fft", started)
 
-    def _add_stage(self, index: int) -> bool:
-        """Fit one more stage to the residue; False when no further one makes sense."""
-        started = time.perf_counter()
-        config, backend = self.config, self.backend
-        xp, stage = backend.xp, index - 1
-        eps = rms(xp, self.residue)
-        normalised = self.residue / eps
+    def check(self) -> None:
+        """Build every stage's network for the field itself, so that an impossible option is found before training."""
+        for index in range(1, self.config.stages + 1):
+            network, _ = self._network(index, self.residue)
+            network_map(network, self.grid, self.backend, self.config.feature_map)
+
+    def _network(self, index: int, normalised: Array) -> tuple[Network, Parameters]:
+        """Stage `index` (1-based) before training."""
+        config, stage = self.config, index - 1
         first_layer = config.for_stage(config.first_layer, stage)
-        network, params = initialize(
+        return initialize(
             first_layer,
             normalised,
             self.grid,
             n_features=self._n_features(first_layer, stage, normalised),
             hidden=config.hidden,
             rng=np.random.default_rng([config.seed, index]),
-            backend=backend,
+            backend=self.backend,
             sigma=config.sigma,
-            train_wavenumbers=config.train_wavenumbers if first_layer not in ("none", "rff", "fourier") else None,
+            train_wavenumbers=config.train_wavenumbers,
         )
+
+    def _add_stage(self, index: int) -> bool:
+        """Fit one more stage to the residue; False when no further one makes sense."""
+        started = time.perf_counter()
+        config, backend = self.config, self.backend
+        xp = backend.xp
+        eps = rms(xp, self.residue)
+        normalised = self.residue / eps
+        network, params = self._network(index, normalised)
         fmap = network_map(network, self.grid, backend, config.feature_map)
         self._describe(index, network, params, fmap.name, eps)
 
@@ -215,7 +233,7 @@ class _StagedFit:
             for callback in self.callbacks:
                 callback.on_step(told)
 
-        steps = config.for_stage(config.steps, stage)
+        steps = config.for_stage(config.steps, index - 1)
         trained = train(network, params, fmap, xp.reshape(normalised, (-1,)), config, steps, on_step)
         u_s = xp.reshape(network.forward(trained.params, fmap)[0], self.grid.shape)
         if not rms(xp, normalised - u_s) < 1.0:
@@ -239,7 +257,7 @@ class _StagedFit:
         primary = int(np.count_nonzero(amplitudes >= self.config.mode_threshold * np.max(amplitudes)))
         return min(primary, self.config.max_features)
 
-    def _describe(self, index: int, network: Any, params: Any, map_name: str, eps: float) -> None:
+    def _describe(self, index: int, network: Network, params: Parameters, map_name: str, eps: float) -> None:
         layers = " x ".join(map(str, (network.n_features or self.grid.ndim, *network.hidden, 1)))
         text = (
             f"{network.first_layer}, {layers}, {network.n_parameters(params)} parameters,"
@@ -251,7 +269,7 @@ class _StagedFit:
     def _keep(
         self,
         index: int,
-        network: Any,
+        network: Network,
         eps: float,
         trained: Trained,
         map_name: str,
@@ -286,7 +304,7 @@ class _StagedFit:
             stopped_because=trained.stopped_because,
             loss_history=trained.loss_history,
             rms_history=trained.rms_history,
-            energy=energy_spectrum(self.residue, self.grid, self.backend).energy,
+            energy=self._spectrum().energy,
         )
         self.records.append(record)
         for callback in self.callbacks:

@@ -9,6 +9,7 @@ Parameters are a dict of arrays named B (n_b, d), b (n_f,), W1 (h_1, n_f), c1 (h
 in this order. L = 0 is the truncated Fourier series (eq. 10) when W1 is all ones.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, TypeAlias
@@ -27,12 +28,20 @@ from simsnn_ref.layers import (
     tanh_vjp,
 )
 
-__all__ = ["Network", "Parameters"]
+__all__ = ["Activations", "Network", "Parameters"]
 
 Parameters: TypeAlias = dict[str, Array]
 
-EVALUATION_BLOCK = 2**16
-"""Points at a time behind the first layer where no derivative is needed."""
+Activations: TypeAlias = list[list[Array]]
+"""h_1 .. h_L, each (h_l, points), for one block of points after the other."""
+
+POINT_BLOCK = 2**13
+"""Points a block: 30 units take 2 MB, so that the layers' temporaries stay in cache and reuse their memory."""
+
+
+def _blocks(n_points: int) -> Iterator[slice]:
+    for start in range(0, n_points, POINT_BLOCK):
+        yield slice(start, min(start + POINT_BLOCK, n_points))
 
 
 @dataclass(frozen=True)
@@ -100,22 +109,27 @@ class Network:
         n = self.n_features // 2
         return self.scale * (dK[:n, :] + dK[n:, :] if self.paired else dK)
 
-    def forward(self, params: Parameters, fmap: FeatureMap) -> tuple[Array, list[Array]]:
-        """u, shape (n_points,), and the activations h_1 .. h_L that `vjp` and `jvp` take."""
-        z = fmap.forward(params["W1"], self.features(params)) + params["c1"][:, None]
-        return self._tail(params, z)
+    def forward(self, params: Parameters, fmap: FeatureMap) -> tuple[Array, Activations]:
+        """u, shape (n_points,), and the activations that `vjp` and `jvp` take."""
+        z = self._first_layer(params, fmap)
+        outputs, activations = [], []
+        for block in _blocks(z.shape[1]):
+            u, hs = self._tail(params, z[:, block])
+            outputs.append(u)
+            activations.append(hs)
+        return self.xp.concat(outputs), activations
 
     def evaluate(self, params: Parameters, fmap: FeatureMap) -> Array:
-        """U as from `forward`, with a block of points at a time behind the first layer and no activations kept."""
-        z = fmap.forward(params["W1"], self.features(params)) + params["c1"][:, None]
-        return self.xp.concat(
-            [
-                self._tail(params, z[:, start : start + EVALUATION_BLOCK])[0]
-                for start in range(0, z.shape[1], EVALUATION_BLOCK)
-            ]
-        )
+        """Return u as `forward` does, without keeping the activations."""
+        z = self._first_layer(params, fmap)
+        return self.xp.concat([self._tail(params, z[:, block])[0] for block in _blocks(z.shape[1])])
+
+    def _first_layer(self, params: Parameters, fmap: FeatureMap) -> Array:
+        """z_1 = W_1 gamma + c_1, shape (h_1, n_points)."""
+        return fmap.forward(params["W1"], self.features(params)) + params["c1"][:, None]
 
     def _tail(self, params: Parameters, z: Array) -> tuple[Array, list[Array]]:
+        """The tanh layers behind z_1 at some points: u and h_1 .. h_L."""
         activations = []
         for layer in range(1, self.depth + 1):
             activations.append(tanh_forward(self.xp, z))
@@ -128,36 +142,42 @@ class Network:
             return params | {"c1": params["c1"] + params["W1"] @ delta}
         return params | {"b": params["b"] + self._wavenumbers(params["B"]) @ delta}
 
-    def vjp(self, params: Parameters, fmap: FeatureMap, activations: list[Array], du: Array) -> Parameters:
+    def vjp(self, params: Parameters, fmap: FeatureMap, activations: Activations, du: Array) -> Parameters:
         """Gradient of <u, du> for every parameter that trains: the transpose of `jvp`, from the output backwards."""
+        xp = self.xp
         grads: Parameters = {}
-        dz = du[None, :]
-        for layer in range(self.depth, 0, -1):
-            h = activations[layer - 1]
-            dW, dc, dh = affine_vjp(self.xp, params[f"W{layer + 1}"], h, dz)
-            grads[f"W{layer + 1}"], grads[f"c{layer + 1}"] = dW, dc
-            dz = tanh_vjp(h, dh)
+        dz_blocks = []
+        for block, hs in zip(_blocks(du.shape[0]), activations, strict=True):
+            dz = du[None, block]
+            for layer in range(self.depth, 0, -1):
+                W, c, h = f"W{layer + 1}", f"c{layer + 1}", hs[layer - 1]
+                dW, dc, dh = affine_vjp(xp, params[W], h, dz)
+                grads[W], grads[c] = grads.get(W, 0.0) + dW, grads.get(c, 0.0) + dc
+                dz = tanh_vjp(h, dh)
+            dz_blocks.append(dz)
+        dz = xp.concat(dz_blocks, axis=1)
         first = fmap.vjp(params["W1"], self.features(params), dz, wavenumbers="B" not in self.frozen)
-        grads["W1"], grads["c1"] = first.weights, self.xp.sum(dz, axis=1)
-        if first.phases is not None:
-            grads["b"] = first.phases
+        grads["W1"], grads["c1"], grads["b"] = first.weights, xp.sum(dz, axis=1), first.phases
         if first.wavenumbers is not None:
             grads["B"] = self._wavenumbers_vjp(first.wavenumbers)
         return {name: grads[name] for name in self.trainable(params)}
 
-    def jvp(self, params: Parameters, fmap: FeatureMap, activations: list[Array], params_dot: Parameters) -> Array:
+    def jvp(self, params: Parameters, fmap: FeatureMap, activations: Activations, params_dot: Parameters) -> Array:
         """u_dot, shape (n_points,), for a direction over the parameters that train."""
         B_dot, b_dot = params_dot.get("B"), params_dot.get("b")
         if b_dot is None and self.amplitudes is not None:
             b_dot = self.xp.zeros_like(params["b"])
         K_dot = None if B_dot is None else self._wavenumbers(B_dot)
-        z_dot = fmap.jvp(params["W1"], self.features(params), params_dot["W1"], K_dot, b_dot)
-        z_dot = z_dot + params_dot["c1"][:, None]
-        for layer in range(1, self.depth + 1):
-            h = activations[layer - 1]
-            W, name = params[f"W{layer + 1}"], f"{layer + 1}"
-            z_dot = affine_jvp(W, h, params_dot["W" + name], params_dot["c" + name], tanh_jvp(h, z_dot))
-        return z_dot[0, :]
+        z1_dot = fmap.jvp(params["W1"], self.features(params), params_dot["W1"], K_dot, b_dot)
+        z1_dot = z1_dot + params_dot["c1"][:, None]
+        outputs = []
+        for block, hs in zip(_blocks(z1_dot.shape[1]), activations, strict=True):
+            z_dot = z1_dot[:, block]
+            for layer in range(1, self.depth + 1):
+                W, c, h = f"W{layer + 1}", f"c{layer + 1}", hs[layer - 1]
+                z_dot = affine_jvp(params[W], h, params_dot[W], params_dot[c], tanh_jvp(h, z_dot))
+            outputs.append(z_dot[0, :])
+        return self.xp.concat(outputs)
 
     def derivatives(self, params: Parameters, fmap: FeatureMap, ndim: int) -> tuple[Array, Array, Array]:
         """u, its gradient and its Hessian with respect to x in [-1, 1]^d at the map's points.
@@ -174,7 +194,7 @@ class Network:
         xp = self.xp
         axes = range(ndim)
         pairs = [(i, j) for i in axes for j in axes if i <= j]
-        z = fmap.forward(params["W1"], self.features(params)) + params["c1"][:, None]
+        z = self._first_layer(params, fmap)
         first, second = self._first_layer_derivatives(params, fmap, ndim, xp.zeros_like(z))
         for layer in range(1, self.depth + 1):
             W = params[f"W{layer + 1}"]

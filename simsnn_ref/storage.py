@@ -133,7 +133,7 @@ def read_file(path: str | Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 
 def _read_header(path: Path, raw: bytes) -> tuple[dict[str, Any], int]:
     length = int.from_bytes(raw[:8], "little")
-    if len(raw) < 8 or length > MAX_HEADER_BYTES:
+    if len(raw) < 9 or raw[8:9] != b"{" or length > MAX_HEADER_BYTES:
         raise ModelFileError(f"{path}: not a simsnn model file")
     if 8 + length > len(raw):
         raise ModelFileError(f"{path}: truncated: the header needs {8 + length} bytes, the file has {len(raw)}")

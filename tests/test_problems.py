@@ -46,7 +46,7 @@ def test_targets_at_points_known_by_hand():
     assert analytic.abc3d(np.zeros((1, 3)))[0] == pytest.approx(1.0 + 0.1 / math.pi, rel=2 * EPS)
 
 
-@pytest.mark.parametrize("target, ndim", [(analytic.ug, 2), (analytic.logcos, 1), (analytic.abc3d, 3)])
+@pytest.mark.parametrize(("target", "ndim"), [(analytic.ug, 2), (analytic.logcos, 1), (analytic.abc3d, 3)])
 def test_targets_refuse_points_of_another_shape(target, ndim):
     for shape in [(5,), (5, ndim + 1), (5, ndim, 1)]:
         with pytest.raises(DataError, match=rf"expected shape \(n, {ndim}\)"):

@@ -95,7 +95,7 @@ def test_initial_vorticity_is_normalised_truncated_and_of_mean_zero(backend, n, 
     assert np.min(omega_hat[~dropped]) > 100 * EPS * np.max(np.abs(omega))
 
 
-@pytest.mark.parametrize("spectrum, power", [("amplitude", 2.0), ("power", 1.0)])
+@pytest.mark.parametrize(("spectrum", "power"), [("amplitude", 2.0), ("power", 1.0)])
 def test_initial_spectrum_follows_its_law(spectrum, power):
     n = 256
     psi_hat = coefficients(stream_function(initial_vorticity(n, seed=5, spectrum=spectrum)))
@@ -118,7 +118,7 @@ def test_initial_spectrum_follows_its_law(spectrum, power):
     assert slope == pytest.approx(-5.0 * power, abs=0.2)
 
 
-@pytest.mark.parametrize("spectrum, share", [("amplitude", 1e-4), ("power", 0.25)])
+@pytest.mark.parametrize(("spectrum", "share"), [("amplitude", 1e-4), ("power", 0.25)])
 def test_a_finer_grid_has_the_same_low_modes(spectrum, share):
     coarse = coefficients(initial_vorticity(64, seed=7, spectrum=spectrum))
     fine = coefficients(initial_vorticity(129, seed=7, spectrum=spectrum))
@@ -251,7 +251,7 @@ def test_energy_decays_by_viscosity_alone(reynolds):
 
 
 @pytest.mark.parametrize(
-    "time, dt, steps", [(1.0, 0.1, 10), (0.7, 0.1, 7), (0.25, 0.1, 3), (0.05, 0.1, 1), (0.0, 0.1, 0)]
+    ("time", "dt", "steps"), [(1.0, 0.1, 10), (0.7, 0.1, 7), (0.25, 0.1, 3), (0.05, 0.1, 1), (0.0, 0.1, 0)]
 )
 def test_last_step_ends_exactly_at_the_time(time, dt, steps):
     x, y = mesh(8)
@@ -344,7 +344,7 @@ def test_converges_spectrally_in_space():
 
 
 @pytest.mark.parametrize(
-    "options, message",
+    ("options", "message"),
     [
         ({"reynolds": 0.0}, "reynolds: expected a number > 0"),
         ({"reynolds": -1.0}, "reynolds: expected a number > 0"),
@@ -364,7 +364,7 @@ def test_options_out_of_range_are_refused(options, message):
 
 
 @pytest.mark.parametrize(
-    "options, message",
+    ("options", "message"),
     [
         ({"n": 3}, "n: expected an integer >= 4, got 3"),
         ({"n": 8.0}, "n: expected an integer, got 8.0"),
@@ -379,7 +379,7 @@ def test_initial_options_out_of_range_are_refused(options, message):
 
 
 @pytest.mark.parametrize(
-    "field, message",
+    ("field", "message"),
     [
         (np.zeros(8), r"shape \(n, n\)"),
         (np.zeros((8, 6)), r"shape \(n, n\)"),
@@ -399,7 +399,7 @@ def test_fields_that_are_not_square_real_and_finite_are_refused(field, message):
 @pytest.mark.parametrize("options", [{"dt": 0.5}, {"dt": 1e6, "time": 1e6}, {"cfl": 20.0}])
 def test_a_run_that_diverges_says_so(options):
     omega = initial_vorticity(32, seed=0)
-    with pytest.raises(ConfigError, match="diverged before time .*: choose a smaller cfl or dt"):
+    with pytest.raises(ConfigError, match=r"diverged before time .*: choose a smaller cfl or dt"):
         solve(omega, **{"reynolds": math.inf, "time": 20.0, **options})
 
 

@@ -1,0 +1,548 @@
+"""The command ``simsnn``: fit, predict, info, examples, spectrum, dns.
+
+Results go to stdout, progress and notes to stderr. Bad input is one line on stderr and exit status 2.
+"""
+
+import argparse
+import importlib.util
+import json
+import math
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+
+from simsnn_ref.backend import NumpyBackend, available_backends, load_backend
+from simsnn_ref.config import FitConfig, config_from_dict, config_from_toml
+from simsnn_ref.data import check_grid, check_samples, load_samples
+from simsnn_ref.errors import ConfigError, OutputError, SimsnnError
+from simsnn_ref.grid import Grid
+from simsnn_ref.history import Callback
+from simsnn_ref.model import Model, load_model
+from simsnn_ref.multistage import fit
+from simsnn_ref.problems import PROBLEMS, Problem, get_problem
+from simsnn_ref.problems.turbulence import SPECTRA, energy, enstrophy, vorticity
+from simsnn_ref.progress import SimulationLines, make_progress
+from simsnn_ref.provenance import versions
+from simsnn_ref.report import describe_grid, fit_report, stage_table, text_table
+from simsnn_ref.spectrum import count_modes, dominant_frequency, energy_spectrum, fourier_modes
+from simsnn_ref.storage import check_writable
+
+__all__ = ["main"]
+
+MODEL_SUFFIX = ".safetensors"
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse with one-line errors."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"simsnn: error: {' '.join(message.split())} (see {self.prog} --help)\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command with `argv` (the process's own by default) and return its exit status."""
+    arguments = _build_parser().parse_args(argv)
+    try:
+        arguments.run(arguments)
+    except SimsnnError as error:
+        print(f"simsnn: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("simsnn: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader has gone; what is left in the buffer must not raise again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    return 0
+
+
+def _build_parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="simsnn", description="Fit sampled fields to machine precision, stage by stage (SI-MSNN).")
+    version = versions()
+    parser.add_argument("--version", action="version", version=f"simsnn {version['simsnn_ref']}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
+    _add_fit(commands)
+    _add_predict(commands)
+    _add_info(commands)
+    _add_examples(commands)
+    _add_spectrum(commands)
+    _add_dns(commands)
+    return parser
+
+
+def _command(commands: Any, name: str, run: Callable[[argparse.Namespace], None], text: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+    parser.set_defaults(run=run)
+    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout and nothing else there")
+    return parser
+
+
+# Input: a .npy file or a built-in problem.
+
+
+def _add_input(parser: argparse.ArgumentParser) -> None:
+    data = parser.add_argument_group("input")
+    data.add_argument("input", nargs="?", metavar="INPUT.npy", help="samples on a uniform grid in 1, 2 or 3 dimensions")
+    data.add_argument("--example", metavar="NAME", help=f"a built-in problem: {', '.join(PROBLEMS)}")
+    data.add_argument("--size", type=int, metavar="N", help="samples per axis of the example")
+    data.add_argument("--reynolds", type=float, metavar="RE", help="turbulence: Reynolds number (default 2000)")
+    data.add_argument("--time", type=float, metavar="T", help="turbulence: time of the snapshot (default 1.25)")
+    data.add_argument("--field-seed", type=int, metavar="SEED", help="turbulence: seed of the flow (default 0)")
+    data.add_argument(
+        "--initial-spectrum", choices=sorted(SPECTRA), help="turbulence: initial condition (default amplitude)"
+    )
+    data.add_argument(
+        "--box",
+        type=float,
+        nargs="+",
+        metavar="X",
+        help="INPUT: lower and upper bound of each axis, e.g. 0 6.2832 0 6.2832 (default -1 1 for each)",
+    )
+    data.add_argument(
+        "--periodic",
+        metavar="true|false[,...]",
+        default=None,
+        help="INPUT: whether the samples are periodic with the end left out, for all axes or one by one (default true)",
+    )
+
+
+_PROBLEM_OPTIONS = {
+    "reynolds": "reynolds",
+    "time": "time",
+    "field_seed": "seed",
+    "initial_spectrum": "spectrum",
+}
+
+
+def _read_input(arguments: argparse.Namespace, quiet: bool = False) -> tuple[Any, Grid, dict[str, Any]]:
+    """Samples or function, grid, and a description of the problem for the report, with notes on the input."""
+    if (arguments.input is None) == (arguments.example is None):
+        raise ConfigError("give either INPUT.npy or --example NAME")
+    given = {
+        theirs: getattr(arguments, ours)
+        for ours, theirs in _PROBLEM_OPTIONS.items()
+        if getattr(arguments, ours) is not None
+    }
+    if arguments.example is not None:
+        for name in ("box", "periodic"):
+            if getattr(arguments, name) is not None:
+                raise ConfigError(f"--{name} describes INPUT.npy; example {arguments.example!r} has its own")
+        return _read_example(arguments, given, quiet)
+    for name in ("size", *_PROBLEM_OPTIONS):
+        if getattr(arguments, name) is not None:
+            raise ConfigError(f"--{name.replace('_', '-')} belongs to --example, not to INPUT.npy")
+    samples, notes = check_samples(load_samples(arguments.input), arguments.input)
+    if not quiet:
+        for note in notes:
+            print(f"note: {note}", file=sys.stderr)
+    return samples, _grid_of_input(arguments, samples), {"name": arguments.input, "notes": notes}
+
+
+def _read_example(
+    arguments: argparse.Namespace, given: dict[str, Any], quiet: bool
+) -> tuple[Any, Grid, dict[str, Any]]:
+    problem: Problem = get_problem(arguments.example)
+    for theirs in given:
+        if theirs not in problem.options:
+            ours = next(name for name, other in _PROBLEM_OPTIONS.items() if other == theirs)
+            raise ConfigError(f"--{ours.replace('_', '-')}: example {problem.name!r} has no such option")
+    grid = problem.grid(arguments.size)
+    told = {"name": problem.name, "description": problem.description, **given}
+    if problem.target is not None:
+        check_samples(np.zeros(grid.shape), "--size")
+        return problem.target, grid, told
+    samples = problem.samples(arguments.size, callback=_simulation_lines(arguments, grid.shape[0], quiet), **given)
+    return samples, grid, told
+
+
+def _simulation_lines(arguments: argparse.Namespace, n: int, quiet: bool = False) -> SimulationLines | None:
+    end_time = 1.25 if arguments.time is None else arguments.time
+    return None if quiet else SimulationLines(f"turbulence on {n} x {n} points", end_time)
+
+
+def _grid_of_input(arguments: argparse.Namespace, samples: np.ndarray) -> Grid:
+    words = (arguments.periodic or "true").lower().split(",")
+    if any(word not in ("true", "false") for word in words) or len(words) not in (1, samples.ndim):
+        raise ConfigError(
+            f"--periodic {arguments.periodic}: give true or false, once or for each of {samples.ndim} axes"
+        )
+    periodic = tuple(word == "true" for word in words)
+    if arguments.box is None:
+        return Grid(samples.shape, periodic=periodic)
+    if len(arguments.box) != 2 * samples.ndim:
+        raise ConfigError(f"--box: {samples.ndim} axes need {2 * samples.ndim} numbers, got {len(arguments.box)}")
+    return Grid(samples.shape, tuple(arguments.box[0::2]), tuple(arguments.box[1::2]), periodic)
+
+
+# fit
+
+
+def _add_fit(commands: Any) -> None:
+    parser = _command(commands, "fit", _run_fit, "fit samples or a built-in problem, stage by stage")
+    _add_input(parser)
+    output = parser.add_argument_group("output")
+    output.add_argument("-o", "--output", metavar="MODEL", help=f"model file (default: NAME{MODEL_SUFFIX})")
+    output.add_argument("--figure", metavar="PATH", help="figure, .png, .pdf or .svg (default: beside the model, .png)")
+    output.add_argument("--no-figure", action="store_true", help="write no figure")
+    output.add_argument("--quiet", action="store_true", help="no progress on stderr")
+    options = parser.add_argument_group("options of the fit", "they take precedence over those of --config")
+    options.add_argument("--config", metavar="FILE.toml", help="read options from a file")
+    options.add_argument("--print-config", action="store_true", help="print the options as TOML and exit")
+    for item in fields(FitConfig):
+        _add_option(options, item)
+
+
+def _add_option(options: Any, item: Any) -> None:
+    flag = f"--{item.name.replace('_', '-')}"
+    default = item.default
+    if item.type == (bool | None):
+        options.add_argument(flag, action=argparse.BooleanOptionalAction, default=None, help=item.metadata["help"])
+        return
+    shown = ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
+    metavar = "|".join(item.metadata["choices"]) if item.metadata["choices"] else type(_first(default)).__name__.upper()
+    options.add_argument(
+        flag,
+        type=_comma_separated(type(_first(default))) if isinstance(default, tuple) else type(default),
+        default=None,
+        metavar=f"{metavar}[,...]" if isinstance(default, tuple) else metavar,
+        help=f"{item.metadata['help']} (default {shown})".replace("%", "%%"),
+    )
+
+
+def _first(value: Any) -> Any:
+    return value[0] if isinstance(value, tuple) else value
+
+
+def _comma_separated(kind: type) -> Callable[[str], tuple[Any, ...]]:
+    def parse(text: str) -> tuple[Any, ...]:
+        return tuple(kind(part.strip()) for part in text.split(","))
+
+    parse.__name__ = f"comma-separated {kind.__name__}"
+    return parse
+
+
+def _config(arguments: argparse.Namespace) -> FitConfig:
+    base = FitConfig() if arguments.config is None else config_from_toml(arguments.config)
+    given = {
+        item.name: getattr(arguments, item.name)
+        for item in fields(FitConfig)
+        if getattr(arguments, item.name) is not None
+    }
+    return config_from_dict({**base.to_dict(), **given})
+
+
+def _run_fit(arguments: argparse.Namespace) -> None:
+    started = time.perf_counter()
+    config = _config(arguments)
+    if arguments.print_config:
+        print(config.to_toml(), end="")
+        return
+    backend = load_backend(config.backend)
+    output = Path(arguments.output or _default_name(arguments))
+    figure = _figure_path(arguments, output)
+    check_writable(output, "-o")
+    progress = Callback() if arguments.quiet else make_progress()
+
+    u, grid, problem = _read_input(arguments, arguments.quiet)
+    notes = problem.pop("notes", [])
+    model = fit(u, grid, config, callbacks=[progress], backend=backend)
+    model.save(output)
+    if figure is not None:
+        _write_figure(model, u, figure, problem["name"])
+    report = fit_report(model, problem, time.perf_counter() - started)
+    report["notes"] = [*notes, *report["notes"]]
+    report["model"] = str(output)
+    report["figure"] = None if figure is None else str(figure)
+    if arguments.json:
+        print(json.dumps(report, allow_nan=False))
+        return
+    _print_fit(model, report)
+
+
+def _default_name(arguments: argparse.Namespace) -> str:
+    stem = arguments.example or (Path(arguments.input).stem if arguments.input else "model")
+    return f"{stem}{MODEL_SUFFIX}"
+
+
+def _figure_path(arguments: argparse.Namespace, output: Path) -> Path | None:
+    """Where the figure goes; None if there is to be none, which is said if only matplotlib is missing."""
+    if arguments.no_figure:
+        return None
+    if arguments.figure is None and importlib.util.find_spec("matplotlib") is None:
+        print("note: no figure; it needs matplotlib: pip install 'simsnn-ref[plot]'", file=sys.stderr)
+        return None
+    from simsnn_ref.plotting import check_figure_path  # noqa: PLC0415 - an extra
+
+    path = Path(arguments.figure) if arguments.figure else output.with_suffix(".png")
+    if path == output:
+        raise OutputError(f"--figure {path}: the model goes to the same file; name another one")
+    check_figure_path(path)
+    return path
+
+
+def _write_figure(model: Model, u: Any, path: Path, title: str) -> None:
+    from simsnn_ref.plotting import figure_of_fit, save_figure  # noqa: PLC0415 - an extra
+
+    grid = model.grid
+    samples = u(grid.points()).reshape(grid.shape) if callable(u) else u
+    if samples.shape != grid.shape:
+        samples = samples[(slice(None, None, 2),) * grid.ndim]
+    save_figure(figure_of_fit(model, samples, title=title), path)
+
+
+def _print_fit(model: Model, report: dict[str, Any]) -> None:
+    print()
+    print(stage_table(model.history))
+    print()
+    print(f"Errors are relative to the RMS of the field, {model.history.rms:.6g}. {_OFF_GRID[model.history.off_grid]}")
+    memory = report["peak_memory_bytes"]
+    used = "" if memory is None else f", {memory / 2**20:.0f} MiB at most"
+    print(f"{report['seconds']:.1f} s in all{used}.")
+    print(f"model:  {report['model']}")
+    if report["figure"] is not None:
+        print(f"figure: {report['figure']}")
+
+
+_OFF_GRID = {
+    "interpolation": "Off the grid: against trigonometric interpolation, at the points between the samples.",
+    "random": "Off the grid: against the function itself at random points.",
+    "holdout": "Off the grid: at held-out samples; training saw every second one along each axis.",
+    "none": "Off the grid: not measured (samples that are not periodic; --off-grid holdout keeps some of them back).",
+}
+
+
+# predict
+
+
+def _add_predict(commands: Any) -> None:
+    parser = _command(commands, "predict", _run_predict, "evaluate a model at points or on a grid")
+    parser.add_argument("model", metavar="MODEL")
+    parser.add_argument("points", nargs="?", metavar="POINTS.npy", help="points, shape (n, d), in the data's own units")
+    parser.add_argument(
+        "--grid", type=int, nargs="+", metavar="N", help="samples per axis of a grid on the model's box"
+    )
+    parser.add_argument("-o", "--output", metavar="VALUES.npy", help="default: MODEL's name with .prediction.npy")
+    order = parser.add_mutually_exclusive_group()
+    order.add_argument("--gradient", action="store_true", help="first derivatives, shape (..., d)")
+    order.add_argument("--hessian", action="store_true", help="second derivatives, shape (..., d, d)")
+    parser.add_argument("--backend", default="numpy", help="array library (default numpy)")
+
+
+def _run_predict(arguments: argparse.Namespace) -> None:
+    if (arguments.points is None) == (arguments.grid is None):
+        raise ConfigError("give either POINTS.npy or --grid N")
+    output = Path(arguments.output or Path(arguments.model).with_suffix(".prediction.npy"))
+    check_writable(output, "-o")
+    model = load_model(arguments.model, load_backend(arguments.backend))
+    where: Any
+    if arguments.grid is None:
+        where = load_samples(arguments.points)
+    else:
+        if len(arguments.grid) not in (1, model.grid.ndim):
+            raise ConfigError(f"--grid: give 1 or {model.grid.ndim} numbers, got {len(arguments.grid)}")
+        shape = arguments.grid * model.grid.ndim if len(arguments.grid) == 1 else arguments.grid
+        where = Grid(tuple(shape), model.grid.lower, model.grid.upper, model.grid.periodic)
+    started = time.perf_counter()
+    values = (
+        model.hessian(where) if arguments.hessian else model.gradient(where) if arguments.gradient else model(where)
+    )
+    _save_array(output, values)
+    seconds = time.perf_counter() - started
+    if arguments.json:
+        print(json.dumps({"values": str(output), "shape": list(values.shape), "seconds": seconds}))
+    else:
+        print(f"{output}: {values.dtype} of shape {values.shape}, {seconds:.2f} s")
+
+
+def _save_array(path: Path, values: np.ndarray) -> None:
+    try:
+        with path.open("wb") as stream:
+            np.save(stream, values, allow_pickle=False)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+# info
+
+
+def _add_info(commands: Any) -> None:
+    parser = _command(commands, "info", _run_info, "describe a model file, or this installation")
+    parser.add_argument("model", nargs="?", metavar="MODEL")
+
+
+def _run_info(arguments: argparse.Namespace) -> None:
+    if arguments.model is None:
+        told: dict[str, Any] = {"versions": versions(), "backends": available_backends()}
+        if arguments.json:
+            print(json.dumps(told))
+            return
+        rows = [[name, str(value)] for name, value in told["versions"].items()]
+        print(text_table(["what", "version"], [*rows, ["backends", ", ".join(told["backends"])]]))
+        return
+    model = load_model(arguments.model)
+    history = model.history
+    if arguments.json:
+        told = {
+            "grid": describe_grid(model.grid),
+            "config": model.config.to_dict(),
+            "versions": model.provenance,
+            "off_grid": history.off_grid,
+            "notes": list(history.notes),
+            "rms": history.rms,
+            "max": history.max,
+            "seconds": history.seconds,
+            "stages": [record.summary() for record in history.stages],
+        }
+        print(json.dumps(told, allow_nan=False))
+        return
+    grid = model.grid
+    axes = [
+        f"{n} points on [{lo:.6g}, {hi:.6g}{')' if periodic else ']'}"
+        for n, lo, hi, periodic in zip(grid.shape, grid.lower, grid.upper, grid.periodic, strict=True)
+    ]
+    print(f"{arguments.model}: {len(model.stages)} stages, fitted to {' x '.join(axes)}")
+    print(f"RMS of the field {history.rms:.6g}, largest value {history.max:.6g}")
+    for note in history.notes:
+        print(f"note: {note}")
+    print()
+    print(stage_table(history))
+    print(f"\nErrors are relative to the RMS of the field. {_OFF_GRID[history.off_grid]}\n")
+    print(text_table(["made with", "version"], [[name, str(value)] for name, value in model.provenance.items()]))
+    print(f"\n{model.config.to_toml()}", end="")
+
+
+# examples
+
+
+def _add_examples(commands: Any) -> None:
+    _command(commands, "examples", _run_examples, "list the built-in problems")
+
+
+def _run_examples(arguments: argparse.Namespace) -> None:
+    if arguments.json:
+        told = [
+            {
+                "name": problem.name,
+                "description": problem.description,
+                "default_size": problem.default_size,
+                **describe_grid(problem.grid()),
+            }
+            for problem in PROBLEMS.values()
+        ]
+        print(json.dumps({"examples": told}))
+        return
+    rows = [
+        [problem.name, " x ".join([str(problem.default_size)] * problem.box.ndim), problem.description]
+        for problem in PROBLEMS.values()
+    ]
+    print(text_table(["name", "default size", "what it is"], rows))
+
+
+# spectrum
+
+
+def _add_spectrum(commands: Any) -> None:
+    parser = _command(commands, "spectrum", _run_spectrum, "largest Fourier modes and E(k) of samples")
+    _add_input(parser)
+    parser.add_argument("--modes", type=int, default=10, metavar="N", help="how many modes to list (default 10)")
+    parser.add_argument("--bins", type=int, default=200, metavar="N", help="bins of E(k) (default 200)")
+    parser.add_argument("--figure", metavar="PATH", help="draw E(k), .png, .pdf or .svg")
+
+
+def _run_spectrum(arguments: argparse.Namespace) -> None:
+    if arguments.modes < 1 or arguments.bins < 1:
+        raise ConfigError("--modes and --bins need to be at least 1")
+    if arguments.figure is not None:
+        from simsnn_ref.plotting import check_figure_path  # noqa: PLC0415 - an extra
+
+        check_figure_path(arguments.figure)
+    u, grid, problem = _read_input(arguments)
+    samples, _ = check_samples(u(grid.points()).reshape(grid.shape) if callable(u) else u)
+    check_grid(samples, grid)
+    backend = NumpyBackend()
+    spectrum = energy_spectrum(samples, grid, backend, arguments.bins)
+    modes = fourier_modes(samples, grid, backend, min(arguments.modes, count_modes(grid)))
+    if arguments.figure is not None:
+        from simsnn_ref.plotting import figure_of_spectrum, save_figure  # noqa: PLC0415 - an extra
+
+        save_figure(figure_of_spectrum(spectrum, title=problem["name"]), arguments.figure)
+    told = {
+        "problem": {**problem, **describe_grid(grid)},
+        "n_modes": count_modes(grid),
+        "dominant_frequency": dominant_frequency(samples, grid, backend),
+        "modes": [
+            {"index": m.tolist(), "wavenumber": k.tolist(), "amplitude": float(a), "phase": float(phase)}
+            for m, k, a, phase in zip(modes.indices, modes.wavenumbers, modes.amplitudes, modes.phases, strict=True)
+        ],
+        "energy_spectrum": {"wavenumber": spectrum.wavenumber.tolist(), "energy": spectrum.energy.tolist()},
+    }
+    if arguments.json:
+        print(json.dumps(told, allow_nan=False))
+        return
+    print(f"{told['n_modes']} real modes; dominant frequency {told['dominant_frequency']:.6g} cycles over the box\n")
+    rows = [
+        [", ".join(map(str, m.tolist())), f"{a:.6e}", f"{math.remainder(phase, 2.0 * math.pi):+.6f}"]
+        for m, a, phase in zip(modes.indices, modes.amplitudes, modes.phases, strict=True)
+    ]
+    print(text_table(["mode", "amplitude", "phase"], rows))
+    filled = np.flatnonzero(spectrum.energy)
+    shown = filled[np.unique(np.geomspace(1, max(1, filled.size), min(20, max(1, filled.size))).astype(int) - 1)]
+    rows = [[f"{spectrum.wavenumber[i]:.4g}", f"{spectrum.energy[i]:.6e}"] for i in shown] if filled.size else []
+    print()
+    print(text_table(["k", "E(k)"], rows))
+    if len(shown) < filled.size:
+        print(f"{len(shown)} of {filled.size} bins that are not empty; --json prints all")
+
+
+# dns
+
+
+def _add_dns(commands: Any) -> None:
+    parser = _command(commands, "dns", _run_dns, "simulate 2-D decaying turbulence and save the stream function")
+    parser.add_argument("--size", type=int, default=512, metavar="N", help="points per axis (default 512)")
+    parser.add_argument("--reynolds", type=float, default=2000.0, metavar="RE", help="Reynolds number (default 2000)")
+    parser.add_argument("--time", type=float, default=1.25, metavar="T", help="time of the snapshot (default 1.25)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the initial condition (default 0)")
+    parser.add_argument(
+        "--initial-spectrum", choices=sorted(SPECTRA), default="amplitude", help="initial condition (default amplitude)"
+    )
+    parser.add_argument("--cfl", type=float, default=0.5, help="CFL number of the step (default 0.5)")
+    parser.add_argument("-o", "--output", metavar="PSI.npy", default="turbulence.npy", help="default turbulence.npy")
+
+
+def _run_dns(arguments: argparse.Namespace) -> None:
+    output = Path(arguments.output)
+    check_writable(output, "-o")
+    started = time.perf_counter()
+    psi = get_problem("turbulence").samples(
+        arguments.size,
+        reynolds=arguments.reynolds,
+        time=arguments.time,
+        seed=arguments.seed,
+        spectrum=arguments.initial_spectrum,
+        cfl=arguments.cfl,
+        callback=_simulation_lines(arguments, arguments.size),
+    )
+    _save_array(output, psi)
+    omega = vorticity(psi)
+    told = {
+        "stream_function": str(output),
+        "shape": list(psi.shape),
+        "energy": energy(omega),
+        "enstrophy": enstrophy(omega),
+        "seconds": time.perf_counter() - started,
+    }
+    if arguments.json:
+        print(json.dumps(told, allow_nan=False))
+    else:
+        print(
+            f"{output}: psi on {psi.shape[0]} x {psi.shape[1]} points of [0, 2 pi)^2 at t = {arguments.time:g};"
+            f" energy {told['energy']:.6g}, enstrophy {told['enstrophy']:.6g}; {told['seconds']:.1f} s"
+        )

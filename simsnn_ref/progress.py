@@ -1,0 +1,123 @@
+"""How a fit shows itself while it runs: a bar per stage on a terminal, plain lines otherwise; on stderr."""
+
+import importlib.util
+import math
+import shutil
+import sys
+import time
+from typing import Any, TextIO
+
+from simsnn_ref.history import Callback, StageRecord, Step
+
+__all__ = ["LogLines", "ProgressBar", "SimulationLines", "make_progress"]
+
+SECONDS_BETWEEN_LINES = 10.0
+
+
+def make_progress(stream: TextIO | None = None) -> Callback:
+    """A `ProgressBar` if `stream` is a terminal and tqdm is installed, else `LogLines`."""
+    stream = sys.stderr if stream is None else stream
+    if stream.isatty() and importlib.util.find_spec("tqdm") is not None:
+        return ProgressBar(stream)
+    return LogLines(stream)
+
+
+def _ended(record: StageRecord) -> str:
+    off = "not measured" if record.rms_off_grid is None else f"{record.rms_off_grid:.2e}"
+    return (
+        f"stage {record.index} done in {record.seconds:.1f} s: RMS {record.rms_on_grid:.2e} on the grid, {off} off it;"
+        f" {record.stopped_because}"
+    )
+
+
+class LogLines(Callback):
+    """A line when a stage starts and ends, every tenth of its steps, and at least every 10 seconds."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+        self._stage_started = self._last = time.monotonic()
+
+    def _print(self, text: str) -> None:
+        print(text, file=self.stream, flush=True)
+
+    def on_stage_start(self, stage: int, n_stages: int, description: str) -> None:
+        self._print(f"stage {stage} of {n_stages}: {description}")
+        self._stage_started = self._last = time.monotonic()
+
+    def on_step(self, step: Step) -> None:
+        now = time.monotonic()
+        done = step.step - 1
+        tenth = max(1, step.n_steps // 10)
+        if done and (done % tenth == 0 or now - self._last >= SECONDS_BETWEEN_LINES):
+            left = (now - self._stage_started) / done * (step.n_steps - done)
+            self._print(
+                f"  stage {step.stage} step {done}/{step.n_steps}  loss {step.loss:.3e}  RMS {step.rms:.3e}"
+                f"  {left:.0f} s left"
+            )
+            self._last = now
+
+    def on_stage_end(self, record: StageRecord) -> None:
+        self._print(_ended(record))
+
+    def on_note(self, note: str) -> None:
+        self._print(f"note: {note}")
+
+
+class ProgressBar(Callback):
+    """A tqdm bar per stage: step, loss, RMS, time left."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+        self._bar: Any = None
+
+    def _write(self, text: str) -> None:
+        from tqdm import tqdm  # noqa: PLC0415 - an extra
+
+        tqdm.write(text, file=self.stream)
+
+    def on_stage_start(self, stage: int, n_stages: int, description: str) -> None:
+        self._write(f"stage {stage} of {n_stages}: {description}")
+
+    def on_step(self, step: Step) -> None:
+        if self._bar is None:
+            from tqdm import tqdm  # noqa: PLC0415 - an extra
+
+            columns, lines = shutil.get_terminal_size()
+            self._bar = tqdm(
+                total=step.n_steps,
+                desc=f"stage {step.stage}/{step.n_stages}",
+                unit="step",
+                file=self.stream,
+                ncols=columns,
+                nrows=lines,
+            )
+        self._bar.set_postfix_str(f"loss {step.loss:.2e}, RMS {step.rms:.2e}", refresh=False)
+        self._bar.update()
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def on_stage_end(self, record: StageRecord) -> None:
+        self._close()
+        self._write(_ended(record))
+
+    def on_note(self, note: str) -> None:
+        self._close()
+        self._write(f"note: {note}")
+
+
+class SimulationLines:
+    """Callback of the DNS: a line at the first step and then every 10 seconds."""
+
+    def __init__(self, what: str, end_time: float, stream: TextIO | None = None) -> None:
+        self.what, self.end_time = what, end_time
+        self.stream = sys.stderr if stream is None else stream
+        self._last = -math.inf
+
+    def __call__(self, time_reached: float, omega: Any) -> None:
+        now = time.monotonic()
+        if now - self._last >= SECONDS_BETWEEN_LINES:
+            print(f"simulating {self.what}: t = {time_reached:.3f} of {self.end_time:g}", file=self.stream, flush=True)
+            self._last = now

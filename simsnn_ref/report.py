@@ -1,0 +1,89 @@
+"""What the commands print: tables for people, one JSON object for programs."""
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from simsnn_ref.grid import Grid
+from simsnn_ref.history import History
+from simsnn_ref.model import Model
+
+__all__ = ["describe_grid", "fit_report", "peak_memory_bytes", "stage_table", "text_table"]
+
+
+def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns of plain text, right-aligned but for the first and the last."""
+    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
+    last = len(header) - 1
+
+    def line(cells: Sequence[str]) -> str:
+        aligned = [
+            cell.ljust(width) if i in (0, last) else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(cells, widths, strict=True))
+        ]
+        return "  ".join(aligned).rstrip()
+
+    return "\n".join([line(header), "  ".join("-" * width for width in widths), *(line(row) for row in rows)])
+
+
+def _number(value: float | None, form: str = ".2e") -> str:
+    return "-" if value is None else format(value, form)
+
+
+def stage_table(history: History) -> str:
+    """One line per stage; errors relative to the RMS of the field."""
+    header = ["stage", "n_f", "parameters", "steps", "eps", "loss", "RMS on grid", "max on", "RMS off grid", "max off"]
+    rows = [
+        [
+            f"{record.index} {record.first_layer}",
+            str(record.n_modes),
+            str(record.n_parameters),
+            str(record.steps),
+            _number(record.eps),
+            _number(record.loss),
+            _number(record.rms_on_grid),
+            _number(record.max_on_grid),
+            _number(record.rms_off_grid),
+            _number(record.max_off_grid),
+            _number(record.seconds, ".1f"),
+            record.stopped_because,
+        ]
+        for record in history.stages
+    ]
+    return text_table([*header, "seconds", "stopped because"], rows)
+
+
+def describe_grid(grid: Grid) -> dict[str, Any]:
+    """Shape, box and periodicity, ready for JSON."""
+    return {
+        "shape": list(grid.shape),
+        "lower": list(grid.lower),
+        "upper": list(grid.upper),
+        "periodic": list(grid.periodic),
+    }
+
+
+def fit_report(model: Model, problem: dict[str, Any], seconds: float) -> dict[str, Any]:
+    """The object `simsnn fit --json` prints; errors are relative to the RMS of the field."""
+    history = model.history
+    return {
+        "problem": {**problem, **describe_grid(model.grid), "rms": history.rms, "max": history.max},
+        "config": model.config.to_dict(),
+        "versions": model.provenance,
+        "backend": model.backend.name,
+        "seconds": seconds,
+        "peak_memory_bytes": peak_memory_bytes(),
+        "off_grid": history.off_grid,
+        "notes": list(history.notes),
+        "stages": [record.summary() for record in history.stages],
+    }
+
+
+def peak_memory_bytes() -> int | None:
+    """Largest resident set of this process so far; None where the system does not tell."""
+    try:
+        import resource  # noqa: PLC0415 - Unix only
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,353 @@
+"""What a user does at the command line, through the installed command where that is the point."""
+
+import json
+import os
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from simsnn_ref import load_model
+from simsnn_ref.cli import main
+from simsnn_ref.problems import PROBLEMS
+
+COMMAND = Path(sys.executable).parent / "simsnn"
+FAST = ["--steps", "30", "--hidden", "8,8", "--no-figure"]
+
+STAGE_KEYS = {
+    "index",
+    "n_modes",
+    "n_parameters",
+    "optimizer",
+    "steps",
+    "eps",
+    "loss",
+    "rms_on_grid",
+    "max_on_grid",
+    "rms_off_grid",
+    "max_off_grid",
+    "seconds",
+    "stopped_because",
+}
+
+
+@pytest.fixture(autouse=True)
+def in_tmp(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def run(capsys, *argv):
+    status = main([str(word) for word in argv])
+    out, err = capsys.readouterr()
+    return status, out, err
+
+
+def run_json(capsys, *argv):
+    status, out, _ = run(capsys, *argv, "--json")
+    assert status == 0
+    return json.loads(out)
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [
+        ["--example", "ug", "--size", "16"],
+        ["--example", "logcos", "--size", "40"],
+        ["--example", "abc3d", "--size", "8"],
+        ["--example", "turbulence", "--size", "16", "--reynolds", "100", "--time", "0.25"],
+    ],
+)
+def test_fit_json(capsys, problem):
+    told = run_json(capsys, "fit", *problem, *FAST)
+    assert {"problem", "config", "versions", "seconds", "peak_memory_bytes", "stages"} <= set(told)
+    assert told["problem"]["name"] == problem[1]
+    assert told["problem"]["shape"][0] == int(problem[3])
+    assert told["config"]["steps"] == [30]
+    assert told["versions"]["numpy"] == np.__version__
+    assert told["seconds"] > 0.0
+    assert told["peak_memory_bytes"] > 2**20
+    stages = told["stages"]
+    assert [stage["index"] for stage in stages] == [1, 2, 3]
+    assert all(set(stage) >= STAGE_KEYS for stage in stages)
+    errors = [1.0] + [stage["rms_on_grid"] for stage in stages]
+    assert all(after < before for before, after in pairwise(errors))
+    assert all(stage["rms_off_grid"] > 0.0 for stage in stages)
+    assert load_model(told["model"]).history.stages[2].rms_on_grid == errors[3]
+
+
+def test_figures_of_the_json_are_those_of_the_saved_model(capsys):
+    told = run_json(capsys, "fit", "--example", "ug", "--size", "12", *FAST)
+    problem = PROBLEMS["ug"]
+    model, grid = load_model("ug.safetensors"), problem.grid(12)
+    u = problem.samples(12)
+    e, size = model(grid) - u, np.sqrt(np.mean(u**2))
+    assert np.sqrt(np.mean(e**2)) / size == pytest.approx(told["stages"][-1]["rms_on_grid"], rel=1e-9)
+    assert np.max(np.abs(e)) / size == pytest.approx(told["stages"][-1]["max_on_grid"], rel=1e-9)
+
+
+def test_installed_command_and_module_print_one_object():
+    arguments = ["fit", "--example", "logcos", "--size", "16", "--json", "--seed", "5", *FAST]
+    outputs = [
+        subprocess.run([*command, *arguments], capture_output=True, text=True, check=True)
+        for command in ([COMMAND], [sys.executable, "-m", "simsnn_ref"])
+    ]
+    first, second = (json.loads(output.stdout) for output in outputs)
+    assert first["config"]["seed"] == 5
+    assert [stage["loss"] for stage in first["stages"]] == [stage["loss"] for stage in second["stages"]]
+    assert "stage 3 done" in outputs[0].stderr
+
+
+def test_fit_table_figure_and_model(capsys):
+    status, out, err = run(capsys, "fit", "--example", "ug", "--size", "12", "-o", "m.bin", "--steps", "20")
+    assert status == 0
+    for text in ("RMS on grid", "RMS off grid", "1 si", "3 si", "random points", "m.bin", "m.png"):
+        assert text in out
+    assert "stage 1 step" in err
+    assert Path("m.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    assert Path("m.bin").is_file()
+
+
+def test_quiet(capsys):
+    status, _, err = run(capsys, "fit", "--example", "logcos", "--size", "16", "--quiet", *FAST)
+    assert (status, err) == (0, "")
+
+
+def test_a_bar_on_a_terminal():
+    pty = pytest.importorskip("pty")
+    master, slave = pty.openpty()
+    command = [COMMAND, "fit", "--example", "logcos", "--size", "16", "--steps", "50", "--no-figure"]
+    with subprocess.Popen(command, stderr=slave, stdout=subprocess.DEVNULL) as process:
+        os.close(slave)
+        chunks = []
+        while True:
+            try:
+                chunk = os.read(master, 4096)
+            except OSError:  # Linux says so when the other end is closed
+                break
+            if not chunk:
+                break
+            chunks.append(chunk)
+    os.close(master)
+    shown = b"".join(chunks).decode()
+    assert process.returncode == 0
+    assert "stage 1/3: 100%" in shown
+    assert "RMS" in shown
+    assert "loss" in shown
+
+
+def test_fit_of_a_file(capsys):
+    x = np.linspace(0.0, 3.0, 20)
+    np.save("u.npy", np.sin(x).astype(np.float32))
+    told = run_json(capsys, "fit", "u.npy", "--box", "0", "3", "--periodic", "false", *FAST)
+    assert told["problem"]["periodic"] == [False]
+    assert told["problem"]["upper"] == [3.0]
+    assert told["stages"][0]["rms_off_grid"] is None
+    assert told["off_grid"] == "none"
+    assert told["notes"] == ["u.npy is float32; it is computed in float64"]
+    assert Path("u.safetensors").is_file()
+    told = run_json(capsys, "fit", "u.npy", "--periodic", "false", "--off-grid", "holdout", *FAST)
+    assert told["off_grid"] == "holdout"
+    assert told["problem"]["shape"] == [10]
+    assert told["stages"][0]["rms_off_grid"] > 0.0
+
+
+def test_config_file_and_options(capsys):
+    Path("c.toml").write_text('stages = 1\nsteps = [7]\nfirst_layer = "cos"\nn_features = 6\n')
+    told = run_json(
+        capsys, "fit", "--example", "logcos", "--size", "16", "--config", "c.toml", "--p", "4", "--no-figure"
+    )
+    assert told["config"]["steps"] == [7]
+    assert told["config"]["p"] == 4.0
+    assert told["config"]["first_layer"] == ["cos"]
+    status, out, _ = run(capsys, "fit", "--config", "c.toml", "--seed", "9", "--print-config")
+    assert status == 0
+    Path("again.toml").write_text(out)
+    assert run(capsys, "fit", "--config", "again.toml", "--print-config")[1] == out
+    assert "seed = 9" in out
+
+
+def test_predict_and_info(capsys):
+    run_json(capsys, "fit", "--example", "ug", "--size", "12", "-o", "m.safetensors", *FAST)
+    model = load_model("m.safetensors")
+    points = np.random.default_rng(0).uniform(-1, 1, (6, 2))
+    np.save("p.npy", points)
+    assert run_json(capsys, "predict", "m.safetensors", "p.npy", "-o", "v.npy")["shape"] == [6]
+    assert np.array_equal(np.load("v.npy"), model(points))
+    assert run_json(capsys, "predict", "m.safetensors", "p.npy", "--gradient")["shape"] == [6, 2]
+    assert np.array_equal(np.load("m.prediction.npy"), model.gradient(points))
+    assert run_json(capsys, "predict", "m.safetensors", "--grid", "5", "7", "--hessian")["shape"] == [5, 7, 2, 2]
+    assert run(capsys, "predict", "m.safetensors", "--grid", "9")[0] == 0
+    assert np.load("m.prediction.npy").shape == (9, 9)
+    status, out, _ = run(capsys, "info", "m.safetensors")
+    assert status == 0
+    assert "3 stages" in out
+    assert "numpy" in out
+    assert len(run_json(capsys, "info", "m.safetensors")["stages"]) == 3
+    assert "numpy" in run_json(capsys, "info")["backends"]
+    assert "backends" in run(capsys, "info")[1]
+
+
+def test_examples(capsys):
+    assert {"turbulence", "ug", "logcos", "abc3d"} <= {e["name"] for e in run_json(capsys, "examples")["examples"]}
+    assert "512 x 512" in run(capsys, "examples")[1]
+
+
+def test_spectrum(capsys):
+    x = 2 * np.pi * np.arange(16) / 16
+    np.save("u.npy", 3.0 * np.cos(2 * x)[:, None] * np.ones(8) + 0.5)
+    told = run_json(capsys, "spectrum", "u.npy", "--box", "0", str(2 * np.pi), "0", "1", "--modes", "2")
+    assert told["dominant_frequency"] == pytest.approx(2.0)
+    assert told["modes"][0]["index"] == [2, 0]
+    assert told["modes"][0]["amplitude"] == pytest.approx(3.0)
+    assert sum(told["energy_spectrum"]["energy"]) == pytest.approx(0.25 + 4.5)
+    status, out, _ = run(capsys, "spectrum", "--example", "ug", "--size", "16", "--figure", "e.png")
+    assert status == 0
+    assert "E(k)" in out
+    assert Path("e.png").is_file()
+
+
+def test_dns(capsys):
+    told = run_json(capsys, "dns", "--size", "16", "--time", "0.1", "--reynolds", "50", "-o", "psi.npy")
+    assert told["shape"] == [16, 16]
+    assert 0.0 < told["energy"] < 0.5
+    assert np.load("psi.npy").shape == (16, 16)
+    status, out, _ = run(capsys, "dns", "--size", "16", "--time", "0.1")
+    assert status == 0
+    assert "energy" in out
+
+
+def test_help_names_every_option(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["fit", "--help"])
+    assert stopped.value.code == 0
+    out = capsys.readouterr().out
+    for option in ("--n-features", "--train-wavenumbers", "--plateau-window", "--off-grid", "--size", "--config"):
+        assert option in out
+
+
+def bad_files():
+    good = np.sin(np.arange(40.0)).reshape(5, 8)
+    nan, inf = good.copy(), good.copy()
+    nan[3, 2], inf[0, 7] = np.nan, np.inf
+    return {
+        "good": good,
+        "nan": nan,
+        "inf": inf,
+        "complex": good * 1j,
+        "objects": np.array([1.0, None, 2.0, 3.0]),
+        "big": np.array([1, 2, 3, 2**60]),
+        "many": np.zeros((4, 4, 4, 4)),
+        "short": np.zeros((3, 8)),
+        "strings": np.array(["a", "b", "c", "d"]),
+    }
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["nan.npy"], "nan.npy: NaN at index [3, 2]"),
+        (["inf.npy"], "inf.npy: Inf at index [0, 7]"),
+        (["complex.npy"], "complex.npy: complex values"),
+        (["objects.npy"], "objects.npy: holds Python objects"),
+        (["big.npy"], "big.npy: integer at index [3] is beyond 2^53"),
+        (["many.npy"], "many.npy: 4 dimensions"),
+        (["short.npy"], "short.npy: axis 0 has 3 points, needs at least 4"),
+        (["strings.npy"], "not real numbers"),
+        (["missing.npy"], "missing.npy: cannot be read: No such file"),
+        (["cut.npy"], "cut.npy: truncated or damaged"),
+        (["text.npy"], "text.npy: not a .npy file"),
+        (["."], "cannot be read: Is a directory"),
+        (["good.npy", "--n-features", "22"], "5 x 8 points has 21 Fourier modes"),
+        (["good.npy", "--n-features", "2,30"], "n_features = 30"),
+        (["good.npy", "--config", "bad.toml"], "bad.toml: unknown option 'stage' (did you mean 'stages'?)"),
+        (["good.npy", "--config", "none.toml"], "none.toml: cannot be read"),
+        (["good.npy", "--config", "broken.toml"], "broken.toml: not valid TOML"),
+        (["good.npy", "-o", "no/folder/m"], "folder no/folder does not exist"),
+        (["good.npy", "-o", "."], "is a folder"),
+        (["good.npy", "--figure", "no/f.png"], "folder no does not exist"),
+        (["good.npy", "--figure", "f.xyz"], "f.xyz"),
+        (["good.npy", "--backend", "cuppy"], "backend 'cuppy' is not installed"),
+        (["good.npy", "--first-layer", "sj"], "first_layer = 'sj'"),
+        (["good.npy", "--stages", "two"], "invalid int value: 'two'"),
+        (["good.npy", "--steps", "1,x"], "argument --steps"),
+        (["good.npy", "--box", "0", "1"], "2 axes need 4 numbers, got 2"),
+        (["good.npy", "--box", "1", "0", "0", "1"], "lower < upper"),
+        (["good.npy", "--periodic", "maybe"], "give true or false"),
+        (["good.npy", "--size", "5"], "--size belongs to --example"),
+        (["good.npy", "--nonsense"], "--nonsense"),
+        ([], "give either INPUT.npy or --example NAME"),
+        (["good.npy", "--example", "ug"], "give either INPUT.npy or --example NAME"),
+        (["--example", "uq"], "did you mean 'ug'"),
+        (["--example", "ug", "--size", "3"], "axis 0 has 3 points, needs at least 4"),
+        (["--example", "ug", "--reynolds", "10"], "--reynolds: example 'ug' has no such option"),
+        (["--example", "turbulence", "--reynolds", "-10"], "reynolds"),
+        (["--example", "turbulence", "--size", "3"], "n: expected an integer >= 4, got 3"),
+        (["--example", "ug", "--box", "0", "1"], "--box describes INPUT.npy"),
+        (["good.npy", "--off-grid", "random"], "needs a function"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(argv, message):
+    for name, array in bad_files().items():
+        np.save(f"{name}.npy", array, allow_pickle=name == "objects")
+    Path("cut.npy").write_bytes(Path("good.npy").read_bytes()[:-5])
+    Path("text.npy").write_text("1 2 3 4")
+    Path("bad.toml").write_text("stage = 2")
+    Path("broken.toml").write_text("stages = [")
+    check_one_line(["fit", *argv, "--no-figure" if "--figure" not in argv else "--quiet"], message)
+    assert not list(Path().glob("*.safetensors"))
+
+
+def check_one_line(argv, message):
+    program = "import sys; from simsnn_ref.cli import main; sys.exit(main())"
+    result = subprocess.run([sys.executable, "-c", program, *argv], capture_output=True, text=True, check=False)
+    lines = result.stderr.strip().splitlines()
+    assert result.returncode == 2
+    assert len(lines) == 1
+    assert lines[0].startswith("simsnn: error: ")
+    assert message in lines[0]
+    assert result.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["predict", "m"], "give either POINTS.npy or --grid N"),
+        (["predict", "m", "--grid", "4"], "m: cannot be read"),
+        (["predict", "good.npy", "--grid", "4"], "good.npy: not a simsnn model file"),
+        (["info", "good.npy"], "good.npy: not a simsnn model file"),
+        (["dns", "--size", "16", "-o", "no/x.npy"], "folder no does not exist"),
+        (["dns", "--size", "3"], "n: expected an integer >= 4"),
+        (["spectrum", "good.npy", "--modes", "0"], "need to be at least 1"),
+        (["fitt"], "fitt"),
+        ([], "COMMAND"),
+    ],
+)
+def test_bad_input_of_the_other_commands(argv, message):
+    np.save("good.npy", np.zeros((5, 8)))
+    check_one_line(argv, message)
+
+
+def test_unwritable_folder_is_found_before_training(capsys, monkeypatch):
+    def refuse(**options):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("simsnn_ref.storage.tempfile.mkstemp", refuse)
+    status, _, err = run(capsys, "fit", "--example", "turbulence", "-o", "locked", "--no-figure")
+    assert status == 2
+    assert err.startswith("simsnn: error: -o locked: folder . cannot be written: Permission denied")
+    assert len(err.splitlines()) == 1
+
+
+def test_missing_matplotlib_is_said_and_not_needed(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    status, out, err = run(capsys, "fit", "--example", "logcos", "--size", "16", "--steps", "5", "--hidden", "4")
+    assert status == 0
+    assert "pip install 'simsnn-ref[plot]'" in err
+    assert "figure" not in out
+    status, _, err = run(capsys, "fit", "--example", "logcos", "--figure", "f.png")
+    assert status == 2
+    assert "pip install 'simsnn-ref[plot]'" in err

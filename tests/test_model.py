@@ -1,0 +1,182 @@
+"""The fitted model: the same values by every route, true derivatives, and a file that keeps every bit."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from simsnn_ref import DataError, FitConfig, Grid, ModelFileError, fit, load_model
+from simsnn_ref.storage import read_file, write_file
+
+EPS = np.finfo(float).eps
+BOXES = {1: ((0.0,), (3.0,)), 2: ((0.0, -1.0), (3.0, 4.0)), 3: ((0.0, -1.0, 10.0), (3.0, 4.0, 10.5))}
+
+
+def target(points):
+    return np.sin(2.0 * points).prod(axis=1) + 0.5 * points.sum(axis=1)
+
+
+def fitted(d, backend=None, first_layer="si", periodic=False):
+    grid = Grid((7, 6, 5)[:d], *BOXES[d], periodic=periodic)
+    options = {"steps": (30,), "hidden": (6, 5), "stages": 2, "n_features": 4 if d == 1 else 10}
+    return fit(target, grid, FitConfig(**options), first_layer=first_layer, backend=backend)
+
+
+@pytest.mark.parametrize("first_layer", ["si", "msnn", "none"])
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_points_grids_and_axes_agree(backend, d, first_layer):
+    model = fitted(d, backend, first_layer)
+    finer = Grid(tuple(n + 3 for n in model.grid.shape), model.grid.lower, model.grid.upper, periodic=False)
+    elsewhere = Grid(model.grid.shape, [lo + 0.1 for lo in model.grid.lower], model.grid.upper, periodic=True)
+    for grid in (model.grid, model.grid.refined(2), finer, elsewhere):
+        scattered = model(grid.points()).reshape(grid.shape)
+        # The maps round the argument k.x differently: |k.x| eps in each cosine; k.x is below 60 here.
+        tolerance = {"rtol": 0.0, "atol": 200 * EPS * np.max(np.abs(scattered))}
+        np.testing.assert_allclose(model(grid), scattered, **tolerance)
+        np.testing.assert_allclose(model(grid.axes()), scattered, **tolerance)
+
+
+def test_one_dimension_takes_flat_points():
+    model = fitted(1)
+    x = np.linspace(0.0, 3.0, 5)
+    assert np.array_equal(model(x), model(x[:, None]))
+
+
+@pytest.mark.parametrize("first_layer", ["si", "ffm", "none"])
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_gradient_and_hessian_against_complex_step(d, first_layer):
+    model = fitted(d, first_layer=first_layer)
+    points = np.random.default_rng(0).uniform(*BOXES[d], (9, d))
+    gradient, hessian = model.gradient(points), model.hessian(points)
+    assert gradient.shape == (9, d)
+    assert hessian.shape == (9, d, d)
+    value, slopes, curvatures = oracle(model, points)
+    for ours, theirs in ((model(points), value), (gradient, slopes), (hessian, curvatures)):
+        # Sums of ten cosines behind two tanh layers; each derivative multiplies errors of |k.x| eps by |k|.
+        np.testing.assert_allclose(ours, theirs, rtol=0.0, atol=1000 * EPS * np.max(np.abs(theirs)))
+    np.testing.assert_array_equal(hessian, np.swapaxes(hessian, 1, 2))
+
+
+def oracle(model, points):
+    """Value, gradient and Hessian of the saved parameters by complex step on an independent network.
+
+    The gradient is a complex step of the network, the Hessian one of the analytic gradient, in plain NumPy.
+    """
+    box, d, h = model.grid.box, model.grid.ndim, 2.0**-200
+    scale = 2.0 / np.asarray(box.lengths)
+
+    def network(x, stage):
+        p, net = stage.params, stage.network
+        if net.amplitudes is None:
+            z, dz = p["W1"] @ x.T + p["c1"][:, None], [np.outer(p["W1"][:, i], np.ones(len(x))) for i in range(d)]
+        else:
+            K = net.scale * (np.concatenate([p["B"], p["B"]]) if net.paired else p["B"])
+            phase = K @ x.T + p["b"][:, None]
+            W = p["W1"] * net.amplitudes
+            z, dz = W @ np.cos(phase) + p["c1"][:, None], [-(W * K[:, i]) @ np.sin(phase) for i in range(d)]
+        for layer in range(2, len(net.hidden) + 2):
+            W = p[f"W{layer}"]
+            slope = 1.0 - np.tanh(z) ** 2
+            z, dz = W @ np.tanh(z) + p[f"c{layer}"][:, None], [W @ (slope * part) for part in dz]
+        return z[0], np.stack([part[0] for part in dz], axis=-1)
+
+    def total(x):
+        parts = [(stage.eps, *network(x, stage)) for stage in model.stages]
+        return sum(eps * u for eps, u, _ in parts), sum(eps * du for eps, _, du in parts) * scale
+
+    x = box.to_scaled(points).astype(complex)
+    value, _ = total(x)
+    slopes, curvatures = np.zeros((len(x), d)), np.zeros((len(x), d, d))
+    for i in range(d):
+        stepped = x.copy()
+        stepped[:, i] += 1j * h
+        u, du = total(stepped)
+        slopes[:, i] = u.imag / h * scale[i]
+        curvatures[:, i, :] = du.imag / h * scale[i]
+    return value.real, slopes, curvatures
+
+
+def test_derivatives_on_a_grid(backend):
+    model = fitted(2, backend, periodic=True)
+    grid = model.grid.refined(2)
+    for ours, theirs in (
+        (model.gradient(grid), model.gradient(grid.points())),
+        (model.hessian(grid), model.hessian(grid.points())),
+    ):
+        assert ours.shape[:2] == grid.shape
+        np.testing.assert_allclose(
+            ours.reshape(theirs.shape), theirs, rtol=0.0, atol=500 * EPS * np.max(np.abs(theirs))
+        )
+
+
+@pytest.mark.parametrize("first_layer", ["si", "ffm", "msnn", "none", "fourier"])
+def test_save_and_load_keep_every_bit(tmp_path, backend, first_layer):
+    model = fitted(2, backend, first_layer)
+    path = tmp_path / "model"
+    model.save(path)
+    again = load_model(path, backend)
+    points = np.random.default_rng(1).uniform(*BOXES[2], (20, 2))
+    assert np.array_equal(again(points), model(points))
+    assert np.array_equal(again(model.grid), model(model.grid))
+    assert (again.grid, again.config, again.provenance) == (model.grid, model.config, model.provenance)
+    assert again.history.notes == model.history.notes
+    for ours, theirs in zip(again.history.stages, model.history.stages, strict=True):
+        assert ours.summary() == theirs.summary()
+        assert np.array_equal(ours.loss_history, theirs.loss_history)
+    assert np.array_equal(again.history.spectrum.energy, model.history.spectrum.energy)
+    again.save(tmp_path / "again")
+    assert (tmp_path / "again").read_bytes() == path.read_bytes()
+
+
+def test_provenance_names_the_libraries(tmp_path):
+    model = fitted(1)
+    assert model.provenance["numpy"] == np.__version__
+    assert model.provenance["simsnn_ref"] is not None
+
+
+def test_incomplete_model_files(tmp_path):
+    path = tmp_path / "model"
+    fitted(2).save(path)
+    content, arrays = read_file(path)
+    for damage in (
+        lambda c, a: a.pop("stage1/W1"),
+        lambda c, a: a.pop("record2/loss_history"),
+        lambda c, a: c.pop("config"),
+        lambda c, a: c["config"].update(nonsense=1),
+        lambda c, a: c["grid"].update(lower=[1.0, 1.0], upper=[0.0, 0.0]),
+        lambda c, a: c["history"]["stages"][0].pop("eps"),
+        lambda c, a: c.update(stages=3),
+    ):
+        broken_content, broken_arrays = json.loads(json.dumps(content)), dict(arrays)
+        damage(broken_content, broken_arrays)
+        write_file(path, broken_content, broken_arrays)
+        with pytest.raises(ModelFileError, match="not a complete simsnn model"):
+            load_model(path)
+
+
+@pytest.mark.parametrize(
+    ("where", "message"),
+    [
+        (np.zeros((3, 3)), r"shape \(3, 3\), expected \(n, 2\)"),
+        (np.zeros(3), r"expected \(n, 2\)"),
+        (np.array([[0.0, np.nan]]), "not finite at row 0"),
+        (np.array([[0.0, 1j]]), "not real coordinates"),
+        ((np.zeros(3),), "expected 2 one-dimensional arrays"),
+        (Grid(5), "expected 2 one-dimensional arrays"),
+    ],
+)
+def test_bad_places(where, message):
+    with pytest.raises(DataError, match=message):
+        fitted(2)(where)
+
+
+def test_no_points_at_all():
+    assert fitted(2)(np.zeros((0, 2))).shape == (0,)
+
+
+def test_stages_add_up():
+    model = fitted(2)
+    points = np.random.default_rng(2).uniform(*BOXES[2], (5, 2))
+    parts = [replace(model, stages=(stage,))(points) for stage in model.stages]
+    np.testing.assert_allclose(sum(parts), model(points), rtol=0.0, atol=4 * EPS * np.max(np.abs(parts[0])))

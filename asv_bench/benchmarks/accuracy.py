@@ -1,0 +1,106 @@
+"""Relative errors in units of eps; lower is better, 1 is the best there is."""
+
+import numpy as np
+
+from simsnn_ref import fit
+from simsnn_ref.features import Features, make_map
+from simsnn_ref.grid import Grid
+from simsnn_ref.losses import LpLoss
+from simsnn_ref.spectrum import fourier_modes
+
+from .common import BACKEND, MAPS, field, in_eps, network
+
+
+def relative(value: np.ndarray, reference: np.ndarray) -> float:
+    return float(np.max(np.abs(value - reference)) / np.max(np.abs(reference)))
+
+
+class Reconstruction:
+    """Sum of all modes (eq. 10) against the samples they were computed from."""
+
+    params = (MAPS, (15, 32))
+    param_names = ("map", "N")
+
+    def track_error(self, kind, n):
+        grid = Grid((n, n))
+        u = field(grid)
+        modes = fourier_modes(u, grid, BACKEND)
+        features = Features(modes.amplitudes, modes.wavenumbers, modes.phases)
+        sums = make_map(grid, BACKEND, kind=kind, indices=modes.indices).forward(np.ones((1, len(modes))), features)
+        return in_eps(relative(sums[0], u.ravel()))
+
+    track_error.unit = "eps"
+
+
+class Agreement:
+    """The fast maps against the dense one, the definition."""
+
+    params = (("separable", "fft"), ("forward", "vjp", "jvp"))
+    param_names = ("map", "product")
+
+    def track_error(self, kind, product):
+        grid, n_features = Grid((32, 32)), 200
+        net, params = network(grid, n_features)
+        rng = np.random.default_rng(3)
+        features, W = net.features(params), params["W1"]
+        dz = rng.normal(size=(W.shape[0], grid.size))
+        W_dot, b_dot = rng.normal(size=W.shape), rng.normal(size=n_features)
+
+        def outputs(name):
+            fmap = make_map(grid, BACKEND, kind=name, indices=net.indices)
+            if product == "forward":
+                return [fmap.forward(W, features)]
+            if product == "jvp":
+                return [fmap.jvp(W, features, W_dot, None, b_dot)]
+            gradient = fmap.vjp(W, features, dz)
+            return [gradient.weights, gradient.phases]
+
+        return in_eps(max(map(relative, outputs(kind), outputs("dense"))))
+
+    track_error.unit = "eps"
+
+
+class Gradient:
+    """Every entry of the loss gradient against a complex step through the dense map, which has no truncation error."""
+
+    params = (("dense", "separable", "fft"), ("frozen", "trained"))
+    param_names = ("map", "wavenumbers")
+
+    def setup(self, kind, wavenumbers):
+        if (kind, wavenumbers) == ("fft", "trained"):
+            raise NotImplementedError("the fft map keeps its wavenumbers")
+
+    def track_error(self, kind, wavenumbers):
+        grid, loss, step = Grid((12, 12)), LpLoss(10.0), 1e-30
+        target = field(grid, seed=4).ravel()
+        net, params = network(grid, 10, (6, 6), train_wavenumbers=wavenumbers == "trained")
+        fmap = make_map(grid, BACKEND, kind=kind, indices=net.indices)
+        u, activations = net.forward(params, fmap)
+        grads = net.vjp(params, fmap, activations, loss.vjp(np, u - target))
+        dense = make_map(grid, BACKEND, kind="dense")
+        worst = 0.0
+        for name, gradient in grads.items():
+            reference = np.zeros(gradient.shape)
+            for index in np.ndindex(gradient.shape):
+                moved = params[name].astype(np.complex128)
+                moved[index] += 1j * step
+                value = loss.forward(np, net.forward(params | {name: moved}, dense)[0] - target)
+                reference[index] = value.imag / step
+            worst = max(worst, relative(gradient, reference))
+        return in_eps(worst)
+
+    track_error.unit = "eps"
+
+
+class StagedFit:
+    """Relative RMS on the grid that a short fit reaches; the series of all modes is as good as rounding allows."""
+
+    params = (("si", "fourier"), (1, 3, 5))
+    param_names = ("first_layer", "stages")
+
+    def track_error(self, first_layer, stages):
+        grid = Grid((16, 16))
+        model = fit(field(grid), grid, first_layer=first_layer, stages=stages, steps=100, off_grid="none")
+        return in_eps(model.history.stages[-1].rms_on_grid)
+
+    track_error.unit = "eps"

@@ -1,0 +1,58 @@
+"""What the benchmarks share: a field to fit, and networks for it."""
+
+import math
+
+import numpy as np
+
+from simsnn_ref.backend import NumpyBackend
+from simsnn_ref.grid import Grid
+from simsnn_ref.initialization import initialize
+from simsnn_ref.network import Network, Parameters
+from simsnn_ref.spectrum import count_modes
+
+BACKEND = NumpyBackend()
+EPS = float(np.finfo(np.float64).eps)
+HIDDEN = (30, 30, 30)
+MAPS = ("dense", "separable", "fft")
+
+DENSE_LIMIT = 2e7
+"""Points times features beyond which the dense map takes seconds per product."""
+
+
+def field(grid: Grid, seed: int = 0) -> np.ndarray:
+    """Random field of RMS 1 whose modes fall off like |k|^-3, none of them zero."""
+    spectrum = np.fft.fftn(np.random.default_rng(seed).normal(size=grid.shape))
+    squared = np.zeros(())
+    for n in grid.shape:
+        squared = np.add.outer(squared, (n * np.fft.fftfreq(n)) ** 2)
+    u = np.fft.ifftn(spectrum / (1.0 + squared) ** 1.5).real
+    return u / np.sqrt(np.mean(u**2))
+
+
+def network(
+    grid: Grid, n_features: int, hidden: tuple[int, ...] = HIDDEN, *, train_wavenumbers: bool = False
+) -> tuple[Network, Parameters]:
+    """Algorithm 1's network for `field`."""
+    return initialize(
+        "si",
+        field(grid),
+        grid,
+        n_features=n_features,
+        hidden=hidden,
+        rng=np.random.default_rng(1),
+        backend=BACKEND,
+        train_wavenumbers=train_wavenumbers,
+    )
+
+
+def skip_what_does_not_fit(kind: str, grid: Grid, n_features: int) -> None:
+    """Raise NotImplementedError, asv's way to leave a combination out."""
+    if n_features > count_modes(grid):
+        raise NotImplementedError("the grid has fewer modes")
+    if kind == "dense" and grid.size * n_features > DENSE_LIMIT:
+        raise NotImplementedError("too slow for the dense map")
+
+
+def in_eps(error: float) -> float:
+    """A relative error in units of eps, no better than 1; NaN stays NaN."""
+    return error / EPS if math.isnan(error) else max(error, EPS) / EPS

@@ -1,0 +1,17 @@
+"""Time of the direct numerical simulation that makes the paper's target."""
+
+from simsnn_ref.problems.turbulence import initial_vorticity, solve
+
+
+class TimeTurbulence:
+    """Ten third-order Runge-Kutta steps on N x N points: the preparation of the operators takes as long as a few."""
+
+    params = (64, 128, 256, 512)
+    param_names = ("N",)
+
+    def setup(self, n):
+        self.omega = initial_vorticity(n)
+        self.dt = 0.1 / n
+
+    def time_ten_steps(self, n):
+        solve(self.omega, reynolds=300.0, time=10 * self.dt, dt=self.dt)

@@ -126,7 +126,7 @@ def load_backend(name: str = "numpy") -> Backend:
         try:
             backend = entry_point.load()()
         except Exception as error:
-            reason = " ".join(str(error).split())
+            reason = " ".join(str(error).split()) or type(error).__name__
             raise BackendError(f"backend {name!r} is installed but does not load: {reason}") from error
         if not isinstance(backend, Backend):
             raise BackendError(f"backend {name!r} lacks a member of simsnn_ref.backend.Backend")

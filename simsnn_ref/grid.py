@@ -95,7 +95,10 @@ class Grid:
     periodic: tuple[bool, ...] = (True,)
 
     def __post_init__(self) -> None:
-        shape = _as_tuple(self.shape, operator.index)
+        try:
+            shape = _as_tuple(self.shape, operator.index)
+        except TypeError:
+            raise DataError(f"grid: the shape needs whole numbers of points, got {self.shape!r}") from None
         if not 1 <= len(shape) <= 3:
             raise DataError(f"grid: 1, 2 or 3 dimensions are supported, got {len(shape)}")
         for name, kind in (("lower", float), ("upper", float), ("periodic", bool)):

@@ -58,6 +58,8 @@ class _Request:
     backend: Backend
 
     def gaussian(self, n: int, sigma: float) -> Array:
+        if n < 1:
+            raise ConfigError(f"n_features = {self.n_features}: a random first layer needs at least one feature")
         return self.backend.asarray(self.rng.normal(0.0, sigma, (n, self.grid.ndim)))
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from simsnn_ref.backend import Array, Backend
-from simsnn_ref.errors import ConfigError
+from simsnn_ref.errors import ConfigError, DataError
 from simsnn_ref.grid import Grid
 
 __all__ = [
@@ -114,8 +114,12 @@ def fourier_modes(u: Array, grid: Grid, backend: Backend, n_modes: int | None = 
     ------
     ConfigError
         If more modes are asked for than exist.
+    DataError
+        If `u` does not have the grid's shape.
     """
     xp = backend.xp
+    if tuple(u.shape) != grid.shape:
+        raise DataError(f"u: shape {tuple(u.shape)} does not match the grid's {grid.shape}")
     weights = _folded_weights(grid)
     total = int(np.count_nonzero(weights))
     n_modes = total if n_modes is None else n_modes
@@ -144,12 +148,12 @@ def dominant_frequency(u: Array, grid: Grid, backend: Backend) -> float:
     """Dominant frequency f_d of `u` in cycles over the whole box [-1, 1], a length of 2: |k| = pi f_d.
 
     This is the unit in which kappa = pi f_d / sqrt(Var) gives first-layer wavenumbers kappa w of standard deviation
-    |k|. The mean of the field does not count. A field without any variation gives 0.
+    |k|. The mean of the field does not count. A field without any variation but the transform's rounding gives 0.
     """
     modes = fourier_modes(u, grid, backend, min(2, count_modes(grid)))
     amplitudes = backend.to_numpy(modes.amplitudes)
     wavenumbers = np.linalg.norm(backend.to_numpy(modes.wavenumbers), axis=1)
-    varying = (wavenumbers > 0.0) & (amplitudes > 0.0)
+    varying = (wavenumbers > 0.0) & (amplitudes > 8.0 * np.finfo(np.float64).eps * amplitudes[0])
     return float(wavenumbers[varying][0] / np.pi) if np.any(varying) else 0.0
 
 

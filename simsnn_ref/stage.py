@@ -27,7 +27,7 @@ class Trained:
     rms_history: np.ndarray
 
 
-def make_schedule(config: FitConfig, steps: int) -> Schedule:
+def _make_schedule(config: FitConfig, steps: int) -> Schedule:
     """The step-size schedule that `config` names."""
     if config.schedule == "constant":
         return Constant(config.learning_rate)
@@ -60,7 +60,7 @@ def train(
     names = network.trainable(params)
     adam = Adam(config.beta1, config.beta2, config.epsilon)
     state = adam.init(xp, {name: params[name] for name in names})
-    schedule = make_schedule(config, steps)
+    schedule = _make_schedule(config, steps)
     best, lowest = params, math.inf
     losses: list[float] = []
     deviations: list[float] = []

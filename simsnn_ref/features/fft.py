@@ -18,6 +18,8 @@ from simsnn_ref.grid import Grid
 
 __all__ = ["FFTMap"]
 
+_FROZEN = "feature_map = 'fft' keeps the wavenumbers B frozen; use 'separable' or 'dense'"
+
 
 class FFTMap:
     """Cosine features at frozen modes of a grid's DFT; the phases may train.
@@ -110,8 +112,13 @@ class FFTMap:
     def vjp(self, W: Array, features: Features, dz: Array, *, wavenumbers: bool = False) -> FeatureGradient:
         """The transpose of the transform is the transform: dW = Re(A exp(i theta) Dhat), db = -sum_h W Im(...).
 
-        There is no gradient of the frozen wavenumbers: None whatever is asked.
+        Raises
+        ------
+        ConfigError
+            If the gradient of the wavenumbers is asked for: they are frozen.
         """
+        if wavenumbers:
+            raise ConfigError(_FROZEN)
         xp = self.xp
         rotated = self._rotation(features) * self._analyze(dz)
         db = -self.sign * xp.sum(W * xp.imag(rotated), axis=0)
@@ -126,5 +133,5 @@ class FFTMap:
             If `K_dot` is given: the wavenumbers are frozen.
         """
         if K_dot is not None:
-            raise ConfigError("feature_map = 'fft' keeps the wavenumbers B frozen; use 'separable' or 'dense'")
+            raise ConfigError(_FROZEN)
         return self._synthesize((W_dot + 1j * (W * (self.sign * b_dot))) * self._rotation(features))

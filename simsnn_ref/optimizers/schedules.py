@@ -67,6 +67,8 @@ class Plateau:
         self._windows_seen = 1
 
     def learning_rate(self, losses: Sequence[float]) -> float:
+        if len(losses) < self._windows_seen * self.window:
+            self._halvings, self._windows_seen = 0, 1
         while (self._windows_seen + 1) * self.window <= len(losses):
             end = (self._windows_seen + 1) * self.window
             before = np.asarray(losses[end - 2 * self.window : end - self.window])

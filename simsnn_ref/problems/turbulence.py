@@ -27,7 +27,7 @@ import numpy as np
 from simsnn_ref.backend import Array, Backend, NumpyBackend
 from simsnn_ref.errors import ConfigError, DataError
 
-__all__ = ["energy", "enstrophy", "initial_vorticity", "snapshot", "solve", "stream_function", "vorticity"]
+__all__ = ["SPECTRA", "energy", "enstrophy", "initial_vorticity", "snapshot", "solve", "stream_function", "vorticity"]
 
 SPECTRA = {"amplitude": 1.0, "power": 0.5}
 """|psi^| ~ law(k) ** exponent, law(k) = 1 / (k (1 + (k/6)^4)): whether the law is the amplitude's or its square's."""

@@ -1,0 +1,61 @@
+"""The `backend` fixture: NumPy, and a strict array API whose arrays live off the host."""
+
+import array_api_strict
+import numpy as np
+import pytest
+
+from simsnn_ref.backend import NumpyBackend
+
+EPS = float(np.finfo(np.float64).eps)
+
+
+class StrictBackend:
+    """array-api-strict on a fake device: what the standard leaves out is an error, and so is a hidden host transfer."""
+
+    name = "array-api-strict"
+    xp = array_api_strict
+    device = array_api_strict.Device("device1")
+    host = array_api_strict.Device("CPU_DEVICE")
+
+    def asarray(self, host):
+        return self.xp.asarray(np.asarray(host), device=self.device)
+
+    def to_numpy(self, array):
+        return np.asarray(array.to_device(self.host))
+
+    def rfftn(self, x, axes):
+        return self.xp.fft.rfftn(x, axes=tuple(axes))
+
+    def irfftn(self, x, shape, axes):
+        return self.xp.fft.irfftn(x, s=tuple(shape), axes=tuple(axes), norm="forward")
+
+    def synchronize(self):
+        pass
+
+
+@pytest.fixture(params=[NumpyBackend, StrictBackend], ids=["numpy", "strict"])
+def backend(request):
+    return request.param()
+
+
+def relative_error(value, reference):
+    """Error in the 2-norm."""
+    return np.linalg.norm(np.ravel(value - reference)) / np.linalg.norm(np.ravel(reference))
+
+
+def complex_step_gradient(function, params, backend):
+    """Gradient of `function` (parameters to a 0-d array), one number at a time: Im f(x + ih) / h, free of cancellation.
+
+    The error is O(h^2), which is below the smallest double; h is a power of two, so that the division is exact.
+    """
+    h = 2.0**-200
+    gradient = {}
+    for name, array in params.items():
+        host = backend.to_numpy(array).astype(np.complex128)
+        slope = np.empty(host.shape)
+        for i in np.ndindex(*host.shape):
+            stepped = host.copy()
+            stepped[i] += 1j * h
+            slope[i] = complex(function(params | {name: backend.asarray(stepped)})).imag / h
+        gradient[name] = slope
+    return gradient

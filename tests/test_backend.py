@@ -1,0 +1,163 @@
+"""The protocol, and plug-ins found by entry point: one loaded at a time, failures told by name and reason."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from conftest import EPS, StrictBackend
+
+from simsnn_ref.backend import Backend, NumpyBackend, available_backends, load_backend
+from simsnn_ref.errors import BackendError, SimsnnError
+
+MODULES = {
+    "plug_good": "from simsnn_ref.backend import NumpyBackend\nclass Good(NumpyBackend):\n    pass\n",
+    "plug_broken": "raise ImportError('libplug.so.7: cannot open\\nshared object file')\n",
+    "plug_no_device": "class NoDevice:\n    def __init__(self):\n        raise RuntimeError('no device found')\n",
+    "plug_partial": "class Partial:\n    name = 'partial'\n    device = None\n",
+}
+ENTRY_POINTS = """[simsnn_ref.backends]
+good = plug_good:Good
+broken = plug_broken:Broken
+nodevice = plug_no_device:NoDevice
+partial = plug_partial:Partial
+misnamed = plug_good:Bad
+"""
+
+
+@pytest.fixture
+def plugins(tmp_path, monkeypatch):
+    """A folder on the path that looks like an installed distribution with five plug-ins."""
+    for name, source in MODULES.items():
+        (tmp_path / f"{name}.py").write_text(source)
+    info = tmp_path / "plugs-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: plugs\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(ENTRY_POINTS)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield tmp_path
+    for name in MODULES:
+        sys.modules.pop(name, None)
+
+
+def loaded():
+    return {name for name in MODULES if name in sys.modules}
+
+
+def test_backend_satisfies_the_protocol(backend):
+    assert isinstance(backend, Backend)
+    assert isinstance(backend.name, str)
+    backend.synchronize()
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.complex128, np.int64])
+def test_round_trip_keeps_dtype_shape_and_values(backend, dtype):
+    host = np.arange(6).reshape(2, 3).astype(dtype)
+    array = backend.asarray(host)
+    assert array.device == backend.device
+    back = backend.to_numpy(array)
+    assert back.dtype == dtype
+    assert np.array_equal(back, host)
+
+
+def test_the_strict_fixture_refuses_a_hidden_transfer():
+    array = StrictBackend().asarray(np.ones(3))
+    with pytest.raises(RuntimeError, match="device1"):
+        np.asarray(array)
+    with pytest.raises(TypeError):
+        array * np.ones(3)
+
+
+@pytest.mark.parametrize("shape", [(7,), (8,), (4, 5), (5, 6), (3, 4, 5), (2, 3, 4)])
+def test_transforms_agree_with_their_definition(backend, shape):
+    rng = np.random.default_rng(0)
+    fields = rng.standard_normal((2, *shape))
+    axes = tuple(range(1, len(shape) + 1))
+    phase = np.zeros((*shape, *shape))
+    for axis, n in enumerate(shape):
+        outer = np.outer(np.arange(n), np.arange(n)) % n / n
+        place = [1] * (2 * len(shape))
+        place[axis], place[len(shape) + axis] = n, n
+        phase = phase + outer.reshape(place)
+    kernel = np.exp(-2j * np.pi * phase)[..., : shape[-1] // 2 + 1, *[slice(None)] * len(shape)]
+    exact = np.tensordot(fields, kernel, axes=(axes, [len(shape) + i for i in range(len(shape))]))
+    spectrum = backend.rfftn(backend.asarray(fields), axes)
+    # A few eps of the largest coefficient, from the transform (log2 of at most 60 points) and from the sum itself.
+    assert np.max(np.abs(backend.to_numpy(spectrum) - exact)) <= 16 * EPS * np.max(np.abs(exact))
+    back = backend.to_numpy(backend.irfftn(spectrum, shape, axes)) / np.prod(shape)
+    assert np.max(np.abs(back - fields)) <= 8 * EPS * np.max(np.abs(fields))
+
+
+def test_threads_do_not_change_the_result():
+    field = np.random.default_rng(1).standard_normal((4, 64, 64))
+    one, two = NumpyBackend(workers=1), NumpyBackend(workers=2)
+    spectrum = one.rfftn(field, (1, 2))
+    assert np.array_equal(spectrum, two.rfftn(field, (1, 2)))
+    assert np.array_equal(one.irfftn(spectrum, (64, 64), (1, 2)), two.irfftn(spectrum, (64, 64), (1, 2)))
+
+
+def test_numpy_is_embedded_and_the_default():
+    assert isinstance(load_backend(), NumpyBackend)
+    assert load_backend("numpy").xp is np
+    assert available_backends()[0] == "numpy"
+
+
+def test_plugins_are_listed_without_being_imported(plugins):
+    assert set(available_backends()) >= {"numpy", "good", "broken", "nodevice", "partial", "misnamed"}
+    assert loaded() == set()
+
+
+def test_only_the_plugin_that_is_asked_for_is_imported(plugins):
+    assert type(load_backend("good")).__name__ == "Good"
+    assert loaded() == {"plug_good"}
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("broken", "libplug.so.7: cannot open shared object file"),
+        ("nodevice", "no device found"),
+        ("misnamed", "has no attribute 'Bad'"),
+    ],
+)
+def test_a_plugin_that_fails_names_its_reason_in_one_line(plugins, name, reason):
+    with pytest.raises(BackendError) as caught:
+        load_backend(name)
+    message = str(caught.value)
+    assert message.startswith(f"backend {name!r} is installed but does not load: ")
+    assert reason in message
+    assert "\n" not in message
+    assert caught.value.__cause__ is not None
+
+
+def test_a_plugin_that_lacks_a_member_is_refused(plugins):
+    with pytest.raises(BackendError, match="'partial' lacks a member"):
+        load_backend("partial")
+
+
+def test_an_unknown_name_lists_what_there_is(plugins):
+    with pytest.raises(BackendError) as caught:
+        load_backend("goood")
+    message = str(caught.value)
+    assert "'goood' is not installed" in message
+    assert "numpy" in message
+    assert "good," in message
+    assert "pip install simsnn-ref-goood" in message
+    assert loaded() == set()
+    assert isinstance(caught.value, SimsnnError)
+    assert isinstance(caught.value, ImportError)
+
+
+def test_import_of_the_package_imports_nothing_optional(plugins):
+    optional = ["matplotlib", "tqdm", "array_api_strict", "mpmath", "hypothesis", *MODULES]
+    code = f"import sys, simsnn_ref; print(*[name for name in {optional!r} if name in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        env=os.environ | {"PYTHONPATH": str(plugins)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == []

@@ -44,6 +44,8 @@ class Backend(Protocol):
         Array API namespace; arrays are float64, complex128 and int64.
     device : object
         Passed as ``device=`` to the namespace's creation functions.
+    real_dtype : type
+        NumPy's type of the real numbers that the host prepares for the device: float64.
     """
 
     @property
@@ -54,6 +56,9 @@ class Backend(Protocol):
 
     @property
     def device(self) -> Any: ...
+
+    @property
+    def real_dtype(self) -> Any: ...
 
     def asarray(self, host: Any) -> Array:
         """A host (NumPy) array on the device, dtype and shape kept; not a copy where the device is the host."""
@@ -90,6 +95,7 @@ class NumpyBackend:
     name: str = "numpy"
     xp: Any = np
     device: Any = "cpu"
+    real_dtype: Any = np.float64
 
     def asarray(self, host: Any) -> Array:
         return np.asarray(host)

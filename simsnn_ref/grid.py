@@ -4,13 +4,19 @@ import math
 import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from fractions import Fraction
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from simsnn_ref.errors import DataError
 
-__all__ = ["Box", "Grid"]
+__all__ = ["PI", "Box", "Grid", "Period"]
+
+Period: TypeAlias = tuple[Fraction, ...]
+"""Per axis, the period of some Fourier modes in lengths of the box, exact: wavenumbers are pi m / period."""
+
+PI = np.longdouble("3.14159265358979323846264338327950288")
 
 
 def _as_tuple(value: object, kind: Callable[[Any], Any], length: int | None = None) -> tuple[Any, ...]:
@@ -133,33 +139,54 @@ class Grid:
         return tuple(n if periodic else n - 1 for n, periodic in zip(self.shape, self.periodic, strict=True))
 
     @property
+    def dft_period(self) -> Period:
+        """Per axis, the period of the DFT in lengths of the box: 1 if periodic, else N/(N-1)."""
+        return tuple(Fraction(n, intervals) for n, intervals in zip(self.shape, self.intervals, strict=True))
+
+    @property
     def wavenumber_units(self) -> tuple[float, ...]:
-        """Per axis, the DFT's angular wavenumber of one cycle: 2 pi / period = pi (periodic) or pi (N-1)/N."""
-        return tuple(math.pi * (intervals / n) for intervals, n in zip(self.intervals, self.shape, strict=True))
+        """Per axis, the DFT's angular wavenumber of one cycle: pi (periodic) or pi (N-1)/N."""
+        return tuple(math.pi / float(period) for period in self.dft_period)
 
-    def origin_phases(self, indices: np.ndarray) -> np.ndarray:
-        """Phase k.x_0 in [0, 2 pi) of the DFT modes at the first point x_0 = (-1, ..., -1).
+    def lattice(self, period: Period) -> tuple[int, ...] | None:
+        """Per axis, the number of this grid's spacings in `period`; None unless whole numbers that hold the grid."""
+        counts = tuple(p * intervals for p, intervals in zip(period, self.intervals, strict=True))
+        if any(count.denominator != 1 or count < n for count, n in zip(counts, self.shape, strict=True)):
+            return None
+        return tuple(int(count) for count in counts)
 
-        The turns are reduced with integers, m_i (N_i - 1 or N_i) mod 2 N_i, since k.x_0 itself loses |k| eps.
+    def origin_phases(
+        self, indices: np.ndarray, period: Period | None = None, dtype: type[np.floating[Any]] = np.float64
+    ) -> np.ndarray:
+        """Phase k.x_0 in [0, 2 pi) of Fourier modes at the first point x_0 = (-1, ..., -1).
+
+        k_i = pi m_i / period_i, so that k.x_0 makes -sum_i m_i / (2 period_i) turns. They are reduced with integers,
+        since k.x_0 itself loses |k| eps.
 
         Parameters
         ----------
         indices : ndarray of int64, shape (n, d)
-            Signed integer wavenumbers m; k_i = `wavenumber_units`[i] m_i.
+            Signed integer wavenumbers m.
+        period : d fractions, optional
+            In lengths of the box; that of the DFT by default.
+        dtype : type, optional
+            Floating-point type of the result.
 
         Returns
         -------
-        ndarray of float64, shape (n,)
+        ndarray, shape (n,)
         """
-        n, intervals = np.asarray(self.shape), np.asarray(self.intervals)
-        turns = np.sum(np.remainder(-indices * intervals, 2 * n) / (2 * n), axis=1)
-        phases: np.ndarray = 2.0 * np.pi * np.remainder(turns, 1.0)
+        period = self.dft_period if period is None else period
+        numerators = np.asarray([p.denominator for p in period])
+        denominators = np.asarray([2 * p.numerator for p in period])
+        turns = np.remainder(-indices * numerators, denominators).astype(dtype) / denominators
+        phases: np.ndarray = 2.0 * PI.astype(dtype) * np.remainder(np.sum(turns, axis=1), 1.0)
         return phases
 
-    def scaled_axes(self) -> tuple[np.ndarray, ...]:
-        """The coordinates x_n in [-1, 1] of each axis, correctly rounded; d float64 arrays of shape (N_i,)."""
+    def scaled_axes(self, dtype: type[np.floating[Any]] = np.float64) -> tuple[np.ndarray, ...]:
+        """The coordinates x_n in [-1, 1] of each axis, correctly rounded; d arrays of shape (N_i,)."""
         return tuple(
-            (2.0 * np.arange(n) - intervals) / intervals
+            (2 * np.arange(n) - intervals).astype(dtype) / intervals
             for n, intervals in zip(self.shape, self.intervals, strict=True)
         )
 
@@ -174,9 +201,9 @@ class Grid:
         """All physical points in C order, float64 of shape (size, d)."""
         return _tensor_points(self.axes())
 
-    def scaled_points(self) -> np.ndarray:
-        """All points in [-1, 1]^d in C order, float64 of shape (size, d)."""
-        return _tensor_points(self.scaled_axes())
+    def scaled_points(self, dtype: type[np.floating[Any]] = np.float64) -> np.ndarray:
+        """All points in [-1, 1]^d in C order, shape (size, d)."""
+        return _tensor_points(self.scaled_axes(dtype))
 
     def refined(self, factor: int = 2) -> "Grid":
         """The grid `factor` times finer on the same box; every point of this grid is one of its points."""

@@ -15,13 +15,14 @@ fourier     sum_j A_j cos(B_j x + b_j), eq. 10, no tanh      largest modes of th
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
 
 import numpy as np
 
 from simsnn_ref.backend import Array, Backend
 from simsnn_ref.errors import ConfigError
-from simsnn_ref.grid import Grid
+from simsnn_ref.grid import Grid, Period
 from simsnn_ref.network import Network, Parameters
 from simsnn_ref.spectrum import Modes, dominant_frequency, fourier_modes
 
@@ -74,10 +75,18 @@ class _FirstLayer:
     paired: bool = False
     frozen: frozenset[str] = frozenset()
     indices: np.ndarray | None = None
+    period: Period | None = None
 
 
 def _from_modes(modes: Modes) -> _FirstLayer:
-    return _FirstLayer(modes.amplitudes, modes.wavenumbers, modes.phases, frozen=frozenset("B"), indices=modes.indices)
+    return _FirstLayer(
+        modes.amplitudes,
+        modes.wavenumbers,
+        modes.phases,
+        frozen=frozenset("B"),
+        indices=modes.indices,
+        period=modes.period,
+    )
 
 
 def _si(request: _Request) -> _FirstLayer:
@@ -87,10 +96,7 @@ def _si(request: _Request) -> _FirstLayer:
 
 def _fourier(request: _Request) -> _FirstLayer:
     """Eq. 10 truncated to n_f modes; nothing is left to train."""
-    layer = _si(request)
-    return _FirstLayer(
-        layer.amplitudes, layer.B, layer.b, frozen=frozenset({"B", "b", "W1", "c1"}), indices=layer.indices
-    )
+    return replace(_si(request), frozen=frozenset({"B", "b", "W1", "c1"}))
 
 
 def _msnn(request: _Request) -> _FirstLayer:
@@ -225,6 +231,7 @@ def initialize(
         paired=layer.paired,
         frozen=frozen,
         indices=layer.indices if "B" in frozen else None,
+        period=layer.period if "B" in frozen else None,
     )
     params: Parameters = {"B": layer.B, "b": layer.b}
     if first_layer == "fourier":
@@ -243,6 +250,7 @@ def constant_network(value_sign: float, ndim: int, backend: Backend) -> tuple[Ne
         amplitudes=backend.asarray(np.ones(1)),
         frozen=frozenset({"B", "b", "W1", "c1"}),
         indices=np.zeros((1, ndim), dtype=np.int64),
+        period=(Fraction(1),) * ndim,
     )
     params = {"B": np.zeros((1, ndim)), "b": np.zeros(1), "W1": np.full((1, 1), value_sign), "c1": np.zeros(1)}
     return network, {name: backend.asarray(value) for name, value in params.items()}

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -149,10 +150,7 @@ class Model:
 
     def _map(self, network: Network, place: Any) -> Any:
         if isinstance(place, Grid):
-            same_lattice = place.wavenumber_units == self.grid.wavenumber_units
-            if network.amplitudes is None or same_lattice:
-                return network_map(network, place, self.backend)
-            return SeparableMap.from_grid(place, self.backend)
+            return network_map(network, place, self.backend)
         if isinstance(place, np.ndarray):
             return network_map(network, self.backend.asarray(place), self.backend)
         if network.amplitudes is None:
@@ -189,6 +187,7 @@ class Model:
                     "scale": network.scale,
                     "paired": network.paired,
                     "frozen": sorted(network.frozen),
+                    "period": None if network.period is None else [str(p) for p in network.period],
                     "parameters": list(stage.params),
                 }
             )
@@ -271,6 +270,7 @@ def _load_stage(number: int, told: dict[str, Any], arrays: dict[str, np.ndarray]
         paired=told["paired"],
         frozen=frozenset(told["frozen"]),
         indices=arrays.get(f"stage{number}/indices"),
+        period=None if told["period"] is None else tuple(Fraction(p) for p in told["period"]),
     )
     params = {name: backend.asarray(arrays[f"stage{number}/{name}"]) for name in told["parameters"]}
     return Stage(told["eps"], network, params)

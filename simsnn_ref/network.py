@@ -18,6 +18,7 @@ import numpy as np
 
 from simsnn_ref.backend import Array
 from simsnn_ref.features import FeatureMap, Features
+from simsnn_ref.grid import Period
 from simsnn_ref.layers import (
     affine_forward,
     affine_jvp,
@@ -65,7 +66,9 @@ class Network:
     frozen : frozenset of str
         Parameters that do not train; of B and b.
     indices : ndarray of int64, shape (n_f, d), or None
-        Integer wavenumbers where B is frozen at modes of the training grid: what the fft map needs.
+        Integer wavenumbers where B is frozen at Fourier modes: what the fft map needs.
+    period : d fractions, or None
+        Period of these modes in lengths of the box: B is pi m / period, rounded.
     """
 
     xp: ModuleType | Any
@@ -76,6 +79,7 @@ class Network:
     paired: bool = False
     frozen: frozenset[str] = frozenset()
     indices: np.ndarray | None = None
+    period: Period | None = None
 
     @property
     def depth(self) -> int:
@@ -135,6 +139,16 @@ class Network:
             activations.append(tanh_forward(self.xp, z))
             z = affine_forward(params[f"W{layer + 1}"], params[f"c{layer + 1}"], activations[-1])
         return z[0, :], activations
+
+    def linear_part(self, params: Parameters, fmap: FeatureMap) -> Array:
+        """Linearise u in the features about gamma = 0: u(0) + (du/dgamma)(0) gamma, shape (n_points,)."""
+        z = self._first_layer(params, fmap)
+        z_dot, z0 = z - params["c1"][:, None], params["c1"][:, None]
+        for layer in range(1, self.depth + 1):
+            W = params[f"W{layer + 1}"]
+            h0 = tanh_forward(self.xp, z0)
+            z_dot, z0 = W @ tanh_jvp(h0, z_dot), affine_forward(W, params[f"c{layer + 1}"], h0)
+        return z0[0, :] + z_dot[0, :]
 
     def shifted(self, params: Parameters, delta: Array) -> Parameters:
         """Parameters of x -> u(x + delta), delta of shape (d,) in units of [-1, 1]: the phases become b + K delta."""

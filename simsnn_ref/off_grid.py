@@ -30,8 +30,10 @@ __all__ = ["Judge", "choose_off_grid", "hold_out", "network_map"]
 def network_map(network: Network, where: Grid | Array, backend: Backend, kind: str = "auto") -> Any:
     """The feature map that serves `network` at `where` (a Grid, or points in [-1, 1]^d)."""
     if network.amplitudes is None:
-        return LinearMap(backend.asarray(where.scaled_points()) if isinstance(where, Grid) else where, backend)
-    return make_map(where, backend, kind=kind, indices=network.indices)
+        return LinearMap(
+            backend.asarray(where.scaled_points(backend.real_dtype)) if isinstance(where, Grid) else where, backend
+        )
+    return make_map(where, backend, kind=kind, indices=network.indices, period=network.period)
 
 
 @dataclass

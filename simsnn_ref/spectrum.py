@@ -15,7 +15,7 @@ import numpy as np
 
 from simsnn_ref.backend import Array, Backend
 from simsnn_ref.errors import ConfigError, DataError
-from simsnn_ref.grid import Grid
+from simsnn_ref.grid import Grid, Period
 
 __all__ = [
     "EnergySpectrum",
@@ -36,8 +36,10 @@ class Modes:
     ----------
     indices : ndarray of int64, shape (n, d)
         Signed integer wavenumbers m, on the host: they are structure, not data.
+    period : d fractions
+        Period P_i / 2 along each axis in lengths of the box.
     wavenumbers : Array of float64, shape (n, d)
-        Angular wavenumbers k_i = m_i * grid.wavenumber_units[i]; pi m on a periodic grid.
+        Angular wavenumbers k_i = pi m_i / period_i, rounded; pi m on a periodic grid.
     amplitudes : Array of float64, shape (n,)
         alpha >= 0, in the units of the field.
     phases : Array of float64, shape (n,)
@@ -45,6 +47,7 @@ class Modes:
     """
 
     indices: np.ndarray
+    period: Period
     wavenumbers: Array
     amplitudes: Array
     phases: Array
@@ -138,6 +141,7 @@ def fourier_modes(u: Array, grid: Grid, backend: Backend, n_modes: int | None = 
     phases = xp.atan2(xp.imag(spectrum), xp.real(spectrum)) - backend.asarray(grid.origin_phases(indices))
     return Modes(
         indices=indices,
+        period=grid.dft_period,
         wavenumbers=backend.asarray(indices * np.asarray(grid.wavenumber_units)),
         amplitudes=weight * xp.abs(spectrum),
         phases=phases,

@@ -15,6 +15,7 @@ class StrictBackend:
     name = "array-api-strict"
     xp = array_api_strict
     device = array_api_strict.Device("device1")
+    real_dtype = np.float64
     host = array_api_strict.Device("CPU_DEVICE")
 
     def asarray(self, host):

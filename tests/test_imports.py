@@ -20,6 +20,8 @@ ORDER = (
     {"features"},
     {"layers", "losses"},
     {"network"},
+    {"precision"},
+    {"extension"},
     {"initialization"},
     {"optimizers.adam", "optimizers.schedules"},
     {"optimizers"},

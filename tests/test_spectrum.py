@@ -47,7 +47,9 @@ def random_field(shape, seed=0):
 def modes_of(u, grid, backend, n_modes=None):
     """`fourier_modes` with its arrays on the host."""
     modes = fourier_modes(backend.asarray(u), grid, backend, n_modes)
-    return Modes(modes.indices, *map(backend.to_numpy, (modes.wavenumbers, modes.amplitudes, modes.phases)))
+    return Modes(
+        modes.indices, modes.period, *map(backend.to_numpy, (modes.wavenumbers, modes.amplitudes, modes.phases))
+    )
 
 
 def turns(grid, indices):

@@ -9,7 +9,7 @@ from simsnn_ref.features.dense import DenseMap
 from simsnn_ref.features.fft import FFTMap
 from simsnn_ref.features.linear import LinearMap
 from simsnn_ref.features.separable import SeparableMap
-from simsnn_ref.grid import Grid
+from simsnn_ref.grid import Grid, Period
 
 __all__ = [
     "FEATURE_MAPS",
@@ -32,6 +32,7 @@ def make_map(
     *,
     kind: str = "auto",
     indices: np.ndarray | None = None,
+    period: Period | None = None,
 ) -> DenseMap | SeparableMap | FFTMap:
     """The feature map for cosine features at `where`.
 
@@ -43,7 +44,9 @@ def make_map(
         ``dense``, ``separable``, ``fft`` or ``auto``: fft where it is admissible, else separable on a grid and dense
         at scattered points.
     indices : ndarray of int64, shape (n_f, d), optional
-        The features' integer wavenumbers if they are frozen modes of this grid's DFT, else None.
+        The features' integer wavenumbers if they are frozen Fourier modes, else None.
+    period : d fractions, optional
+        The modes' period in lengths of the box; that of the grid's DFT by default.
 
     Raises
     ------
@@ -53,9 +56,11 @@ def make_map(
     if kind not in FEATURE_MAPS:
         raise ConfigError(f"feature_map = {kind!r}: choose one of {', '.join(FEATURE_MAPS)}")
     if kind == "auto":
-        return _best_map(where, backend, indices)
+        return _best_map(where, backend, indices, period)
     if kind == "dense":
-        return DenseMap(backend.asarray(where.scaled_points()) if isinstance(where, Grid) else where, backend)
+        return DenseMap(
+            backend.asarray(where.scaled_points(backend.real_dtype)) if isinstance(where, Grid) else where, backend
+        )
     if not isinstance(where, Grid):
         raise ConfigError(f"feature_map = {kind!r} needs a tensor grid; scattered points take 'dense'")
     if kind == "separable":
@@ -65,15 +70,17 @@ def make_map(
             "feature_map = 'fft' needs wavenumbers B frozen at modes of the grid"
             " (first_layer 'si' or 'fourier', train_wavenumbers false); use 'separable' or 'dense'"
         )
-    return FFTMap(where, indices, backend)
+    return FFTMap(where, indices, backend, period)
 
 
-def _best_map(where: Grid | Array, backend: Backend, indices: np.ndarray | None) -> DenseMap | SeparableMap | FFTMap:
+def _best_map(
+    where: Grid | Array, backend: Backend, indices: np.ndarray | None, period: Period | None
+) -> DenseMap | SeparableMap | FFTMap:
     if not isinstance(where, Grid):
         return DenseMap(where, backend)
     if indices is not None:
         try:
-            return FFTMap(where, indices, backend)
-        except ConfigError:  # two modes alias onto one of a coarser grid
+            return FFTMap(where, indices, backend, period)
+        except ConfigError:  # another lattice, or two modes alias onto one of a coarser grid
             pass
     return SeparableMap.from_grid(where, backend)

@@ -14,7 +14,7 @@ import numpy as np
 from simsnn_ref.backend import Array, Backend
 from simsnn_ref.errors import ConfigError
 from simsnn_ref.features.base import FeatureGradient, Features
-from simsnn_ref.grid import Grid
+from simsnn_ref.grid import Grid, Period
 
 __all__ = ["FFTMap"]
 
@@ -22,32 +22,43 @@ _FROZEN = "feature_map = 'fft' keeps the wavenumbers B frozen; use 'separable' o
 
 
 class FFTMap:
-    """Cosine features at frozen modes of a grid's DFT; the phases may train.
+    """Cosine features at frozen Fourier modes of a grid's box; the phases may train.
+
+    The modes' period may hold more points than the grid: the transform runs over the whole period, z is cropped to the
+    grid and dz is padded with zeros, each the transpose of the other.
 
     Parameters
     ----------
     grid : Grid
-        Where to evaluate. A finer grid of the same period serves as well (modes alias onto it as they should).
+        Where to evaluate.
     indices : ndarray of int64, shape (n_f, d)
-        Signed integer wavenumbers m_j with k_j = `grid.wavenumber_units` m_j, no two equal or opposite modulo N.
+        Signed integer wavenumbers m_j, k_j = pi m_j / period, no two equal or opposite modulo the points of a period.
+    period : d fractions, optional
+        In lengths of the box; that of the grid's DFT by default. A finer grid of the same box serves as well as the
+        one the modes were taken from (modes alias onto it as they should).
 
     Raises
     ------
     ConfigError
-        If two modes coincide on the grid.
+        If two modes coincide on the grid, or a period is no whole number of spacings.
     """
 
     name = "fft"
 
-    def __init__(self, grid: Grid, indices: np.ndarray, backend: Backend) -> None:
+    def __init__(self, grid: Grid, indices: np.ndarray, backend: Backend, period: Period | None = None) -> None:
+        period = grid.dft_period if period is None else period
+        lattice = grid.lattice(period)
+        if lattice is None:
+            raise ConfigError("feature_map = 'fft': the modes' period is no whole number of this grid's spacings")
         self.backend = backend
         self.xp = backend.xp
         self.grid_shape = grid.shape
+        self.lattice = lattice
         self.axes = tuple(range(1, grid.ndim + 1))
         self.n_points = grid.size
-        shape = np.asarray(grid.shape)
-        n_last = grid.shape[-1]
-        half_shape = (*grid.shape[:-1], n_last // 2 + 1)
+        shape = np.asarray(lattice)
+        n_last = lattice[-1]
+        half_shape = (*lattice[:-1], n_last // 2 + 1)
 
         # A real transform stores m_d = 0 .. N_d/2; a mode beyond is stored as its conjugate -m, with the phase's sign.
         flipped = indices[:, -1] % n_last > n_last // 2
@@ -67,14 +78,15 @@ class FFTMap:
         source = np.full(int(np.prod(half_shape)), occupied.size, dtype=np.int64)
         source[occupied] = np.arange(occupied.size)
 
+        real = backend.real_dtype
+        sign = np.where(flipped, -1, 1).astype(real)
         self.half_shape = half_shape
         self.slots = backend.asarray(slots)
         self.source = backend.asarray(source)
         self.twin = backend.asarray(twin)
-        self.sign = backend.asarray(np.where(flipped, -1.0, 1.0))
+        self.sign = backend.asarray(sign)
         self.self_conjugate = backend.asarray(self_conjugate)
-        origin = grid.origin_phases(indices)
-        self.origin = backend.asarray(np.where(flipped, -1.0, 1.0) * origin)
+        self.origin = backend.asarray(sign * grid.origin_phases(indices, period, real))
 
     def _rotation(self, features: Features) -> Array:
         """A_j exp(i theta_j), conjugated where the conjugate mode is stored; shape (n_f,).
@@ -95,13 +107,21 @@ class FFTMap:
         zero = xp.zeros((coefficients.shape[0], 1), dtype=coefficients.dtype, device=self.backend.device)
         table = xp.concat([half, xp.conj(xp.take(half, self.twin, axis=1)), zero], axis=1)
         spectrum = xp.reshape(xp.take(table, self.source, axis=1), (-1, *self.half_shape))
-        z = self.backend.irfftn(spectrum, self.grid_shape, self.axes)
+        z = self.backend.irfftn(spectrum, self.lattice, self.axes)
+        if self.lattice != self.grid_shape:
+            z = z[(slice(None), *(slice(0, n) for n in self.grid_shape))]
         return xp.reshape(z, (-1, self.n_points))
 
     def _analyze(self, dz: Array) -> Array:
         """sum_n dz_h(x_n) exp(2 pi i m_j.n / N) at the stored modes: (h, n_points) real to (h, n_f) complex."""
         xp = self.xp
-        spectrum = self.backend.rfftn(xp.reshape(dz, (-1, *self.grid_shape)), self.axes)
+        field = xp.reshape(dz, (-1, *self.grid_shape))
+        for axis, (n, length) in enumerate(zip(self.grid_shape, self.lattice, strict=True), start=1):
+            if length > n:
+                missing = (*field.shape[:axis], length - n, *field.shape[axis + 1 :])
+                zeros = xp.zeros(missing, dtype=field.dtype, device=self.backend.device)
+                field = xp.concat([field, zeros], axis=axis)
+        spectrum = self.backend.rfftn(field, self.axes)
         flat = xp.reshape(spectrum, (dz.shape[0], -1))
         return xp.conj(xp.take(flat, self.slots, axis=1))
 

@@ -49,19 +49,19 @@ class SeparableMap:
     def from_axes(cls, axes: Sequence[np.ndarray], backend: Backend) -> "SeparableMap":
         """The tensor product of `axes`, d arrays of coordinates in [-1, 1] with any spacing."""
         if len(axes) == 1:
-            return cls(axes[0][:, None], np.zeros(1), backend)
+            return cls(axes[0][:, None], np.zeros(1, dtype=axes[0].dtype), backend)
         mesh = np.meshgrid(*axes[:-1], indexing="ij")
-        rows = np.stack([*(coordinate.ravel() for coordinate in mesh), np.zeros(mesh[0].size)], axis=-1)
+        rows = np.stack([*(coordinate.ravel() for coordinate in mesh), np.zeros_like(mesh[0]).ravel()], axis=-1)
         return cls(rows, axes[-1], backend)
 
     @classmethod
     def from_grid(cls, grid: Grid, backend: Backend) -> "SeparableMap":
         """A uniform grid; one dimension is cut into about sqrt(N) coarse points and as many offsets."""
-        axes = grid.scaled_axes()
+        axes = grid.scaled_axes(backend.real_dtype)
         if grid.ndim > 1:
             return cls.from_axes(axes, backend)
         n_columns = math.isqrt(grid.size - 1) + 1
-        offsets = (2.0 / grid.intervals[0]) * np.arange(n_columns)
+        offsets = (2 * np.arange(n_columns)).astype(backend.real_dtype) / grid.intervals[0]
         return cls(axes[0][::n_columns, None], offsets, backend, n_points=grid.size)
 
     def _feature_blocks(self, n_features: int) -> Iterator[slice]:

@@ -1,4 +1,4 @@
-"""The command ``simsnn``: fit, predict, info, examples, spectrum, dns.
+"""The command ``simsnn``: fit, predict, certify, info, examples, spectrum, dns.
 
 Results go to stdout, progress and notes to stderr. Bad input is one line on stderr and exit status 2.
 """
@@ -20,11 +20,11 @@ import numpy as np
 from simsnn_ref.backend import NumpyBackend, available_backends, load_backend
 from simsnn_ref.config import FitConfig, config_from_dict, config_from_toml
 from simsnn_ref.data import check_grid, check_samples, load_samples
-from simsnn_ref.errors import ConfigError, OutputError, SimsnnError
+from simsnn_ref.errors import CertificationError, ConfigError, OutputError, SimsnnError
 from simsnn_ref.grid import Grid
 from simsnn_ref.history import Callback
 from simsnn_ref.model import Model, load_model
-from simsnn_ref.multistage import fit
+from simsnn_ref.multistage import certify_model, fit
 from simsnn_ref.problems import PROBLEMS, Problem, get_problem
 from simsnn_ref.problems.turbulence import SPECTRA, energy, enstrophy, vorticity
 from simsnn_ref.progress import SimulationLines, make_progress
@@ -50,6 +50,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _build_parser().parse_args(argv)
     try:
         arguments.run(arguments)
+    except CertificationError as error:
+        print(f"simsnn: error: {error}", file=sys.stderr)
+        return 1
     except SimsnnError as error:
         print(f"simsnn: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
@@ -70,6 +73,7 @@ def _build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
     _add_fit(commands)
     _add_predict(commands)
+    _add_certify(commands)
     _add_info(commands)
     _add_examples(commands)
     _add_spectrum(commands)
@@ -202,7 +206,7 @@ def _add_fit(commands: Any) -> None:
 def _add_option(options: Any, item: Any) -> None:
     flag = f"--{item.name.replace('_', '-')}"
     default = item.default
-    if item.type == (bool | None):
+    if item.type in (bool, bool | None):
         options.add_argument(flag, action=argparse.BooleanOptionalAction, default=None, help=item.metadata["help"])
         return
     shown = ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
@@ -262,8 +266,9 @@ def _run_fit(arguments: argparse.Namespace) -> None:
     report["figure"] = None if figure is None else str(figure)
     if arguments.json:
         print(json.dumps(report, allow_nan=False))
-        return
-    _print_fit(model, report)
+    else:
+        _print_fit(model, report)
+    _require_agreement(model.history.certified)
 
 
 def _default_name(arguments: argparse.Namespace) -> str:
@@ -302,6 +307,8 @@ def _print_fit(model: Model, report: dict[str, Any]) -> None:
     print(stage_table(model.history))
     print()
     print(f"Errors are relative to the RMS of the field, {model.history.rms:.6g}. {_OFF_GRID[model.history.off_grid]}")
+    if model.history.certified is not None:
+        print(_certified_line(model.history.certified))
     memory = report["peak_memory_bytes"]
     used = "" if memory is None else f", {memory / 2**20:.0f} MiB at most"
     print(f"{report['seconds']:.1f} s in all{used}.")
@@ -367,6 +374,67 @@ def _save_array(path: Path, values: np.ndarray) -> None:
             np.save(stream, values, allow_pickle=False)
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+# certify
+
+
+def _add_certify(commands: Any) -> None:
+    parser = _command(commands, "certify", _run_certify, "check a model's errors against its data by a second route")
+    parser.add_argument("model", metavar="MODEL")
+    _add_input(parser)
+    parser.add_argument(
+        "--digits",
+        type=int,
+        default=18,
+        help="18 (default) is long double; more is mpmath, at a tenth of the points",
+    )
+
+
+def _run_certify(arguments: argparse.Namespace) -> None:
+    model = load_model(arguments.model)
+    u, grid, _ = _read_input(arguments)
+    certificate = certify_model(model, u, grid, arguments.digits).to_dict()
+    last = model.history.stages[-1].summary() if model.history.stages else dict.fromkeys(_ERRORS, 0.0)
+    claimed = {name: last[name] for name in _ERRORS}
+    consistent = all(_consistent(claimed[name], certificate[name]) for name in ("rms_on_grid", "rms_off_grid"))
+    if arguments.json:
+        print(json.dumps({"claimed": claimed, "certified": certificate}, allow_nan=False))
+    else:
+        rows = [
+            [
+                name.replace("_", " "),
+                *("-" if value is None else f"{value:.3e}" for value in (claimed[name], certificate[name])),
+            ]
+            for name in _ERRORS
+        ]
+        print(text_table(["relative to the field's RMS", "claimed, all points", "certified, sample"], rows))
+        print(f"{certificate['points']} points in arithmetic of {certificate['digits']} digits")
+    _require_agreement(certificate | {"agrees": certificate["agrees"] and consistent})
+
+
+_ERRORS = ("rms_on_grid", "max_on_grid", "rms_off_grid", "max_off_grid")
+
+
+def _consistent(claimed: float | None, certified: float | None) -> bool:
+    """Whether an RMS over a hundred points can come from a field whose RMS is `claimed`: within a factor of ten."""
+    if claimed is None or certified is None:
+        return claimed is certified
+    return certified <= 10.0 * claimed
+
+
+def _require_agreement(certificate: dict[str, Any] | None) -> None:
+    if certificate is not None and not certificate["agrees"]:
+        raise CertificationError("certification failed: the second route does not find the errors that are claimed")
+
+
+def _certified_line(certificate: dict[str, Any]) -> str:
+    off = certificate["rms_off_grid"]
+    off_text = "not measured" if off is None else f"{off:.2e}"
+    return (
+        f"Certified at {certificate['points']} points with {certificate['digits']} digits: RMS"
+        f" {certificate['rms_on_grid']:.2e} on the grid, {off_text} off it."
+    )
 
 
 # info

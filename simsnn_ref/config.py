@@ -1,8 +1,9 @@
 """The options of a fit: one frozen, typed dataclass, read from and written to TOML, checked once."""
 
 import difflib
+import math
 import tomllib
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -11,13 +12,38 @@ from simsnn_ref.features import FEATURE_MAPS
 from simsnn_ref.initialization import FIRST_LAYERS
 from simsnn_ref.losses import LpLoss
 
-__all__ = ["OFF_GRID_METHODS", "OPTIMIZERS", "SCHEDULES", "FitConfig", "config_from_dict", "config_from_toml"]
+__all__ = ["MODES", "OFF_GRID_METHODS", "OPTIMIZERS", "SCHEDULES", "FitConfig", "config_from_dict", "config_from_toml"]
 
-OPTIMIZERS = ("adam",)
+MODES = ("accurate", "paper")
+OPTIMIZERS = ("auto", "adam", "gauss_newton", "levenberg_marquardt", "lbfgs")
 SCHEDULES = ("exponential", "plateau", "constant")
 OFF_GRID_METHODS = ("auto", "interpolation", "random", "holdout", "none")
 
 T = TypeVar("T")
+
+_POSITIVE = (
+    "stages",
+    "plateau_window",
+    "off_grid_points",
+    "learning_rate",
+    "final_learning_rate",
+    "epsilon",
+    "sigma",
+    "delta",
+    "inner_iterations",
+    "memory",
+)
+_NOT_NEGATIVE = (
+    "seed",
+    "plateau_threshold",
+    "target",
+    "max_features",
+    "refine",
+    "damping",
+    "target_rms",
+    "stall_tolerance",
+    "max_seconds",
+)
 
 
 def _option(default: Any, text: str, choices: tuple[str, ...] | None = None) -> Any:
@@ -36,23 +62,36 @@ class FitConfig:
         For a value of the wrong type or out of range; the message names the option.
     """
 
-    stages: int = _option(3, "number of stages")
+    mode: str = _option(
+        "accurate",
+        "accurate: small error between the samples too; paper: Algorithm 1, Xavier weights, training at the samples",
+        MODES,
+    )
+    stages: int = _option(3, "largest number of stages")
+    target: float = _option(5e-17, "no further stage once the RMS relative to the field is below; 0 uses all stages")
     first_layer: tuple[str, ...] = _option(("si",), "first layer, per stage", FIRST_LAYERS)
     n_features: tuple[int, ...] = _option(
         (0,), "width n_f of the first layer, per stage; 0 counts the modes above mode_threshold"
     )
     mode_threshold: float = _option(
-        2e-4, "n_features = 0 takes the modes whose amplitude is at least this share of the largest"
+        2e-4, "paper: n_features = 0 takes the modes whose amplitude is at least this share of the largest"
     )
-    max_features: int = _option(10000, "upper limit of n_features = 0")
+    tail_tolerance: float = _option(
+        1e-10, "accurate: n_features = 0 takes the largest modes until the RMS of the others is below this share"
+    )
+    max_features: int = _option(0, "upper limit of n_features = 0 (0: 10000 in mode paper, 400000 in mode accurate)")
+    delta: float = _option(1e-5, "accurate: size of z_1 at the start; the nonlinear part is of size delta^2")
+    refine: int = _option(
+        0, "accurate: training points per sample along each axis, where the field is known between (0: chosen)"
+    )
     hidden: tuple[int, ...] = _option((30, 30, 30), "widths of the tanh layers")
     sigma: float = _option(1.0, "standard deviation of B for rff, ffm and cos, in cycles per unit of [-1, 1]")
     train_wavenumbers: bool | None = _option(
         None, "whether B trains (default: only for msnn and cos; the fft map needs it frozen)"
     )
     feature_map: str = _option("auto", "how products with the features are evaluated", FEATURE_MAPS)
-    p: float = _option(10.0, "exponent of the L^p loss, at least 2 (2: RMS)")
-    optimizer: str = _option("adam", "training method", OPTIMIZERS)
+    p: float = _option(0.0, "exponent of the L^p loss, at least 2 (2: RMS; 0: 10 in mode paper, 2 in mode accurate)")
+    optimizer: str = _option("auto", "training method; auto chooses by size and says which", OPTIMIZERS)
     steps: tuple[int, ...] = _option((500,), "steps, per stage")
     learning_rate: float = _option(1e-2, "Adam's initial step size")
     schedule: str = _option("exponential", "how the step size is annealed", SCHEDULES)
@@ -64,12 +103,21 @@ class FitConfig:
     beta1: float = _option(0.9, "Adam's decay of the gradient's mean")
     beta2: float = _option(0.999, "Adam's decay of the gradient's square")
     epsilon: float = _option(1e-8, "Adam's guard against division by zero")
+    inner_iterations: int = _option(300, "gauss_newton: largest number of inner iterations a step")
+    damping: float = _option(1e-3, "gauss_newton, levenberg_marquardt: first Marquardt damping, relative")
+    memory: int = _option(20, "lbfgs: pairs of vectors kept")
+    target_rms: float = _option(1e-12, "a stage ends when the RMS of its normalised residue is below")
+    stall_tolerance: float = _option(
+        1e-2, "second-order methods: a stage ends when three steps in a row each lower the RMS by less than this share"
+    )
+    max_seconds: float = _option(0.0, "a stage's training ends after this time (0: no limit)")
     off_grid: str = _option(
         "auto",
         "how the error between the samples is measured; auto: interpolation for periodic samples, random for functions",
         OFF_GRID_METHODS,
     )
-    off_grid_points: int = _option(4096, "random: number of points")
+    off_grid_points: int = _option(1000, "random: number of points")
+    certify: bool = _option(True, "check the last errors by a second route, at single points, in long double")
     seed: int = _option(0, "seed of every random number")
     backend: str = _option("numpy", "array library: numpy or an installed plug-in")
 
@@ -85,25 +133,45 @@ class FitConfig:
         self._check_ranges()
 
     def _check_ranges(self) -> None:
-        LpLoss(self.p)
-        positive = ("stages", "max_features", "plateau_window", "off_grid_points", "learning_rate", "epsilon", "sigma")
-        for name in (*positive, "final_learning_rate"):
-            if not 0 < getattr(self, name) < float("inf"):
-                raise ConfigError(f"{name} = {getattr(self, name)}: needs a finite value above 0")
-        for name in ("seed", "plateau_threshold"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise ConfigError(f"{name} = {getattr(self, name)}: needs a finite value of at least 0")
+        if self.p != 0.0:
+            LpLoss(self.p)
+        for names, least, text in (
+            (_POSITIVE, 0.0, "above 0"),
+            (_NOT_NEGATIVE, -math.ulp(0.0), "of at least 0"),
+        ):
+            for name in names:
+                if not least < getattr(self, name) < math.inf:
+                    raise ConfigError(f"{name} = {getattr(self, name)}: needs a finite value {text}")
         for name in ("beta1", "beta2"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"{name} = {getattr(self, name)}: needs 0 <= {name} < 1")
-        if not 0 < self.mode_threshold <= 1:
-            raise ConfigError(f"mode_threshold = {self.mode_threshold}: needs 0 < mode_threshold <= 1")
-        for name, least in (("hidden", 1), ("n_features", 0), ("steps", 0)):
-            if any(entry < least for entry in getattr(self, name)):
-                raise ConfigError(f"{name} = {getattr(self, name)}: every entry needs to be at least {least}")
+        for name in ("mode_threshold", "tail_tolerance"):
+            if not 0 < getattr(self, name) <= 1:
+                raise ConfigError(f"{name} = {getattr(self, name)}: needs 0 < {name} <= 1")
+        for name, least_entry in (("hidden", 1), ("n_features", 0), ("steps", 0)):
+            if any(entry < least_entry for entry in getattr(self, name)):
+                raise ConfigError(f"{name} = {getattr(self, name)}: every entry needs to be at least {least_entry}")
         for name in ("first_layer", "n_features", "steps"):
             if not getattr(self, name):
                 raise ConfigError(f"{name}: needs at least one entry")
+        self._check_mode()
+
+    def _check_mode(self) -> None:
+        if self.mode == "accurate" and set(self.first_layer) != {"si"}:
+            raise ConfigError(
+                f"first_layer = {', '.join(self.first_layer)}: mode 'accurate' has 'si'; use mode 'paper'"
+            )
+        if self.mode == "accurate" and self.train_wavenumbers:
+            raise ConfigError("train_wavenumbers = true: mode 'accurate' keeps them at Fourier modes; use mode 'paper'")
+
+    def resolved(self) -> "FitConfig":
+        """The same options with those that depend on the mode filled in."""
+        accurate = self.mode == "accurate"
+        return replace(
+            self,
+            p=self.p or (2.0 if accurate else 10.0),
+            max_features=self.max_features or (400_000 if accurate else 10_000),
+        )
 
     def for_stage(self, values: tuple[T, ...], stage: int) -> T:
         """Entry of a per-stage option for the 0-based `stage`."""
@@ -165,6 +233,10 @@ def _coerce(name: str, value: Any, kind: Any) -> Any:
     """Convert `value` to the field's type where that loses nothing, else say what is expected."""
     if kind == (bool | None):
         if value is None or isinstance(value, bool):
+            return value
+        raise ConfigError(f"{name} = {value!r}: expected true or false")
+    if kind is bool:
+        if isinstance(value, bool):
             return value
         raise ConfigError(f"{name} = {value!r}: expected true or false")
     if kind in (int, float, str):

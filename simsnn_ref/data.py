@@ -89,24 +89,28 @@ def load_samples(path: str | Path) -> np.ndarray:
         raise DataError(f"{path}: truncated or damaged .npy file ({' '.join(str(error).split())})") from error
 
 
-def sample_function(target: Callable[[np.ndarray], Any], points: np.ndarray) -> np.ndarray:
-    """Values of `target` at `points` (n, d), float64 of shape (n,).
+def sample_function(target: Callable[[np.ndarray], Any], points: np.ndarray, *, extended: bool = False) -> np.ndarray:
+    """Values of `target` at `points` (n, d), shape (n,), in float64; with `extended` in long double.
+
+    A function written with NumPy keeps the type of its points, so that long double points give long double values. One
+    that does not is as exact as the type it returns.
 
     Raises
     ------
     DataError
         If it does not return n finite real numbers.
     """
-    raw = np.asarray(target(points))
+    dtype = np.longdouble if extended else np.float64
+    raw = np.asarray(target(points.astype(dtype)))
     if raw.shape != (points.shape[0],) or raw.dtype.kind not in "fiu":
         raise DataError(
             f"target: called with points of shape {points.shape} it must return {points.shape[0]} real numbers,"
             f" got {raw.dtype} of shape {raw.shape}"
         )
-    values = raw.astype(np.float64)
+    values = raw.astype(dtype)
     bad = ~np.isfinite(values)
     if np.any(bad):
-        raise DataError(f"target: not finite at x = {points[int(np.argmax(bad))].tolist()}")
+        raise DataError(f"target: not finite at x = {points[int(np.argmax(bad))].astype(float).tolist()}")
     return values
 
 

@@ -2,6 +2,7 @@
 
 __all__ = [
     "BackendError",
+    "CertificationError",
     "ConfigError",
     "DataError",
     "ModelFileError",
@@ -16,6 +17,10 @@ class SimsnnError(Exception):
 
 class DataError(SimsnnError, ValueError):
     """Input data that cannot be fitted or evaluated: wrong shape, dtype or value."""
+
+
+class CertificationError(SimsnnError, ArithmeticError):
+    """Two routes to the same error that do not agree."""
 
 
 class ConfigError(SimsnnError, ValueError):

@@ -1,11 +1,12 @@
 """Fourier extension: modes of a box longer than the data's, for data that are not periodic.
 
-On a box `EXTENSION` times as long, a smooth function is a rapidly converging sum of cosines although it is not periodic.
-The coefficients are not unique; regularised least squares (truncated singular values) picks small ones (Huybrechs,
-SIAM J. Numer. Anal. 47, 2010; Adcock, Huybrechs & Martin-Vaquero, Found. Comput. Math. 14, 2014). On a tensor grid
-the matrix is a Kronecker product of one small matrix per axis, and so is its singular value decomposition.
+On a box `EXTENSION` times as long, a smooth function is a rapidly converging sum of cosines although it is not
+periodic. The coefficients are not unique; regularised least squares (truncated singular values) picks small ones
+(Huybrechs, SIAM J. Numer. Anal. 47, 2010; Adcock, Huybrechs & Martin-Vaquero, Found. Comput. Math. 14, 2014). On a
+tensor grid the matrix is a Kronecker product of one small matrix per axis, and so is its singular value decomposition.
 """
 
+import math
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -15,7 +16,7 @@ from simsnn_ref.backend import Backend
 from simsnn_ref.grid import PI, Grid, Period
 from simsnn_ref.spectrum import Modes
 
-__all__ = ["EXTENSION", "FourierExtension", "extension_period"]
+__all__ = ["EXTENSION", "FourierExtension", "count_extension_modes", "extension_modes", "extension_period"]
 
 EXTENSION = Fraction(2)
 """Period along an axis that is not periodic, in lengths of the box."""
@@ -102,3 +103,50 @@ class FourierExtension:
             amplitudes=backend.asarray(amplitudes[order]),
             phases=backend.asarray(np.angle(c[order])),
         )
+
+
+RCONDS = (1e-14, 1e-16, 1e-18, 1e-20)
+"""Truncations tried. The Kronecker product's singular values are accurate far below eps times the largest."""
+
+WORTH_IT = 0.5
+"""More modes, or smaller singular values, are taken if they lower the residue to this share."""
+
+
+def extension_modes(t: np.ndarray, grid: Grid, backend: Backend) -> tuple[Modes, float]:
+    """Modes of the extended box for samples `t`: the fewest wavenumbers and the mildest truncation that do.
+
+    Also the RMS of what they leave of the samples.
+
+    The largest wavenumber along the axes that are not periodic grows by a fifth at a time, up to half of what the
+    samples resolve; each is tried with every truncation. Of the fits whose residue at the samples is within `WORTH_IT`
+    the lowest, the one with the fewest modes is taken, and of these the one with the largest singular values: both keep
+    the sum small between the samples.
+    """
+    tried = []
+    for n in _levels(grid):
+        fit = FourierExtension(grid, n)
+        for rcond in RCONDS:
+            c = fit.coefficients(t, rcond)
+            tried.append((float(np.sqrt(np.mean((t - fit.values(c)) ** 2))), fit, c))
+    lowest = min(residue for residue, _, _ in tried)
+    residue, fit, c = next(entry for entry in tried if WORTH_IT * entry[0] <= lowest)
+    return fit.modes(c, backend), residue
+
+
+def count_extension_modes(grid: Grid) -> int:
+    """The most modes that `extension_modes` can return."""
+    return (math.prod(2 * n + 1 for n in _levels(grid)[-1]) + 1) // 2
+
+
+def _levels(grid: Grid) -> list[tuple[int, ...]]:
+    """Largest wavenumbers to try, per axis."""
+    axes = list(zip(grid.shape, grid.periodic, strict=True))
+    highest = max(size // 4 for size, periodic in axes if not periodic)
+    levels, level = [], 2
+    while level < highest:
+        levels.append(level)
+        level = max(level + 1, level * 6 // 5)
+    return [
+        tuple((size - 1) // 2 if periodic else max(1, min(level, size // 4)) for size, periodic in axes)
+        for level in [*levels, max(1, highest)]
+    ]

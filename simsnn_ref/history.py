@@ -35,6 +35,8 @@ class StageRecord:
         Largest error at the samples, relative to the largest |u|.
     rms_off_grid, max_off_grid : float or None
         Error between the samples, relative to the RMS of the field; None where it was not measured.
+    nonlinear_share : float
+        RMS of u_s minus its linearisation in the features, over the RMS of u_s: what the network adds to a sum of them.
     seconds : float
     stopped_because : str
     loss_history, rms_history : ndarray of float64, shape (steps,)
@@ -57,6 +59,7 @@ class StageRecord:
     max_on_grid_to_max: float
     rms_off_grid: float | None
     max_off_grid: float | None
+    nonlinear_share: float
     seconds: float
     stopped_because: str
     loss_history: np.ndarray = field(repr=False)
@@ -86,6 +89,8 @@ class History:
     spectrum : EnergySpectrum
         E(k) of the samples over their RMS: it sums to 1.
     seconds : float
+    certified : dict or None
+        The last errors by a second route, see `simsnn_ref.certify.Certificate`; None if it was not asked for.
     """
 
     stages: tuple[StageRecord, ...]
@@ -95,6 +100,7 @@ class History:
     max: float
     spectrum: EnergySpectrum
     seconds: float
+    certified: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)

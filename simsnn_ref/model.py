@@ -211,6 +211,7 @@ class Model:
                 "rms": self.history.rms,
                 "max": self.history.max,
                 "seconds": self.history.seconds,
+                "certified": self.history.certified,
             },
         }
         write_file(path, content, arrays)
@@ -246,6 +247,7 @@ def load_model(path: str | Path, backend: Backend | None = None) -> Model:
             max=told["max"],
             spectrum=EnergySpectrum(arrays["spectrum/wavenumber"], arrays["spectrum/energy"]),
             seconds=told["seconds"],
+            certified=told["certified"],
         )
         grid = Grid(**{name: tuple(value) for name, value in content["grid"].items()})
         config = config_from_dict(content["config"])

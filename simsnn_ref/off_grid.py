@@ -1,8 +1,9 @@
-"""The error between the training points, measured by a second route for every stage.
+"""The error between the training points, measured for every stage in long double.
 
 ========================  =======================================================================================
-interpolation             periodic samples: trigonometric interpolation on the 2x finer grid, at the points between
-random                    a function: its values at random points of the box
+interpolation             periodic samples: trigonometric interpolation half way between the training points
+random                    a function: its values at random points of the box (of a periodic one: at copies of the
+                          training grid with random offsets)
 holdout                   samples: training sees every second one along each axis, the others are the judge
 ========================  =======================================================================================
 """
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from simsnn_ref.backend import Array, Backend
+from simsnn_ref.certify import Claim
 from simsnn_ref.config import FitConfig
 from simsnn_ref.data import LEAST_SAMPLES, sample_function
 from simsnn_ref.errors import ConfigError, DataError
@@ -22,9 +24,11 @@ from simsnn_ref.features import LinearMap, make_map
 from simsnn_ref.grid import Grid
 from simsnn_ref.losses import rms
 from simsnn_ref.network import Network, Parameters
+from simsnn_ref.precision import ExtendedBackend
+from simsnn_ref.sampling import TrainingSet
 from simsnn_ref.spectrum import shift_samples
 
-__all__ = ["Judge", "choose_off_grid", "hold_out", "network_map"]
+__all__ = ["Judge", "choose_off_grid", "hold_out", "network_map", "sampled_claim", "scaled_points"]
 
 
 def network_map(network: Network, where: Grid | Array, backend: Backend, kind: str = "auto") -> Any:
@@ -36,13 +40,32 @@ def network_map(network: Network, where: Grid | Array, backend: Backend, kind: s
     return make_map(where, backend, kind=kind, indices=network.indices, period=network.period)
 
 
+RANDOM_COPIES = 2
+"""Copies of a periodic grid, each at an offset of its own, at which a function judges the fit."""
+
+
 @dataclass
 class _Patch:
     """Some of the judge's points: those of `where`, moved by `delta`, and the residue there."""
 
-    where: Grid | Array
-    delta: Array
-    residue: Array
+    where: Grid | np.ndarray
+    delta: np.ndarray
+    values: np.ndarray
+    residue: np.ndarray
+
+    def points(self, chosen: np.ndarray) -> np.ndarray:
+        """Some of the points, by number, in [-1, 1]^d and long double."""
+        if isinstance(self.where, Grid):
+            moved: np.ndarray = scaled_points(self.where, chosen) + self.delta
+        else:
+            moved = self.where[chosen] + self.delta
+        return moved
+
+
+def scaled_points(grid: Grid, chosen: np.ndarray) -> np.ndarray:
+    """Some points of a grid, by number in C order, in [-1, 1]^d and long double."""
+    indices = np.unravel_index(chosen, grid.shape)
+    return np.stack([x[i] for x, i in zip(grid.scaled_axes(np.longdouble), indices, strict=True)], axis=-1)
 
 
 class Judge:
@@ -53,45 +76,65 @@ class Judge:
     method : str
         For the record.
     patches : list
-        Where, and the field's values there.
+        Where, and the field's values there, long double.
     """
 
-    def __init__(self, method: str, patches: list[_Patch], backend: Backend) -> None:
+    def __init__(self, method: str, patches: list[_Patch]) -> None:
         self.method = method
         self._patches = patches
-        self._backend = backend
 
     def subtract(self, eps: float, network: Network, params: Parameters) -> None:
-        """Take eps u_s off the residue."""
+        """Take eps u_s off the residue; `network` and `params` are those of `simsnn_ref.precision.extend`."""
+        backend = ExtendedBackend()
         for patch in self._patches:
-            fmap = network_map(network, patch.where, self._backend)
+            fmap = network_map(network, patch.where, backend)
             patch.residue = patch.residue - eps * network.evaluate(network.shifted(params, patch.delta), fmap)
+
+    def sample(self, n: int, rng: np.random.Generator) -> Claim | None:
+        """What was found at `n` random points and at the worst one; None if nothing is measured."""
+        if not self._patches:
+            return None
+        claims = [
+            sampled_claim(patch.points, patch.values, patch.residue, -(-n // len(self._patches)), rng)
+            for patch in self._patches
+        ]
+        return Claim(*(np.concatenate([getattr(claim, name) for claim in claims]) for name in _CLAIM))
 
     def errors(self) -> tuple[float, float] | None:
         """RMS and largest absolute value of the residue; None if it is not measured."""
         if not self._patches:
             return None
-        xp = self._backend.xp
-        residue = xp.concat([patch.residue for patch in self._patches])
-        return rms(xp, residue), float(xp.max(xp.abs(residue)))
+        residue = np.concatenate([patch.residue for patch in self._patches])
+        return rms(np, residue), float(np.max(np.abs(residue)))
+
+
+_CLAIM = ("points", "values", "residue")
+
+
+def sampled_claim(
+    points: Callable[[np.ndarray], np.ndarray],
+    values: np.ndarray,
+    residue: np.ndarray,
+    n: int,
+    rng: np.random.Generator,
+) -> Claim:
+    """A claim about `n` random entries of `residue` and the one of largest absolute value."""
+    chosen = np.append(rng.integers(0, residue.size, n), np.argmax(np.abs(residue)))
+    return Claim(points(chosen), values[chosen], residue[chosen])
 
 
 def choose_off_grid(
     config: FitConfig,
-    u: np.ndarray,
-    grid: Grid,
+    training: TrainingSet,
     target: Callable[[np.ndarray], Any] | None,
     held_out: tuple[np.ndarray, np.ndarray] | None,
-    backend: Backend,
 ) -> Judge:
     """The judge that `config.off_grid` names, or the best there is for these data.
 
     Parameters
     ----------
-    u : ndarray, shape grid.shape
-        The training samples.
     target : callable, optional
-        The function they were taken from.
+        The function the samples were taken from.
     held_out : pair of ndarrays, optional
         Physical points (n, d) and values (n,) from `hold_out`.
 
@@ -100,31 +143,48 @@ def choose_off_grid(
     ConfigError
         If the method does not fit the data.
     """
-    method = config.off_grid
+    method, grid = config.off_grid, training.grid
     if method == "auto":
         method = "random" if target is not None else "interpolation" if all(grid.periodic) else "none"
-    still = backend.asarray(np.zeros(grid.ndim))
     patches = []
     if method == "random":
         if target is None:
             raise ConfigError(
                 "off_grid = 'random' needs a function as target; samples take 'interpolation' or 'holdout'"
             )
-        rng = np.random.default_rng([config.seed, 0])
-        points = rng.uniform(grid.lower, grid.upper, (config.off_grid_points, grid.ndim))
-        patches = [_scattered(points, sample_function(target, points), grid, still, backend)]
+        patches = _random(config, grid, target)
     elif method == "holdout" and held_out is not None:
-        patches = [_scattered(*held_out, grid, still, backend)]
+        patches = [_scattered(*held_out, grid)]
     elif method == "interpolation":
-        samples, cell = backend.asarray(u), 2.0 / np.asarray(grid.shape)
-        for corner in list(product((0.0, 0.5), repeat=grid.ndim))[1:]:
-            between = backend.xp.reshape(shift_samples(samples, grid, corner, backend), (-1,))
-            patches.append(_Patch(grid, backend.asarray(cell * np.asarray(corner)), between))
-    return Judge(method, patches, backend)
+        half_cell = 1 / np.asarray(grid.shape, dtype=np.longdouble)
+        for corner in list(product((0, 1), repeat=grid.ndim))[1:]:
+            between = shift_samples(training.values, grid, [c / 2 for c in corner], ExtendedBackend())
+            patches.append(_patch(grid, half_cell * corner, between.ravel()))
+    return Judge(method, patches)
 
 
-def _scattered(points: np.ndarray, values: np.ndarray, grid: Grid, still: Array, backend: Backend) -> _Patch:
-    return _Patch(backend.asarray(grid.box.to_scaled(points)), still, backend.asarray(values))
+def _random(config: FitConfig, grid: Grid, target: Callable[[np.ndarray], Any]) -> list[_Patch]:
+    """Random points: copies of a periodic grid at random offsets, which the fft map reaches, else scattered ones."""
+    rng = np.random.default_rng([config.seed, 0])
+    if not all(grid.periodic):
+        points = rng.uniform(grid.lower, grid.upper, (config.off_grid_points, grid.ndim))
+        return [_scattered(points, sample_function(target, points, extended=True), grid)]
+    patches = []
+    for _ in range(RANDOM_COPIES):
+        cells = rng.uniform(0.1, 0.9, grid.ndim)
+        delta = 2 * cells.astype(np.longdouble) / grid.shape
+        points = grid.box.to_physical(grid.scaled_points(np.longdouble) + delta)
+        patches.append(_patch(grid, delta, sample_function(target, points, extended=True)))
+    return patches
+
+
+def _scattered(points: np.ndarray, values: np.ndarray, grid: Grid) -> _Patch:
+    still = np.zeros(grid.ndim, dtype=np.longdouble)
+    return _patch(grid.box.to_scaled(points.astype(np.longdouble)), still, values.astype(np.longdouble))
+
+
+def _patch(where: Grid | np.ndarray, delta: np.ndarray, values: np.ndarray) -> _Patch:
+    return _Patch(where, delta, values, values)
 
 
 def hold_out(u: np.ndarray, grid: Grid) -> tuple[np.ndarray, Grid, tuple[np.ndarray, np.ndarray]]:

@@ -9,13 +9,13 @@ Errata of the paper that are put right here (`docs/conventions.md` tells them wi
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from simsnn_ref.backend import Array, Backend
 from simsnn_ref.errors import ConfigError, DataError
-from simsnn_ref.grid import Grid, Period
+from simsnn_ref.grid import PI, Grid, Period
 
 __all__ = [
     "EnergySpectrum",
@@ -54,6 +54,16 @@ class Modes:
 
     def __len__(self) -> int:
         return int(self.indices.shape[0])
+
+    def largest(self, n: int) -> "Modes":
+        """The first `n` modes, or all if there are fewer."""
+        return replace(
+            self,
+            indices=self.indices[:n, :],
+            wavenumbers=self.wavenumbers[:n, :],
+            amplitudes=self.amplitudes[:n],
+            phases=self.phases[:n],
+        )
 
 
 def _half_shape(grid: Grid) -> tuple[int, ...]:
@@ -225,8 +235,8 @@ def shift_samples(u: Array, grid: Grid, cells: Sequence[float], backend: Backend
     spectrum = backend.rfftn(u, axes) / grid.size
     for axis, (n, kept, shift) in enumerate(zip(grid.shape, _half_shape(grid), cells, strict=True)):
         index = _signed(np.arange(kept), n)
-        factor = np.exp(2j * np.pi * index * shift / n)
-        factor = np.where(2 * index == n, factor.real, factor)
+        angle = 2.0 * PI.astype(backend.real_dtype) * index * shift / n
+        factor = np.cos(angle) + 1j * np.where(2 * index == n, 0.0, np.sin(angle))
         along = tuple(kept if other == axis else 1 for other in axes)
         spectrum = spectrum * backend.asarray(factor.reshape(along))
     return backend.irfftn(spectrum, grid.shape, axes)

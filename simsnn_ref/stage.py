@@ -1,30 +1,37 @@
-"""Train one stage's network on its normalised target."""
+"""Train one stage's network on its normalised target, by the method that `config` names."""
 
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-
-import numpy as np
-
-from simsnn_ref.backend import Array
+from simsnn_ref.backend import Array, Backend, load_backend
 from simsnn_ref.config import FitConfig
 from simsnn_ref.features import FeatureMap
-from simsnn_ref.losses import LpLoss, rms
+from simsnn_ref.losses import LpLoss
 from simsnn_ref.network import Network, Parameters
-from simsnn_ref.optimizers import Adam, Constant, Exponential, Plateau, Schedule
+from simsnn_ref.optimizers import (
+    LBFGS,
+    Adam,
+    Constant,
+    Exponential,
+    GaussNewton,
+    LevenbergMarquardt,
+    Limits,
+    Objective,
+    OnStep,
+    Plateau,
+    Schedule,
+    is_small,
+)
+from simsnn_ref.optimizers import Result as Trained
 
-__all__ = ["Trained", "train"]
+__all__ = ["Trained", "choose_optimizer", "train"]
 
 
-@dataclass(frozen=True)
-class Trained:
-    """The parameters with the lowest loss met, and how they were come by."""
+def choose_optimizer(config: FitConfig, objective: Objective, params: Parameters) -> str:
+    """The method that `config` names; ``auto`` is Levenberg-Marquardt where that is small, else Gauss-Newton.
 
-    params: Parameters
-    steps: int
-    stopped_because: str
-    loss_history: np.ndarray
-    rms_history: np.ndarray
+    Small means that a step takes seconds: up to about 64^2 points, or as many parameters on not many more points.
+    """
+    if config.optimizer != "auto":
+        return config.optimizer
+    return "levenberg_marquardt" if is_small(objective, params) else "gauss_newton"
 
 
 def _make_schedule(config: FitConfig, steps: int) -> Schedule:
@@ -43,7 +50,8 @@ def train(
     target: Array,
     config: FitConfig,
     steps: int,
-    on_step: Callable[[int, float, float], None] = lambda step, loss, rms: None,
+    on_step: OnStep = lambda step, loss, rms: None,
+    backend: Backend | None = None,
 ) -> Trained:
     """Minimise the L^p norm of u_s - t over the points of `fmap`, full batch.
 
@@ -55,34 +63,20 @@ def train(
         Number of steps; the loss is also evaluated after the last one.
     on_step : callable
         Called with (step, loss, rms) before each step, step counted from 1.
+    backend : Backend, optional
+        Whose arrays these are; the one that `config` names by default.
     """
-    xp, loss = network.xp, LpLoss(config.p)
-    names = network.trainable(params)
-    adam = Adam(config.beta1, config.beta2, config.epsilon)
-    state = adam.init(xp, {name: params[name] for name in names})
-    schedule = _make_schedule(config, steps)
-    best, lowest = params, math.inf
-    losses: list[float] = []
-    deviations: list[float] = []
-    stopped_because = "all steps taken" if names else "nothing to train"
-    for step in range(1, (steps if names else 0) + 2):
-        u, activations = network.forward(params, fmap)
-        e = u - target
-        value = float(loss.forward(xp, e))
-        if not math.isfinite(value):
-            stopped_because = f"diverged at step {step}: the loss is {value}"
-            break
-        if value < lowest:
-            best, lowest = params, value
-        if step > steps or not names:
-            break
-        losses.append(value)
-        deviations.append(rms(xp, e))
-        on_step(step, value, deviations[-1])
-        grads = network.vjp(params, fmap, activations, loss.vjp(xp, e))
-        params, state = adam.update(xp, params, grads, state, schedule.learning_rate(losses))
-    return Trained(best, len(losses), stopped_because, _host(losses), _host(deviations))
-
-
-def _host(values: Sequence[float]) -> np.ndarray:
-    return np.asarray(values, dtype=np.float64)
+    backend = load_backend(config.backend) if backend is None else backend
+    objective = Objective(network, fmap, target, LpLoss(config.p), backend)
+    name = choose_optimizer(config, objective, params)
+    # Adam's loss goes up and down by nature; only the methods that descend can stall.
+    stall_tolerance = 0.0 if name == "adam" else config.stall_tolerance
+    limits = Limits(steps, config.target_rms, stall_tolerance, config.max_seconds)
+    if name == "adam":
+        adam = Adam(config.beta1, config.beta2, config.epsilon)
+        return adam.minimize(objective, params, limits, on_step, _make_schedule(config, steps))
+    if name == "lbfgs":
+        return LBFGS(config.memory).minimize(objective, params, limits, on_step)
+    if name == "levenberg_marquardt":
+        return LevenbergMarquardt(config.damping).minimize(objective, params, limits, on_step)
+    return GaussNewton(config.inner_iterations, config.damping).minimize(objective, params, limits, on_step)

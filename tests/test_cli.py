@@ -15,7 +15,8 @@ from simsnn_ref.cli import main
 from simsnn_ref.problems import PROBLEMS
 
 COMMAND = Path(sys.executable).parent / "simsnn"
-FAST = ["--steps", "30", "--hidden", "8,8", "--no-figure"]
+PAPER = ["--mode", "paper", "--optimizer", "adam"]
+FAST = [*PAPER, "--steps", "30", "--hidden", "8,8", "--no-figure"]
 
 STAGE_KEYS = {
     "index",
@@ -101,7 +102,7 @@ def test_installed_command_and_module_print_one_object():
 
 
 def test_fit_table_figure_and_model(capsys):
-    status, out, err = run(capsys, "fit", "--example", "ug", "--size", "12", "-o", "m.bin", "--steps", "20")
+    status, out, err = run(capsys, "fit", "--example", "ug", "--size", "12", "-o", "m.bin", "--steps", "20", *PAPER)
     assert status == 0
     for text in ("RMS on grid", "RMS off grid", "1 si", "3 si", "random points", "m.bin", "m.png"):
         assert text in out
@@ -118,7 +119,7 @@ def test_quiet(capsys):
 def test_a_bar_on_a_terminal():
     pty = pytest.importorskip("pty")
     master, slave = pty.openpty()
-    command = [COMMAND, "fit", "--example", "logcos", "--size", "16", "--steps", "50", "--no-figure"]
+    command = [COMMAND, "fit", "--example", "logcos", "--size", "16", "--steps", "50", "--no-figure", *PAPER]
     with subprocess.Popen(command, stderr=slave, stdout=subprocess.DEVNULL) as process:
         os.close(slave)
         chunks = []
@@ -155,7 +156,9 @@ def test_fit_of_a_file(capsys):
 
 
 def test_config_file_and_options(capsys):
-    Path("c.toml").write_text('stages = 1\nsteps = [7]\nfirst_layer = "cos"\nn_features = 6\n')
+    Path("c.toml").write_text(
+        'mode = "paper"\noptimizer = "adam"\nstages = 1\nsteps = [7]\nfirst_layer = "cos"\nn_features = 6\n'
+    )
     told = run_json(
         capsys, "fit", "--example", "logcos", "--size", "16", "--config", "c.toml", "--p", "4", "--no-figure"
     )
@@ -219,6 +222,32 @@ def test_dns(capsys):
     assert "energy" in out
 
 
+def test_certify(capsys):
+    told = run_json(capsys, "fit", "--example", "ug", "--size", "14", "--off-grid-points", "50", "--no-figure")
+    claimed = told["certified"]
+    assert {"rms_on_grid", "max_on_grid", "rms_off_grid", "max_off_grid", "digits", "points"} <= set(claimed)
+    assert claimed["agrees"]
+    assert claimed["max_off_grid"] == pytest.approx(told["stages"][-1]["max_off_grid"], rel=0.01)
+    certified = run_json(capsys, "certify", "ug.safetensors", "--example", "ug", "--size", "14")
+    assert certified["certified"] == claimed
+    exact = run_json(capsys, "certify", "ug.safetensors", "--example", "ug", "--size", "14", "--digits", "30")
+    assert exact["certified"]["digits"] == 30
+    assert exact["certified"]["agrees"]
+    status, out, _ = run(capsys, "certify", "ug.safetensors", "--example", "ug", "--size", "14")
+    assert status == 0
+    assert "certified" in out
+
+
+def test_certify_fails_loudly(capsys):
+    told = run_json(capsys, "fit", "--example", "logcos", "--size", "20", *FAST)
+    np.save("other.npy", PROBLEMS["logcos"].samples(20) * 1.5)
+    status, _, err = run(capsys, "certify", told["model"], "other.npy", "--periodic", "false")
+    assert status == 1
+    assert "simsnn: error: certification failed" in err
+    assert len(err.splitlines()) == 1
+    check_one_line(["certify", told["model"], "--example", "logcos", "--size", "21"], "the model was fitted on")
+
+
 def test_help_names_every_option(capsys):
     with pytest.raises(SystemExit) as stopped:
         main(["fit", "--help"])
@@ -260,8 +289,11 @@ def bad_files():
         (["cut.npy"], "cut.npy: truncated or damaged"),
         (["text.npy"], "text.npy: not a .npy file"),
         (["."], "cannot be read: Is a directory"),
-        (["good.npy", "--n-features", "22"], "5 x 8 points has 21 Fourier modes"),
-        (["good.npy", "--n-features", "2,30"], "n_features = 30"),
+        (["good.npy", "--n-features", "22", "--mode", "paper"], "5 x 8 points has 21 Fourier modes"),
+        (["good.npy", "--n-features", "83"], "10 x 16 points has 82 Fourier modes"),
+        (["good.npy", "--n-features", "999", "--periodic", "false"], "5 x 8 points has 8 Fourier modes"),
+        (["good.npy", "--n-features", "2,30", "--mode", "paper"], "n_features = 30"),
+        (["good.npy", "--first-layer", "rff"], "mode 'accurate' has 'si'; use mode 'paper'"),
         (["good.npy", "--config", "bad.toml"], "bad.toml: unknown option 'stage' (did you mean 'stages'?)"),
         (["good.npy", "--config", "none.toml"], "none.toml: cannot be read"),
         (["good.npy", "--config", "broken.toml"], "broken.toml: not valid TOML"),
@@ -344,7 +376,9 @@ def test_unwritable_folder_is_found_before_training(capsys, monkeypatch):
 def test_missing_matplotlib_is_said_and_not_needed(capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    status, out, err = run(capsys, "fit", "--example", "logcos", "--size", "16", "--steps", "5", "--hidden", "4")
+    status, out, err = run(
+        capsys, "fit", "--example", "logcos", "--size", "16", "--steps", "5", "--hidden", "4", *PAPER
+    )
     assert status == 0
     assert "pip install 'simsnn-ref[plot]'" in err
     assert "figure" not in out

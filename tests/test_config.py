@@ -9,7 +9,9 @@ from simsnn_ref.config import config_from_dict
 
 
 def test_toml_round_trip(tmp_path):
-    config = FitConfig(stages=2, first_layer=("none", "msnn"), n_features=(7, 9), train_wavenumbers=True, p=2.5)
+    config = FitConfig(
+        mode="paper", stages=2, first_layer=("none", "msnn"), n_features=(7, 9), train_wavenumbers=True, p=2.5
+    )
     path = tmp_path / "config.toml"
     path.write_text(config.to_toml())
     assert config_from_toml(path) == config

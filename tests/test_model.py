@@ -19,7 +19,14 @@ def target(points):
 
 def fitted(d, backend=None, first_layer="si", periodic=False):
     grid = Grid((7, 6, 5)[:d], *BOXES[d], periodic=periodic)
-    options = {"steps": (30,), "hidden": (6, 5), "stages": 2, "n_features": 4 if d == 1 else 10}
+    options = {
+        "mode": "paper",
+        "optimizer": "adam",
+        "steps": (30,),
+        "hidden": (6, 5),
+        "stages": 2,
+        "n_features": 4 if d == 1 else 10,
+    }
     return fit(target, grid, FitConfig(**options), first_layer=first_layer, backend=backend)
 
 

@@ -10,7 +10,7 @@ from simsnn_ref import Box, Callback, ConfigError, DataError, FitConfig, Grid, f
 from simsnn_ref.problems import get_problem
 
 EPS = np.finfo(float).eps
-QUICK = FitConfig(steps=(40,), hidden=(10, 10), stages=2)
+QUICK = FitConfig(mode="paper", optimizer="adam", steps=(40,), hidden=(10, 10), stages=2)
 
 
 def smooth(points):
@@ -65,7 +65,7 @@ def test_every_first_layer_lowers_the_error(first_layer):
 def test_fourier_series_alone_is_exact_with_all_modes(backend):
     grid = Grid((9, 8))
     u = np.random.default_rng(1).standard_normal(grid.shape)
-    model = fit(u, grid, first_layer="fourier", n_features=37, stages=1, backend=backend)
+    model = fit(u, grid, mode="paper", first_layer="fourier", n_features=37, stages=1, backend=backend)
     assert model.history.stages[0].n_parameters == 0
     assert model.history.stages[0].stopped_because == "nothing to train"
     # A sum of 37 cosines and the transform behind it: a few eps of the field.
@@ -74,10 +74,18 @@ def test_fourier_series_alone_is_exact_with_all_modes(backend):
 
 def test_machine_precision_ends_the_fit():
     grid = Grid(16)
-    model = fit(np.cos(np.pi * grid.scaled_axes()[0]), grid, first_layer="fourier", n_features=1, stages=4)
+    model = fit(
+        np.cos(np.pi * grid.scaled_axes()[0]),
+        grid,
+        mode="paper",
+        first_layer="fourier",
+        n_features=1,
+        stages=4,
+        target=EPS,
+    )
     assert len(model.stages) < 4
     assert model.history.stages[-1].rms_on_grid < EPS
-    assert "machine precision reached" in model.history.notes[-1]
+    assert "no further stage" in model.history.notes[-1]
 
 
 @pytest.mark.parametrize("value", [3.7, -1e-300, 1e300])

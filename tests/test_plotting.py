@@ -17,7 +17,15 @@ from simsnn_ref.plotting import (
 )
 from simsnn_ref.spectrum import EnergySpectrum
 
-OPTIONS = {"steps": 40, "n_features": 8, "hidden": (12, 12), "learning_rate": 0.02}
+OPTIONS = {
+    "mode": "paper",
+    "optimizer": "adam",
+    "steps": 40,
+    "n_features": 8,
+    "hidden": (12, 12),
+    "learning_rate": 0.02,
+    "target": 0.0,
+}
 
 
 def waves(grid):

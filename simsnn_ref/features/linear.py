@@ -1,7 +1,7 @@
 """gamma(x) = x: the first layer of a plain tanh network."""
 
 from simsnn_ref.backend import Array, Backend
-from simsnn_ref.features.base import FeatureGradient
+from simsnn_ref.features.base import FeatureGradient, Features
 
 __all__ = ["LinearMap"]
 
@@ -21,14 +21,14 @@ class LinearMap:
         self.points = points
         self.n_points = int(points.shape[0])
 
-    def forward(self, W: Array, features: None) -> Array:
+    def forward(self, W: Array, features: Features | None) -> Array:
         """Z = W X^T, shape (h, n_points)."""
         return W @ self.points.T
 
-    def vjp(self, W: Array, features: None, dz: Array, *, wavenumbers: bool = False) -> FeatureGradient:
+    def vjp(self, W: Array, features: Features | None, dz: Array, *, wavenumbers: bool = False) -> FeatureGradient:
         """DW = dz X."""
         return FeatureGradient(weights=dz @ self.points, wavenumbers=None, phases=None)
 
-    def jvp(self, W: Array, features: None, W_dot: Array, K_dot: None, b_dot: None) -> Array:
+    def jvp(self, W: Array, features: Features | None, W_dot: Array, K_dot: Array | None, b_dot: Array | None) -> Array:
         """z_dot = W_dot X^T."""
         return W_dot @ self.points.T

@@ -1,6 +1,30 @@
 """Training methods, one per file."""
 
 from simsnn_ref.optimizers.adam import Adam, AdamState
+from simsnn_ref.optimizers.base import Journal, Limits, Objective, OnStep, Result
+from simsnn_ref.optimizers.gauss_newton import GaussNewton, NaturalScales, natural_scales
+from simsnn_ref.optimizers.lbfgs import LBFGS
+from simsnn_ref.optimizers.levenberg_marquardt import LevenbergMarquardt, is_small, jacobian, kernel
 from simsnn_ref.optimizers.schedules import Constant, Exponential, Plateau, Schedule
 
-__all__ = ["Adam", "AdamState", "Constant", "Exponential", "Plateau", "Schedule"]
+__all__ = [
+    "LBFGS",
+    "Adam",
+    "AdamState",
+    "Constant",
+    "Exponential",
+    "GaussNewton",
+    "Journal",
+    "LevenbergMarquardt",
+    "Limits",
+    "NaturalScales",
+    "Objective",
+    "OnStep",
+    "Plateau",
+    "Result",
+    "Schedule",
+    "is_small",
+    "jacobian",
+    "kernel",
+    "natural_scales",
+]

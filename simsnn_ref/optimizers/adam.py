@@ -5,6 +5,9 @@ from types import ModuleType
 from typing import Any
 
 from simsnn_ref.backend import Array
+from simsnn_ref.network import Parameters
+from simsnn_ref.optimizers.base import Journal, Limits, Objective, OnStep, Result
+from simsnn_ref.optimizers.schedules import Schedule
 
 __all__ = ["Adam", "AdamState"]
 
@@ -57,3 +60,21 @@ class Adam:
             new[name] = params[name] - mean_scale * m / (root_scale * xp.sqrt(v) + self.epsilon)
             mean[name], square[name] = m, v
         return new, AdamState(step, mean, square)
+
+    def minimize(
+        self,
+        objective: Objective,
+        params: Parameters,
+        limits: Limits,
+        on_step: OnStep,
+        schedule: Schedule,
+    ) -> Result:
+        """Minimise from `params`, full batch, with the step sizes of `schedule`."""
+        journal = Journal(objective, limits, on_step)
+        state = self.init(objective.xp, {name: params[name] for name in objective.network.trainable(params)})
+        value, e, activations = objective.evaluate(params)
+        while journal.goes_on(params, value, e):
+            grads = objective.gradient(params, e, activations)
+            params, state = self.update(objective.xp, params, grads, state, schedule.learning_rate(journal.losses))
+            value, e, activations = objective.evaluate(params)
+        return journal.result("adam")

@@ -1,4 +1,4 @@
-"""Analytic targets: functions of points, float64 of shape (n, d), with values of shape (n,), in NumPy."""
+"""Analytic targets: functions of points of shape (n, d) with values of shape (n,), in NumPy; long double stays so."""
 
 import math
 
@@ -18,7 +18,7 @@ def ug(points: np.ndarray) -> np.ndarray:
 
     Returns
     -------
-    array, float64, shape (n,)
+    array, shape (n,), float64 or, for such points, long double
 
     Raises
     ------
@@ -39,7 +39,7 @@ def logcos(points: np.ndarray) -> np.ndarray:
 
     Returns
     -------
-    array, float64, shape (n,)
+    array, shape (n,), float64 or, for such points, long double
 
     Raises
     ------
@@ -67,7 +67,7 @@ def abc3d(points: np.ndarray) -> np.ndarray:
 
     Returns
     -------
-    array, float64, shape (n,)
+    array, shape (n,), float64 or, for such points, long double
 
     Raises
     ------
@@ -86,7 +86,7 @@ def abc3d(points: np.ndarray) -> np.ndarray:
 
 
 def _coordinates(points: np.ndarray, ndim: int) -> tuple[np.ndarray, ...]:
-    points = np.asarray(points, dtype=np.float64)
+    points = np.asarray(points, dtype=np.result_type(points, np.float64))
     if points.ndim != 2 or points.shape[1] != ndim:
         raise DataError(f"points: expected shape (n, {ndim}), got {points.shape}")
     return tuple(points.T)

@@ -1,0 +1,99 @@
+"""The start of a stage in mode accurate: a network that equals the sum of its features up to a known, small bend.
+
+All rows of W_1 are proportional to (1, ..., 1): z_1 = delta v S(x) with S the sum of the features (eq. 10) and v a
+fixed vector. The network is then one function of one number, u = phi(S), with
+
+    phi(s) = W_{L+1} tanh(... W_2 tanh(delta v s)),     phi(s) = s + O(delta^2 s^3)
+
+once W_{L+1} is scaled so that phi'(0) = 1. It is monotone for |s| of order 1, so the features are made from the modes
+of phi^-1(t) instead of those of the target t: the start is exact up to the modes that are left out, whatever delta is.
+No precision is lost at small delta, since tanh is relatively accurate near 0.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from simsnn_ref.backend import Array, Backend
+from simsnn_ref.features import LinearMap
+from simsnn_ref.initialization import xavier
+from simsnn_ref.network import Network, Parameters
+from simsnn_ref.spectrum import Modes
+
+__all__ = ["near_linear_network"]
+
+NEWTON_STEPS = 4
+POINT_BLOCK = 2**16
+
+
+def near_linear_network(
+    target: Array,
+    modes_of: Callable[[Array], Modes],
+    *,
+    hidden: Sequence[int],
+    delta: float,
+    rng: np.random.Generator,
+    backend: Backend,
+) -> tuple[Network, Parameters]:
+    """Build a stage's network and initial parameters.
+
+    Parameters
+    ----------
+    target : Array of float64, shape (n_points,)
+        t, of RMS 1.
+    modes_of : callable
+        From a field of the same shape to the modes that become the features.
+    hidden : sequence of int
+        Widths of the tanh layers.
+    delta : float
+        RMS size of z_1.
+    rng : numpy.random.Generator
+        Draws W_2, W_3, ... by Xavier's rule.
+    """
+    tail, v = _tail(hidden, delta, rng)
+    phi = Network(backend.xp, "none", tuple(hidden), amplitudes=None)
+    scalar = {name: backend.asarray(value) for name, value in {"W1": v[:, None], **tail}.items()}
+    modes = modes_of(_inverse(phi, scalar, target, backend))
+    network = Network(
+        xp=backend.xp,
+        first_layer="si",
+        hidden=tuple(hidden),
+        amplitudes=modes.amplitudes,
+        frozen=frozenset("B"),
+        indices=modes.indices,
+        period=modes.period,
+    )
+    W1 = backend.asarray(np.repeat(v[:, None], len(modes), axis=1))
+    return network, {"B": modes.wavenumbers, "b": modes.phases, **(scalar | {"W1": W1})}
+
+
+def _tail(hidden: Sequence[int], delta: float, rng: np.random.Generator) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """c_1, W_2, c_2, ... and the column delta v of W_1, with phi'(0) = 1."""
+    widths = [*hidden, 1]
+    weights = [xavier(rng, n_out, n_in) for n_in, n_out in pairwise(widths)]
+    gain = weights[-1]
+    for W in reversed(weights[:-1]):
+        gain = gain @ W
+    # Along the gain no product of weights cancels, and z_1 has RMS delta.
+    v = delta * math.sqrt(widths[0]) * gain[0] / np.linalg.norm(gain)
+    weights[-1] = weights[-1] / float(gain[0] @ v)
+    tail: dict[str, np.ndarray] = {"c1": np.zeros(widths[0])}
+    for layer, W in enumerate(weights, start=2):
+        tail[f"W{layer}"], tail[f"c{layer}"] = W, np.zeros(W.shape[0])
+    return tail, v
+
+
+def _inverse(phi: Network, params: Parameters, target: Array, backend: Backend) -> Array:
+    """phi^-1(t) at every point by Newton's method, which converges cubically from s = t for a cubic bend."""
+    xp = backend.xp
+    blocks = []
+    for start in range(0, target.shape[0], POINT_BLOCK):
+        t = target[start : min(start + POINT_BLOCK, target.shape[0])]
+        s = t
+        for _ in range(NEWTON_STEPS):
+            value, slope, _ = phi.derivatives(params, LinearMap(s[:, None], backend), 1)
+            s = s - (value - t) / slope[0, :]
+        blocks.append(s)
+    return xp.concat(blocks)

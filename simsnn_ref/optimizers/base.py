@@ -1,0 +1,213 @@
+"""What the methods share: the objective and its products with vectors, the stop rules, and the result."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from types import ModuleType
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from simsnn_ref.backend import Array, Backend
+from simsnn_ref.features import FeatureMap
+from simsnn_ref.losses import LpLoss, rms
+from simsnn_ref.network import Activations, Network, Parameters
+
+__all__ = ["Journal", "Limits", "Objective", "OnStep", "Result"]
+
+OnStep: TypeAlias = Callable[[int, float, float], None]
+"""Called with (step, loss, rms) before each step, step counted from 1."""
+
+STALL_STEPS = 3
+"""Slow steps in a row that count as a stall: a single one is often the damping finding its level."""
+
+
+@dataclass(frozen=True)
+class Objective:
+    """theta -> L(u(theta) - t), with J = du/dtheta over the parameters that train.
+
+    Parameters
+    ----------
+    network : Network
+    fmap : FeatureMap
+        The training points.
+    target : Array of float64, shape (n_points,)
+        t, of RMS 1.
+    loss : LpLoss
+    backend : Backend
+        Whose arrays all of these are.
+    """
+
+    network: Network
+    fmap: FeatureMap
+    target: Array
+    loss: LpLoss
+    backend: Backend
+
+    @property
+    def xp(self) -> ModuleType | Any:
+        return self.network.xp
+
+    def evaluate(self, params: Parameters) -> tuple[float, Array, Activations]:
+        """L(e), the residual e = u - t, and the activations that the products with J take."""
+        u, activations = self.network.forward(params, self.fmap)
+        e = u - self.target
+        return float(self.loss.forward(self.xp, e)), e, activations
+
+    def gradient(self, params: Parameters, e: Array, activations: Activations) -> Parameters:
+        """dL/dtheta = J^T dL/de."""
+        return self.vjp(params, activations, self.loss.vjp(self.xp, e))
+
+    def jvp(self, params: Parameters, activations: Activations, direction: Parameters) -> Array:
+        """J v, shape (n_points,)."""
+        return self.network.jvp(params, self.fmap, activations, direction)
+
+    def vjp(self, params: Parameters, activations: Activations, du: Array) -> Parameters:
+        """J^T du."""
+        return self.network.vjp(params, self.fmap, activations, du)
+
+    def flatten(self, values: Parameters, params: Parameters) -> Array:
+        """`values` (parameters, a direction or scales) as one vector, in the order of ``network.trainable(params)``."""
+        return self.xp.concat([self.xp.reshape(values[name], (-1,)) for name in self.network.trainable(params)])
+
+    def unflatten(self, vector: Array, params: Parameters) -> Parameters:
+        """Inverse of `flatten`: the parameters that train, with the shapes they have in `params`."""
+        values, start = {}, 0
+        for name in self.network.trainable(params):
+            shape = params[name].shape
+            stop = start + math.prod(shape)
+            values[name] = self.xp.reshape(vector[start:stop], shape)
+            start = stop
+        return values
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When to stop, whatever the method.
+
+    Parameters
+    ----------
+    steps : int
+    target_rms : float
+        Stop as soon as the RMS of the residual is not above; 0 for never.
+    stall_tolerance : float
+        Stop when three steps in a row lower the loss by less than this share each; 0 for never.
+    max_seconds : float
+        0 for no limit. A step that has begun is finished.
+    """
+
+    steps: int
+    target_rms: float = 0.0
+    stall_tolerance: float = 0.0
+    max_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Result:
+    """The parameters with the lowest loss met, and how they were come by.
+
+    Attributes
+    ----------
+    params : dict of Array
+    steps : int
+    stopped_because : str
+    loss_history, rms_history : ndarray of float64, shape (steps,)
+        Loss and RMS of the residual before each step.
+    optimizer : str
+        The method's name.
+    """
+
+    params: Parameters
+    steps: int
+    stopped_because: str
+    loss_history: np.ndarray
+    rms_history: np.ndarray
+    optimizer: str = ""
+
+
+class Journal:
+    """Keeps the history of one minimisation and the best parameters met, and decides when it ends.
+
+    Parameters
+    ----------
+    objective : Objective
+    limits : Limits
+    on_step : callable
+        Called with (step, loss, rms) before each step, step counted from 1.
+    """
+
+    def __init__(self, objective: Objective, limits: Limits, on_step: OnStep) -> None:
+        self.objective, self.limits, self.on_step = objective, limits, on_step
+        self.losses: list[float] = []
+        self._deviations: list[float] = []
+        self._lowest = math.inf
+        self._best: Parameters = {}
+        self._stopped_because = ""
+        self._started = time.perf_counter()
+
+    def goes_on(self, params: Parameters, value: float, e: Array) -> bool:
+        """Whether another step is to be taken from `params`, where the loss is `value`; if so it is recorded."""
+        if not self._best:
+            self._best = params
+        if not math.isfinite(value):
+            return self.stop(f"diverged at step {len(self.losses) + 1}: the loss is {value}")
+        if value < self._lowest:
+            self._best, self._lowest = params, value
+        deviation = rms(self.objective.xp, e)
+        reason = self._reason(params, value, deviation)
+        if reason:
+            return self.stop(reason)
+        self.losses.append(value)
+        self._deviations.append(deviation)
+        self.on_step(len(self.losses), value, deviation)
+        return True
+
+    def stop(self, reason: str) -> bool:
+        """Note why the minimisation ends; False, for `goes_on` to return."""
+        self._stopped_because = reason
+        return False
+
+    def _reason(self, params: Parameters, value: float, deviation: float) -> str:
+        """Why no further step is to be taken; empty if one is."""
+        limits = self.limits
+        seconds = time.perf_counter() - self._started
+        rules = (
+            (not self.objective.network.trainable(params), "nothing to train"),
+            (value == 0.0, "the residual is zero"),
+            (
+                deviation <= limits.target_rms,
+                f"target reached: RMS {deviation:.2e} is not above target_rms = {limits.target_rms:g}",
+            ),
+            (len(self.losses) >= limits.steps, "all steps taken"),
+            (
+                self._stalled(value),
+                f"stalled: {STALL_STEPS} steps in a row lowered the loss by less than {limits.stall_tolerance:g} each",
+            ),
+            (
+                0.0 < limits.max_seconds <= seconds,
+                f"out of time: {seconds:.1f} s of max_seconds = {limits.max_seconds:g} used",
+            ),
+        )
+        return next((reason for applies, reason in rules if applies), "")
+
+    def _stalled(self, value: float) -> bool:
+        last = [*self.losses[-STALL_STEPS:], value]
+        kept = 1.0 - self.limits.stall_tolerance
+        return kept < 1.0 and len(last) > STALL_STEPS and all(after > kept * before for before, after in pairwise(last))
+
+    def result(self, optimizer: str) -> Result:
+        """What has been reached, by the method of this name."""
+        return Result(
+            params=self._best,
+            steps=len(self.losses),
+            stopped_because=self._stopped_because,
+            loss_history=_host(self.losses),
+            rms_history=_host(self._deviations),
+            optimizer=optimizer,
+        )
+
+
+def _host(values: Sequence[float]) -> np.ndarray:
+    return np.asarray(values, dtype=np.float64)

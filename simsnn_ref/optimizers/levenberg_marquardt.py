@@ -1,0 +1,216 @@
+"""Levenberg-Marquardt for small problems: the steps of `gauss_newton`, solved exactly with dense matrices.
+
+With A = S J D the step is d = D y, y = argmin |A y + S e|^2 + lambda |y|^2, in whichever space is smaller:
+
+    parameters    [A; sqrt(lambda) I] y = [-S e; 0] by QR, which does not square the condition of J;
+    data          y = -A^T (A A^T + lambda I)^-1 S e, with fewer points than parameters.
+
+A A^T = S K S, and the kernel K = J D^2 J^T needs no Jacobian. Its columns are products over one layer,
+du/dz_h(x) h_j(x), and their scales are products as well, D_hj = r_h q_j; so every affine layer adds a Hadamard product
+of two Gram matrices, and the first layer's phases and wavenumbers one Gram matrix each:
+
+    K = sum_l [(r_l D_l)^T (r_l D_l)] o [(q_l H_{l-1})^T (q_l H_{l-1}) + 1] + (s_b G)^T (s_b G) + ...,
+
+with D_l = du/dz_l (h_l, n), H_{l-1} (h_{l-1}, n), H_0 = gamma and G_j(x) = -A_j sin(k_j.x + b_j) sum_h W_hj D_1h(x):
+about n^2 (2 n_f + units) operations however many weights there are.
+"""
+
+import math
+from dataclasses import dataclass
+
+from simsnn_ref.backend import Array
+from simsnn_ref.errors import ConfigError
+from simsnn_ref.layers import tanh_vjp
+from simsnn_ref.network import Activations, Parameters
+from simsnn_ref.optimizers.base import Limits, Objective, OnStep, Result
+from simsnn_ref.optimizers.gauss_newton import Linearize, NaturalScales, Step, descend, natural_scales
+
+__all__ = ["LevenbergMarquardt", "is_small", "jacobian", "kernel"]
+
+MACHINE_EPSILON = 2.0**-52
+
+LARGEST_ELEMENTS = 2**28
+"""Elements of all matrices together: 2 GiB."""
+
+SMALL = 2**38
+"""Operations; 64^2 points and their 2050 modes need half of them, 1.5 s on two cores."""
+
+KERNEL_BLOCK = 512
+"""Rows of K at a time."""
+
+
+@dataclass(frozen=True)
+class _Factors:
+    """What the columns of J are products of, each with the points as its second axis.
+
+    Attributes
+    ----------
+    slopes : list of Array
+        D_l, layers 1 .. L + 1.
+    inputs : list of Array
+        H_{l-1}.
+    first : dict of Array
+        Columns of b, shape (n_f, n), and of B, shape (n_b * d, n), where they train.
+    """
+
+    slopes: list[Array]
+    inputs: list[Array]
+    first: Parameters
+
+
+def _factors(objective: Objective, params: Parameters, activations: Activations) -> _Factors:
+    xp, network = objective.xp, objective.network
+    inputs = [xp.concat([hs[i] for hs in activations], axis=1) for i in range(network.depth)]
+    slopes = [xp.ones_like(objective.target)[None, :]]
+    for layer in range(network.depth, 0, -1):
+        slopes.insert(0, tanh_vjp(inputs[layer - 1], params[f"W{layer + 1}"].T @ slopes[0]))
+    # The map's products with W = 1 spell out gamma and its derivatives.
+    features = network.features(params)
+    W = params["W1"]
+    one = xp.eye(W.shape[1], dtype=W.dtype, device=W.device)
+    inputs.insert(0, objective.fmap.forward(one, features))
+    first: Parameters = {}
+    if features is not None:
+        pulled = W.T @ slopes[0]
+        still, turn = 0.0 * one, xp.ones_like(features.phases)
+        if "b" not in network.frozen:
+            first["b"] = pulled * objective.fmap.jvp(one, features, still, None, turn)
+        if "B" not in network.frozen:
+            columns = []
+            for axis in range(features.wavenumbers.shape[1]):
+                unit = [turn if i == axis else 0.0 * turn for i in range(features.wavenumbers.shape[1])]
+                moved = objective.fmap.jvp(one, features, still, xp.stack(unit, axis=1), 0.0 * turn)
+                columns.append(network.scale * pulled * moved)
+            dB = xp.stack(columns, axis=1)
+            n = params["B"].shape[0]
+            if network.paired:
+                dB = dB[:n, :, :] + dB[n:, :, :]
+            first["B"] = xp.reshape(dB, (-1, dB.shape[2]))
+    return _Factors(slopes, inputs, first)
+
+
+def jacobian(objective: Objective, params: Parameters, activations: Activations) -> Array:
+    """J, shape (n_points, P), its columns in the order of ``objective.flatten``."""
+    xp = objective.xp
+    factors = _factors(objective, params, activations)
+    n_points = objective.fmap.n_points
+    rows = dict(factors.first)
+    for layer, (D, H) in enumerate(zip(factors.slopes, factors.inputs, strict=True), start=1):
+        rows[f"W{layer}"] = xp.reshape(D[:, None, :] * H[None, :, :], (-1, n_points))
+        rows[f"c{layer}"] = D
+    return xp.concat([rows[name] for name in objective.network.trainable(params)], axis=0).T
+
+
+def kernel(objective: Objective, params: Parameters, activations: Activations, scales: NaturalScales) -> Array:
+    """K = J D^2 J^T, shape (n_points, n_points), without J."""
+    xp, trains = objective.xp, objective.network.trainable(params)
+    factors = _factors(objective, params, activations)
+    pairs = []
+    for layer, (D, H) in enumerate(zip(factors.slopes, factors.inputs, strict=True), start=1):
+        if f"W{layer}" in trains:
+            scaled = [scales.columns[layer - 1][:, None] * H, xp.ones_like(D[:1, :])]
+            pairs.append((scales.rows[layer - 1][:, None] * D, xp.concat(scaled, axis=0)))
+    alone = [xp.reshape(scales.first[name], (-1,))[:, None] * G for name, G in factors.first.items()]
+    n = objective.fmap.n_points
+    K = xp.zeros((n, n), dtype=objective.target.dtype, device=objective.target.device)
+    for start in range(0, n, KERNEL_BLOCK):
+        stop = min(start + KERNEL_BLOCK, n)
+        # Columns from the diagonal on; the rest by symmetry.
+        strip: Array = 0.0
+        for D, H in pairs:
+            strip = strip + (D[:, start:stop].T @ D[:, start:]) * (H[:, start:stop].T @ H[:, start:])
+        for G in alone:
+            strip = strip + G[:, start:stop].T @ G[:, start:]
+        K[start:stop, start:] = strip
+        K[start:, start:stop] = strip.T
+    return K
+
+
+class _DataSpace:
+    def __init__(self, objective: Objective, params: Parameters, activations: Activations) -> None:
+        self.objective, self.params, self.activations = objective, params, activations
+        scales = natural_scales(objective, params, activations)
+        self.squares = objective.flatten(scales.by_name(), params) ** 2
+        self.kernel = kernel(objective, params, activations, scales)
+        self.one = _identity(objective, self.kernel.shape[0])
+
+    def solve(self, e: Array, weights: Array, damping: float, forcing: float) -> Step:
+        objective, xp = self.objective, self.objective.xp
+        matrix = weights[:, None] * self.kernel * weights
+        # Rounding in K is a few eps of its diagonal; a smaller shift would leave the system indefinite.
+        shift = max(damping, 4.0 * MACHINE_EPSILON * float(xp.max(xp.linalg.diagonal(matrix))))
+        z = weights * xp.linalg.solve(matrix + shift * self.one, (-weights * e)[:, None])[:, 0]
+        d = self.squares * objective.flatten(objective.vjp(self.params, self.activations, z), self.params)
+        direction = objective.unflatten(d, self.params)
+        return Step(direction, objective.jvp(self.params, self.activations, direction))
+
+
+class _ParameterSpace:
+    def __init__(self, objective: Objective, params: Parameters, activations: Activations) -> None:
+        self.objective, self.params = objective, params
+        self.scales = objective.flatten(natural_scales(objective, params, activations).by_name(), params)
+        self.scaled = jacobian(objective, params, activations) * self.scales
+        self.one = _identity(objective, self.scaled.shape[1])
+
+    def solve(self, e: Array, weights: Array, damping: float, forcing: float) -> Step:
+        objective, xp = self.objective, self.objective.xp
+        matrix = weights[:, None] * self.scaled
+        # As in data space: below this the triangular factor is rounding.
+        shift = max(math.sqrt(damping), MACHINE_EPSILON * math.sqrt(float(xp.sum(matrix * matrix))))
+        Q, R = xp.linalg.qr(xp.concat([matrix, shift * self.one], axis=0))
+        y = xp.linalg.solve(R, -(Q[: e.shape[0], :].T @ (weights * e))[:, None])[:, 0]
+        return Step(objective.unflatten(self.scales * y, self.params), self.scaled @ y)
+
+
+def _identity(objective: Objective, n: int) -> Array:
+    target = objective.target
+    return objective.xp.eye(n, dtype=target.dtype, device=target.device)
+
+
+def _elements(objective: Objective, params: Parameters) -> int:
+    """Float64 numbers held: the matrix, its weighted and shifted copies and the solver's, and the features."""
+    n, P, n_f = objective.fmap.n_points, objective.network.n_parameters(params), params["W1"].shape[1]
+    return int(5 * n * min(n, P) + 3 * n * n_f + 2 * n_f**2)
+
+
+def is_small(objective: Objective, params: Parameters) -> bool:
+    """Whether a step takes seconds at most: little memory, and at most `SMALL` operations for kernel and solution."""
+    n, P, n_f = objective.fmap.n_points, objective.network.n_parameters(params), params["W1"].shape[1]
+    operations = n**2 * (n + 2 * n_f) if n < P else 4 * n * P**2
+    return operations <= SMALL and _elements(objective, params) <= LARGEST_ELEMENTS
+
+
+@dataclass(frozen=True)
+class LevenbergMarquardt:
+    """Levenberg-Marquardt with dense matrices; see the module.
+
+    Parameters
+    ----------
+    damping : float
+        mu at the start.
+    """
+
+    damping: float = 1e-3
+
+    def minimize(
+        self,
+        objective: Objective,
+        params: Parameters,
+        limits: Limits,
+        on_step: OnStep = lambda step, loss, rms: None,
+    ) -> Result:
+        """Minimise from `params`.
+
+        Raises
+        ------
+        ConfigError
+            If the matrices would not fit.
+        """
+        elements, n, P = _elements(objective, params), objective.fmap.n_points, objective.network.n_parameters(params)
+        if elements > LARGEST_ELEMENTS:
+            raise ConfigError(
+                f"optimizer = 'levenberg_marquardt': {n} points and {P} parameters need {elements * 8 / 2**30:.1f} GiB"
+                f" of matrices, the limit is {LARGEST_ELEMENTS * 8 / 2**30:g}; use 'gauss_newton'"
+            )
+        space: Linearize = _DataSpace if n < P else _ParameterSpace
+        return descend(objective, params, limits, on_step, space, self.damping).result("levenberg_marquardt")

@@ -1,0 +1,78 @@
+"""The field as the fit sees it: long double values on the grid it trains on, of which the samples are a part.
+
+In mode paper that is the grid of the samples. In mode accurate it is finer wherever the field is known between the
+samples, so that what the network does there is seen and trained: periodic samples by trigonometric interpolation,
+functions by evaluation.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from simsnn_ref.config import FitConfig
+from simsnn_ref.data import sample_function
+from simsnn_ref.grid import Grid
+from simsnn_ref.precision import ExtendedBackend
+from simsnn_ref.spectrum import shift_samples
+
+__all__ = ["TrainingSet", "training_set"]
+
+MAX_POINTS = 2**18
+"""A function is sampled up to 4 times as finely as asked as long as this many training points are not exceeded."""
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Long double values of the field on `grid`; every `stride`-th point along each axis is a sample."""
+
+    grid: Grid
+    values: np.ndarray
+    stride: int
+
+    def at_samples(self, field: np.ndarray) -> np.ndarray:
+        """The entries of a field on the training grid that belong to the samples."""
+        return field[(slice(None, None, self.stride),) * self.grid.ndim]
+
+
+def training_set(
+    samples: np.ndarray, grid: Grid, target: Callable[[np.ndarray], Any] | None, config: FitConfig
+) -> TrainingSet:
+    """Choose the training grid and fill it.
+
+    Parameters
+    ----------
+    samples : ndarray of float64, shape grid.shape
+    target : callable, optional
+        The function the samples were taken from.
+    """
+    factor = _refinement(grid, target is not None, config)
+    if target is not None:
+        fine = grid.refined(factor)
+        points = grid.box.to_physical(fine.scaled_points(np.longdouble))
+        return TrainingSet(fine, sample_function(target, points, extended=True).reshape(fine.shape), factor)
+    if factor == 1:
+        return TrainingSet(grid, samples.astype(np.longdouble), 1)
+    return TrainingSet(grid.refined(factor), _interpolated(samples, grid, factor), factor)
+
+
+def _refinement(grid: Grid, is_function: bool, config: FitConfig) -> int:
+    if config.mode == "paper" or not (is_function or all(grid.periodic)):
+        return 1
+    if config.refine:
+        return config.refine
+    if not is_function:
+        return 2
+    return next((factor for factor in (4, 3) if grid.refined(factor).size <= MAX_POINTS), 2)
+
+
+def _interpolated(samples: np.ndarray, grid: Grid, factor: int) -> np.ndarray:
+    extended = ExtendedBackend()
+    u = extended.asarray(samples)
+    values = np.empty(grid.refined(factor).shape, dtype=np.longdouble)
+    for corner in product(range(factor), repeat=grid.ndim):
+        moved = shift_samples(u, grid, [c / factor for c in corner], extended) if any(corner) else u
+        values[tuple(slice(c, None, factor) for c in corner)] = moved
+    return values

@@ -1,0 +1,230 @@
+"""Mode accurate and what it stands on: long double residues, Fourier extension, the near-linear start, certificates."""
+
+from dataclasses import replace
+from fractions import Fraction
+
+import mpmath
+import numpy as np
+import pytest
+
+from simsnn_ref import ConfigError, DataError, FitConfig, Grid, NumpyBackend, fit
+from simsnn_ref.certify import Claim, certify, evaluate_by_definition
+from simsnn_ref.extension import FourierExtension, count_extension_modes, extension_modes
+from simsnn_ref.features import DenseMap, FFTMap, SeparableMap
+from simsnn_ref.initialization import initialize
+from simsnn_ref.multistage import certify_model
+from simsnn_ref.near_linear import near_linear_network
+from simsnn_ref.off_grid import network_map
+from simsnn_ref.precision import ExtendedBackend, extend, extended_eps, is_extended
+from simsnn_ref.problems import get_problem
+from simsnn_ref.sampling import training_set
+from simsnn_ref.spectrum import fourier_modes
+
+EPS = np.finfo(float).eps
+needs_long_double = pytest.mark.skipif(not is_extended(), reason="long double is no wider than float64 here")
+
+
+def si_network(grid, n_features=12, hidden=(5, 4)):
+    t = np.random.default_rng(3).standard_normal(grid.shape)
+    options = {"n_features": n_features, "hidden": hidden, "rng": np.random.default_rng(4), "backend": NumpyBackend()}
+    return initialize("si", t, grid, **options)
+
+
+@needs_long_double
+@pytest.mark.parametrize("periodic", [True, False])
+@pytest.mark.parametrize("shape", [(31,), (9, 8), (5, 6, 7)])
+def test_every_map_works_in_long_double(shape, periodic):
+    grid = Grid(shape, periodic=periodic)
+    network, params = extend(*si_network(grid), NumpyBackend())
+    backend = ExtendedBackend()
+    maps = [
+        FFTMap(grid, network.indices, backend, network.period),
+        SeparableMap.from_grid(grid, backend),
+        DenseMap(grid.scaled_points(np.longdouble), backend),
+    ]
+    fft, separable, dense = (network.evaluate(params, fmap) for fmap in maps)
+    # |k.x| is below 40 here and rounds each argument; far below an eps of float64, which any shortcut would leave.
+    for other in (separable, dense):
+        assert other.dtype == np.longdouble
+        assert np.max(np.abs(fft - other)) < 200 * extended_eps() * np.max(np.abs(fft))
+    rounded = network_map(si_network(grid)[0], grid, NumpyBackend())
+    assert np.max(np.abs(si_network(grid)[0].evaluate(si_network(grid)[1], rounded) - fft)) < 100 * EPS
+
+
+def test_extended_wavenumbers_are_exact():
+    grid = Grid((9, 10), periodic=(True, False))
+    network, params = extend(*si_network(grid), NumpyBackend())
+    assert network.period == (Fraction(1), Fraction(10, 9))
+    with mpmath.workdps(30):
+        for k, m in zip(params["B"], network.indices, strict=True):
+            for k_i, m_i, ratio in zip(k, m, (1, mpmath.mpf(9) / 10), strict=True):
+                exact = mpmath.pi * int(m_i) * ratio
+                high = float(k_i)
+                found = mpmath.mpf(high) + mpmath.mpf(float(k_i - high))
+                assert abs(found - exact) <= 4 * extended_eps() * abs(exact)
+
+
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_extension_finds_a_sum_of_its_own_modes(d):
+    grid = Grid((20, 18, 16)[:d], periodic=(False, True, False)[:d])
+    x = grid.scaled_points()
+    t = np.cos(0.5 * np.pi * x[:, 0] + 0.3) + 0.2 * np.cos(np.pi * x.sum(axis=1) - 1.0)
+    modes, left_out = extension_modes(t.reshape(grid.shape), grid, NumpyBackend())
+    assert left_out < 1e-12
+    total = np.cos(x @ modes.wavenumbers.T + modes.phases) @ modes.amplitudes
+    # The truncation of the singular values, 1e-14, is the accuracy asked for.
+    assert np.max(np.abs(total - t)) < 1e-12
+    assert len(modes) <= count_extension_modes(grid)
+    assert modes.period == tuple(Fraction(1) if p else Fraction(2) for p in grid.periodic)
+
+
+def test_extension_resolves_what_is_not_periodic():
+    grid = Grid(60, periodic=False)
+    (x,) = grid.scaled_axes()
+    t = np.exp(x) * np.cos(3.0 * x)
+    modes, _ = extension_modes(t, grid, NumpyBackend())
+    between = np.linspace(-1.0, 1.0, 501)
+    total = np.cos(between[:, None] * modes.wavenumbers[:, 0] + modes.phases) @ modes.amplitudes
+    # At the ends the samples bind the sum least; inside it is a thousand times as close.
+    assert np.max(np.abs(total - np.exp(between) * np.cos(3.0 * between))) < 1e-9
+
+
+def test_extension_values_are_the_sum():
+    grid = Grid((7, 8), periodic=(False, True))
+    fitted = FourierExtension(grid, (2, 3))
+    t = np.random.default_rng(0).standard_normal(grid.shape)
+    c = fitted.coefficients(t, 1e-14)
+    modes = fitted.modes(c, NumpyBackend())
+    total = np.cos(grid.scaled_points() @ modes.wavenumbers.T + modes.phases) @ modes.amplitudes
+    assert np.max(np.abs(fitted.values(c).ravel() - total)) < 100 * EPS * np.sum(modes.amplitudes)
+
+
+@pytest.mark.parametrize("delta", [1e-8, 1e-5, 1e-2, 0.1])
+@pytest.mark.parametrize("hidden", [(5,), (30, 30, 30)])
+def test_the_start_is_the_target_whatever_the_bend(backend, delta, hidden):
+    grid = Grid((24, 20))
+    x = grid.scaled_points()
+    t = backend.asarray(np.sin(np.pi * x[:, 0]) + 0.7 * np.cos(np.pi * (x[:, 0] - 2.0 * x[:, 1]) + 0.4))
+    network, params = near_linear_network(
+        t,
+        lambda s: fourier_modes(backend.xp.reshape(s, grid.shape), grid, backend),
+        hidden=hidden,
+        delta=delta,
+        rng=np.random.default_rng(0),
+        backend=backend,
+    )
+    fmap = network_map(network, grid, backend)
+    error = backend.to_numpy(network.evaluate(params, fmap) - t)
+    # The sum of all modes and a few layers behind it: a few roundings of numbers of order 1.
+    assert np.max(np.abs(error)) < 40 * EPS
+    bend = backend.to_numpy(network.evaluate(params, fmap) - network.linear_part(params, fmap))
+    # Rows of W_1 and the field exceed their RMS by a few, and the bend is cubic in them.
+    assert np.max(np.abs(bend)) < 40 * delta**2 + 40 * EPS
+
+
+def test_training_sets():
+    problem = get_problem("abc3d")
+    samples, grid = problem.samples(12), problem.grid(12)
+    for target in (None, problem.target):
+        training = training_set(samples, grid, target, FitConfig())
+        truth = problem.target(training.grid.points())
+        assert training.stride > 1
+        # Band-limited samples: the interpolant is the function, to the rounding of the samples; of 2 pi in the box too.
+        assert np.max(np.abs(training.values.ravel() - truth)) < 100 * EPS
+        assert np.max(np.abs(training.at_samples(training.values) - samples)) < 10 * EPS
+    paper = training_set(samples, grid, problem.target, FitConfig(mode="paper"))
+    assert paper.grid == grid
+    assert training_set(samples, grid, None, FitConfig(refine=3)).stride == 3
+
+
+@needs_long_double
+@pytest.mark.parametrize(
+    ("name", "size", "on_grid", "off_grid"),
+    [
+        ("ug", 64, 2.2e-16, 1e-13),
+        ("logcos", 64, 2.2e-16, 1e-14),
+        ("abc3d", 16, 1e-15, 1e-14),
+    ],
+)
+def test_functions_are_fitted_beyond_double_precision(name, size, on_grid, off_grid):
+    problem = get_problem(name)
+    model = fit(problem.target, problem.grid(size), refine=2)
+    last = model.history.stages[-1]
+    assert last.rms_on_grid < on_grid
+    assert last.max_off_grid < off_grid
+    assert model.history.certified["agrees"]
+    # The model is what the record says, by float64 evaluation as far as that goes: |k.x| eps in each cosine.
+    assert np.max(np.abs(model(problem.grid(size)) - problem.samples(size))) < 1e-13
+
+
+@needs_long_double
+def test_samples_of_turbulence_are_fitted_beyond_double_precision():
+    problem = get_problem("turbulence")
+    u = problem.samples(32, reynolds=100.0)
+    model = fit(u, problem.grid(32))
+    last = model.history.stages[-1]
+    assert model.history.off_grid == "interpolation"
+    assert last.rms_on_grid < 2.2e-16
+    assert last.rms_off_grid < 2.2e-16
+    deeper = fit(u, problem.grid(32), target=0.0, stages=3)
+    assert deeper.history.stages[-1].rms_on_grid < 1e-18
+    assert 0.0 < deeper.history.stages[0].nonlinear_share < 1e-7
+
+
+def test_samples_that_are_not_periodic():
+    problem = get_problem("ug")
+    model = fit(problem.samples(128), problem.grid(128), off_grid="holdout")
+    assert model.history.stages[-1].rms_on_grid < 1e-13
+    assert model.history.stages[-1].rms_off_grid < 1e-11
+
+
+@pytest.mark.parametrize("first_layer", ["si", "ffm", "none"])
+def test_definition_in_long_double_and_with_mpmath(first_layer):
+    problem = get_problem("ug")
+    config = FitConfig(mode="paper", optimizer="adam", steps=(10,), stages=2, hidden=(4, 3), n_features=(8,))
+    model = fit(problem.target, problem.grid(9), config, first_layer=first_layer)
+    points = np.random.default_rng(0).uniform(-1.0, 1.0, (4, 2)).astype(np.longdouble)
+    stages = [(stage.eps, stage.network, stage.params) for stage in model.stages]
+    wide = evaluate_by_definition(stages, points, model.backend)
+    exact = evaluate_by_definition(stages, points, model.backend, digits=40)
+    assert np.max(np.abs(wide - exact)) < 500 * extended_eps()
+    assert np.max(np.abs(wide - model(points.astype(float)))) < 500 * EPS
+
+
+def test_a_wrong_claim_is_found():
+    problem = get_problem("logcos")
+    model = fit(problem.target, problem.grid(24), FitConfig(mode="paper", optimizer="adam", steps=(10,)))
+    claimed = model.history.certified
+    assert claimed["agrees"]
+    assert certify_model(model, problem.target, problem.grid(24)).to_dict() == claimed
+    stages = [(stage.eps, stage.network, stage.params) for stage in model.stages]
+    points = np.linspace(-1, 1, 5, dtype=np.longdouble)[:, None]
+    values = problem.target(points)
+    residue = values - evaluate_by_definition(stages, points, model.backend)
+    for factor, agrees in ((1.0, True), (1.005, True), (1.02, False)):
+        claim = Claim(points, values, factor * residue)
+        assert certify(stages, claim, None, 1.0, model.backend).agrees is agrees
+    changed = replace(model, stages=model.stages[:-1])
+    assert certify_model(changed, problem.target, problem.grid(24)).rms_on_grid > claimed["rms_on_grid"]
+    with pytest.raises(DataError, match="the model was fitted on"):
+        certify_model(model, problem.target, problem.grid(25))
+
+
+def test_zero_and_constant_fields_are_certified():
+    for value in (0.0, 3.5):
+        certified = fit(np.full((8, 8), value)).history.certified
+        assert certified["rms_on_grid"] == 0.0
+        assert certified["agrees"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"first_layer": "rff"}, "use mode 'paper'"),
+        ({"train_wavenumbers": True}, "use mode 'paper'"),
+        ({"n_features": (5, 200)}, "n_features = 200: the training grid of 16 x 16 points has 130 Fourier modes"),
+    ],
+)
+def test_options_that_mode_accurate_does_not_have(options, message):
+    with pytest.raises(ConfigError, match=message):
+        fit(np.random.default_rng(0).standard_normal((8, 8)), **options)

@@ -1,0 +1,398 @@
+"""The methods that use J: its dense forms against each other, convergence where it is known, and why they stop."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from conftest import EPS, StrictBackend, relative_error
+
+from simsnn_ref.backend import NumpyBackend
+from simsnn_ref.config import FitConfig
+from simsnn_ref.errors import ConfigError
+from simsnn_ref.features import LinearMap, make_map
+from simsnn_ref.grid import Grid
+from simsnn_ref.initialization import initialize
+from simsnn_ref.losses import LpLoss
+from simsnn_ref.network import Network
+from simsnn_ref.optimizers import (
+    LBFGS,
+    Adam,
+    Exponential,
+    GaussNewton,
+    LevenbergMarquardt,
+    Limits,
+    Objective,
+    is_small,
+    jacobian,
+    kernel,
+    natural_scales,
+)
+from simsnn_ref.stage import choose_optimizer, train
+
+GRID = Grid((8, 10))
+
+METHODS = [GaussNewton(inner_iterations=100), LevenbergMarquardt(), LBFGS()]
+each_method = pytest.mark.parametrize("method", METHODS, ids=lambda method: type(method).__name__)
+
+CASES = [
+    ("si", "fft", False),
+    ("si", "separable", True),
+    ("si", "dense", True),
+    ("msnn", "separable", True),
+    ("cos", "dense", True),
+    ("rff", "separable", False),
+    ("ffm", "dense", True),
+    ("none", "linear", False),
+]
+each_case = pytest.mark.parametrize(("first_layer", "kind", "wavenumbers"), CASES)
+
+
+def field(grid=GRID, decay=0.5, seed=3):
+    """Random modes that decay exponentially, RMS 1."""
+    noise = np.fft.rfftn(np.random.default_rng(seed).standard_normal(grid.shape))
+    m = [np.abs(np.fft.fftfreq(n, 1 / n)) for n in grid.shape[:-1]] + [np.arange(grid.shape[-1] // 2 + 1)]
+    u = np.fft.irfftn(noise * np.exp(-decay * sum(np.meshgrid(*m, indexing="ij"))), grid.shape, range(grid.ndim))
+    return u / np.sqrt(np.mean(u**2))
+
+
+def problem(
+    backend, first_layer="si", kind="auto", wavenumbers=None, *, grid=GRID, n_features=6, hidden=(5, 4), p=2.0, u=None
+):
+    """An objective and a start whose biases are not zero."""
+    rng = np.random.default_rng(11)
+    target = backend.asarray(field(grid) if u is None else u)
+    network, params = initialize(
+        first_layer,
+        target,
+        grid,
+        n_features=n_features,
+        hidden=hidden,
+        rng=rng,
+        backend=backend,
+        train_wavenumbers=None if first_layer in ("none", "rff") else wavenumbers,
+    )
+    for name in params:
+        if name[0] == "c":
+            params[name] = backend.asarray(0.1 * rng.standard_normal(params[name].shape))
+    if kind == "linear":
+        fmap = LinearMap(backend.asarray(grid.scaled_points()), backend)
+    else:
+        fmap = make_map(grid, backend, kind=kind, indices=network.indices)
+    return Objective(network, fmap, backend.xp.reshape(target, (-1,)), LpLoss(p), backend), params
+
+
+def direction(objective, params, seed=0):
+    """Random, as a vector on the host and as parameters."""
+    v = np.random.default_rng(seed).standard_normal(objective.network.n_parameters(params))
+    return v, objective.unflatten(objective.backend.asarray(v), params)
+
+
+# Products
+
+
+@each_case
+def test_flatten_is_the_inverse_of_unflatten(backend, first_layer, kind, wavenumbers):
+    objective, params = problem(backend, first_layer, kind, wavenumbers)
+    v, values = direction(objective, params)
+    assert list(values) == objective.network.trainable(params)
+    assert all(values[name].shape == params[name].shape for name in values)
+    assert np.array_equal(backend.to_numpy(objective.flatten(values, params)), v)
+
+
+@each_case
+def test_jacobian_is_what_the_products_multiply_by(backend, first_layer, kind, wavenumbers):
+    objective, params = problem(backend, first_layer, kind, wavenumbers)
+    _, _, activations = objective.evaluate(params)
+    J = backend.to_numpy(jacobian(objective, params, activations))
+    v, values = direction(objective, params)
+    w = np.random.default_rng(1).standard_normal(J.shape[0])
+    forward = backend.to_numpy(objective.jvp(params, activations, values))
+    back = objective.vjp(params, activations, backend.asarray(w))
+    # Sums of at most 200 products, behind phases of up to 20 radians.
+    assert relative_error(forward, J @ v) < 200 * EPS
+    assert relative_error(backend.to_numpy(objective.flatten(back, params)), J.T @ w) < 200 * EPS
+
+
+@each_case
+def test_kernel_is_j_d_squared_j_transposed(backend, first_layer, kind, wavenumbers):
+    objective, params = problem(backend, first_layer, kind, wavenumbers)
+    _, _, activations = objective.evaluate(params)
+    scales = natural_scales(objective, params, activations)
+    JD = backend.to_numpy(jacobian(objective, params, activations) * objective.flatten(scales.by_name(), params))
+    K = backend.to_numpy(kernel(objective, params, activations, scales))
+    assert relative_error(K, JD @ JD.T) < 200 * EPS
+    assert np.array_equal(K, K.T)
+
+
+def test_the_kernel_of_many_blocks(backend, monkeypatch):
+    objective, params = problem(backend)
+    _, _, activations = objective.evaluate(params)
+    scales = natural_scales(objective, params, activations)
+    whole = backend.to_numpy(kernel(objective, params, activations, scales))
+    monkeypatch.setattr("simsnn_ref.optimizers.levenberg_marquardt.KERNEL_BLOCK", 7)
+    assert relative_error(backend.to_numpy(kernel(objective, params, activations, scales)), whole) < 8 * EPS
+
+
+@pytest.mark.parametrize("size", [1.0, 1e-5])
+def test_natural_scales_even_out_the_columns(backend, size):
+    """However small the first weights: the amplitudes span decades, and so do the columns of J without the scales."""
+    objective, params = problem(backend, hidden=(6, 5, 4), n_features=20, u=field(decay=1.5))
+    params |= {"W1": size * params["W1"], "c1": size * params["c1"], "W4": params["W4"] / size}
+    _, _, activations = objective.evaluate(params)
+    J = backend.to_numpy(jacobian(objective, params, activations))
+    named = natural_scales(objective, params, activations).by_name()
+    scales = backend.to_numpy(objective.flatten(named, params))
+    weights = np.arange(J.shape[1]) >= params["b"].size
+    raw = np.sqrt(np.mean(J**2, axis=0))
+    assert np.max(raw[weights]) / np.min(raw[weights]) > 1e3
+    # Factors of order one remain where du/dz_h and h_j are correlated.
+    assert np.max(np.abs(np.log10((raw * scales)[weights]))) < 1.0
+    assert np.all((raw * scales)[~weights] <= 2.0)
+    assert np.all(scales[~weights] <= 1.0)
+
+
+# Linear problems: what the minimum is, is known
+
+
+def linear_problem(backend, p=2.0, noise=0.5):
+    """Depth 0: u is linear in W1 and c1, the only parameters that train; 80 points, 21 parameters, no exact fit."""
+    rng = np.random.default_rng(2)
+    xp = backend.xp
+    indices = np.stack(np.meshgrid(np.arange(4), np.arange(1, 6), indexing="ij"), axis=-1).reshape(-1, 2)
+    unit = np.array(GRID.wavenumber_units)
+    amplitudes = 10.0 ** -rng.uniform(0.0, 6.0, len(indices))
+    network = Network(xp, "si", (), backend.asarray(amplitudes), frozen=frozenset({"B", "b"}), indices=None)
+    params = {
+        "B": backend.asarray(indices * unit),
+        "b": backend.asarray(rng.uniform(0.0, 1.0, len(indices))),
+        "W1": backend.asarray(rng.standard_normal((1, len(indices)))),
+        "c1": backend.asarray(np.ones(1)),
+    }
+    target = backend.asarray(field().ravel() + noise * rng.standard_normal(GRID.size))
+    return Objective(network, make_map(GRID, backend), target, LpLoss(p), backend), params
+
+
+@pytest.mark.parametrize("method", [GaussNewton(damping=0.0), LevenbergMarquardt(damping=0.0)], ids=["cg", "dense"])
+def test_one_step_solves_linear_least_squares(backend, method):
+    objective, params = linear_problem(backend)
+    _, e, activations = objective.evaluate(params)
+    J, e = backend.to_numpy(jacobian(objective, params, activations)), backend.to_numpy(e)
+    least = np.linalg.norm(e - J @ np.linalg.lstsq(J, e)[0]) / math.sqrt(e.size)
+    result = method.minimize(objective, params, Limits(steps=1))
+    value, e, activations = objective.evaluate(result.params)
+    assert value == pytest.approx(least, rel=32 * EPS)
+    # At the minimum the residual is orthogonal to every column, whatever its size.
+    cosine = backend.to_numpy(e) @ J / (np.linalg.norm(J, axis=0) * np.linalg.norm(backend.to_numpy(e)))
+    assert np.max(np.abs(cosine)) < 1e4 * EPS
+
+
+@pytest.mark.parametrize("p", [2.0, 3.0, 4.0, 10.0])
+def test_methods_agree_on_the_minimum_of_a_convex_problem(backend, p):
+    objective, params = linear_problem(backend, p)
+    slopes = []
+    losses = []
+    for method in METHODS:
+        result = method.minimize(objective, params, Limits(steps=60))
+        value, e, activations = objective.evaluate(result.params)
+        gradient = backend.to_numpy(objective.flatten(objective.gradient(result.params, e, activations), params))
+        scale = natural_scales(objective, result.params, activations).by_name()
+        slopes.append(np.max(np.abs(gradient * backend.to_numpy(objective.flatten(scale, params)))) / value)
+        losses.append(value)
+    # The loss is flat at its minimum: an error in the parameters enters squared. 60 steps of L-BFGS are the limit.
+    assert max(losses) / min(losses) - 1.0 < 1e-6
+    assert max(slopes[:2]) < 1e-6
+
+
+# Nonlinear problems
+
+
+@pytest.mark.parametrize("method", METHODS[:2], ids=["cg", "dense"])
+@pytest.mark.parametrize(("n_features", "hidden"), [(40, (6, 6)), (6, (3,))], ids=["data space", "parameter space"])
+def test_convergence_is_fast_near_a_solution(backend, method, n_features, hidden):
+    objective, params = problem(backend, n_features=n_features, hidden=hidden)
+    network = objective.network
+    step = direction(objective, params, seed=4)[1]
+    truth = params | {name: params[name] + 0.03 * step[name] for name in step}
+    objective = replace(objective, target=network.forward(truth, objective.fmap)[0])
+    result = method.minimize(objective, params, Limits(steps=30, target_rms=1e-14))
+    assert result.stopped_because.startswith("target reached")
+    # Three digits and more in the last two steps.
+    final = objective.evaluate(result.params)[0]
+    assert final < 1e-3 * result.loss_history[-2]
+
+
+def test_small_dense_stage_reaches_rounding():
+    """32^2 points, 100 modes, 3 x 30: random start, and data with energy in every mode, as a second stage has."""
+    grid = Grid((32, 32))
+    u = field(grid, decay=0.05)
+    objective, params = problem(NumpyBackend(), grid=grid, n_features=100, hidden=(30, 30, 30), u=u)
+    result = LevenbergMarquardt().minimize(objective, params, Limits(steps=40, target_rms=1e-14))
+    assert result.stopped_because.startswith("target reached")
+    assert result.steps <= 30
+
+
+@each_case
+@pytest.mark.parametrize("method", METHODS[:2], ids=["cg", "dense"])
+def test_every_map_and_first_layer_is_fitted(backend, method, first_layer, kind, wavenumbers):
+    objective, params = problem(backend, first_layer, kind, wavenumbers, hidden=(8, 8))
+    result = method.minimize(objective, params, Limits(steps=6))
+    assert result.loss_history[-1] < 0.9 * result.loss_history[0]
+    assert np.all(np.diff(result.loss_history) < 0.0)
+
+
+@each_method
+@pytest.mark.parametrize("p", [2.0, 2.5, 10.0])
+def test_the_loss_never_rises(backend, method, p):
+    objective, params = problem(backend, p=p)
+    result = method.minimize(objective, params, Limits(steps=8))
+    assert result.steps == 8
+    assert np.all(np.diff(result.loss_history) < 0.0)
+    assert result.loss_history[-1] < 0.8 * result.loss_history[0]
+
+
+@pytest.mark.parametrize("method", METHODS[:2], ids=["cg", "dense"])
+def test_maximum_like_norm_reaches_zero_too(backend, method):
+    """More parameters than points: the vanishing weights of p = 10 must not keep a zero residual out of reach."""
+    objective, params = problem(backend, p=10.0, hidden=(12, 12), n_features=20)
+    result = method.minimize(objective, params, Limits(steps=60, target_rms=1e-12))
+    assert result.stopped_because.startswith("target reached")
+
+
+@pytest.mark.parametrize("method", METHODS[:2], ids=["cg", "dense"])
+def test_nearly_linear_network(backend, method):
+    """First weights of 1e-5 and output weights of 1e5: the network is linear to 1e-10, and so is the problem."""
+    objective, params = problem(backend, n_features=42, hidden=(6, 6), u=field(decay=1.5))
+    params |= {"W1": 1e-5 * params["W1"], "c1": 1e-5 * params["c1"], "c2": 0.0 * params["c2"], "W3": 1e5 * params["W3"]}
+    result = method.minimize(objective, params, Limits(steps=12, target_rms=1e-9))
+    assert result.stopped_because.startswith("target reached")
+
+
+def test_backends_take_the_same_steps():
+    histories = []
+    for backend in (NumpyBackend(), StrictBackend()):
+        objective, params = problem(backend)
+        histories.append([method.minimize(objective, params, Limits(steps=4)).loss_history for method in METHODS])
+    # Sums run in another order; four steps amplify that little.
+    assert np.max(np.abs(np.array(histories[1]) / np.array(histories[0]) - 1.0)) < 1e-9
+
+
+# Results and stop rules
+
+
+@each_method
+def test_result_is_what_the_history_says(method):
+    objective, params = problem(NumpyBackend(), p=4.0)
+    seen = []
+    result = method.minimize(objective, params, Limits(steps=5), lambda *step: seen.append(step))
+    assert result.optimizer == {"GaussNewton": "gauss_newton", "LBFGS": "lbfgs"}.get(
+        type(method).__name__, "levenberg_marquardt"
+    )
+    assert result.stopped_because == "all steps taken"
+    assert result.steps == len(result.loss_history) == len(result.rms_history) == 5
+    assert seen == list(zip(range(1, 6), result.loss_history, result.rms_history, strict=True))
+    assert result.loss_history[0] == objective.evaluate(params)[0]
+    assert objective.evaluate(result.params)[0] < result.loss_history[-1]
+    assert result.params["B"] is params["B"]
+
+
+@each_method
+@pytest.mark.parametrize(
+    ("limits", "reason"),
+    [
+        (Limits(steps=0), "all steps taken"),
+        (Limits(steps=50, target_rms=0.9), "target reached: RMS"),
+        (Limits(steps=50, stall_tolerance=0.9999), "stalled: 3 steps in a row"),
+        (Limits(steps=50, max_seconds=1e-9), "out of time"),
+    ],
+)
+def test_stop_reasons(method, limits, reason):
+    objective, params = problem(NumpyBackend())
+    result = method.minimize(objective, params, limits)
+    assert result.stopped_because.startswith(reason)
+    assert result.steps < 50
+    if "stalled" in reason:
+        assert result.steps == 3
+
+
+@each_method
+def test_loss_that_is_not_finite(method):
+    objective, params = problem(NumpyBackend())
+    result = method.minimize(objective, params | {"c3": np.array([np.nan])}, Limits(steps=3))
+    assert result.stopped_because == "diverged at step 1: the loss is nan"
+    assert result.steps == 0
+    assert set(result.params) == set(params)
+
+
+@each_method
+def test_zero_residual_and_nothing_to_train(method):
+    objective, params = problem(NumpyBackend())
+    exact = replace(objective, target=objective.network.forward(params, objective.fmap)[0])
+    assert method.minimize(exact, params, Limits(steps=3)).stopped_because == "the residual is zero"
+    objective, params = problem(NumpyBackend(), "fourier")
+    result = method.minimize(objective, params, Limits(steps=3))
+    assert (result.stopped_because, result.steps) == ("nothing to train", 0)
+
+
+def test_no_step_lowers_the_loss_at_a_minimum():
+    objective, params = linear_problem(NumpyBackend())
+    result = LevenbergMarquardt().minimize(objective, params, Limits(steps=200))
+    assert result.stopped_because == "converged: no step lowers the loss"
+
+
+def test_dense_matrices_that_do_not_fit():
+    grid = Grid((256, 256))
+    objective, params = problem(NumpyBackend(), grid=grid, n_features=3000, hidden=(30,))
+    assert not is_small(objective, params)
+    with pytest.raises(
+        ConfigError, match=r"'levenberg_marquardt': 65536 points and 93061 parameters need 16\d\.\d GiB"
+    ):
+        LevenbergMarquardt().minimize(objective, params, Limits(steps=1))
+
+
+def test_lbfgs_wants_the_backend_of_its_arrays():
+    objective, params = problem(StrictBackend())
+    with pytest.raises(ConfigError, match="backend 'numpy' is not that of the parameters"):
+        LBFGS().minimize(replace(objective, backend=NumpyBackend()), params, Limits(steps=1))
+
+
+# The stage
+
+
+def test_adam_is_its_loop_to_the_bit():
+    objective, params = problem(NumpyBackend(), p=10.0)
+    network, fmap, loss = objective.network, objective.fmap, objective.loss
+    config = FitConfig(optimizer="adam", p=10.0)
+    result = train(network, params, fmap, objective.target, config, 30)
+    adam, schedule = Adam(), Exponential(config.learning_rate, config.final_learning_rate, 30)
+    state = adam.init(np, {name: params[name] for name in network.trainable(params)})
+    losses, met = [], []
+    for _ in range(31):
+        u, activations = network.forward(params, fmap)
+        losses.append(float(loss.forward(np, u - objective.target)))
+        met.append(params)
+        grads = network.vjp(params, fmap, activations, loss.vjp(np, u - objective.target))
+        params, state = adam.update(np, params, grads, state, schedule.learning_rate(losses))
+    assert np.array_equal(result.loss_history, losses[:30])
+    best = met[int(np.argmin(losses))]
+    assert all(np.array_equal(result.params[name], best[name]) for name in best)
+    assert (result.steps, result.stopped_because, result.optimizer) == (30, "all steps taken", "adam")
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "gauss_newton", "levenberg_marquardt", "lbfgs"])
+def test_train_uses_the_method_it_is_told(backend, optimizer):
+    objective, params = problem(backend)
+    config = FitConfig(optimizer=optimizer, p=2.0)
+    result = train(objective.network, params, objective.fmap, objective.target, config, 3, backend=backend)
+    assert result.optimizer == optimizer
+    assert result.steps == 3
+
+
+def test_auto_goes_by_size():
+    small, params = problem(NumpyBackend())
+    assert choose_optimizer(FitConfig(optimizer="auto"), small, params) == "levenberg_marquardt"
+    large, params = problem(NumpyBackend(), grid=Grid((128, 128)), n_features=200)
+    assert choose_optimizer(FitConfig(optimizer="auto"), large, params) == "levenberg_marquardt"
+    large, params = problem(NumpyBackend(), grid=Grid((128, 128)), n_features=200, hidden=(30,))
+    assert choose_optimizer(FitConfig(optimizer="auto"), large, params) == "gauss_newton"
+    assert choose_optimizer(FitConfig(optimizer="lbfgs"), large, params) == "lbfgs"

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_args
 
 import numpy as np
 
@@ -209,19 +209,18 @@ def _add_option(options: Any, item: Any) -> None:
     if item.type in (bool, bool | None):
         options.add_argument(flag, action=argparse.BooleanOptionalAction, default=None, help=item.metadata["help"])
         return
-    shown = ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
-    metavar = "|".join(item.metadata["choices"]) if item.metadata["choices"] else type(_first(default)).__name__.upper()
+    several = isinstance(default, tuple)
+    kind = get_args(item.type)[0] if several else item.type
+    metavar = "|".join(item.metadata["choices"]) if item.metadata["choices"] else kind.__name__.upper()
+    shown = ",".join(map(str, default)) if several else str(default)
+    text = f"{item.metadata['help']} (default {shown})" if shown else item.metadata["help"]
     options.add_argument(
         flag,
-        type=_comma_separated(type(_first(default))) if isinstance(default, tuple) else type(default),
+        type=_comma_separated(kind) if several else kind,
         default=None,
-        metavar=f"{metavar}[,...]" if isinstance(default, tuple) else metavar,
-        help=f"{item.metadata['help']} (default {shown})".replace("%", "%%"),
+        metavar=f"{metavar}[,...]" if several else metavar,
+        help=text.replace("%", "%%"),
     )
-
-
-def _first(value: Any) -> Any:
-    return value[0] if isinstance(value, tuple) else value
 
 
 def _comma_separated(kind: type) -> Callable[[str], tuple[Any, ...]]:
@@ -307,6 +306,7 @@ def _print_fit(model: Model, report: dict[str, Any]) -> None:
     print(stage_table(model.history))
     print()
     print(f"Errors are relative to the RMS of the field, {model.history.rms:.6g}. {_OFF_GRID[model.history.off_grid]}")
+    print(_BEND)
     if model.history.certified is not None:
         print(_certified_line(model.history.certified))
     memory = report["peak_memory_bytes"]
@@ -316,6 +316,8 @@ def _print_fit(model: Model, report: dict[str, Any]) -> None:
     if report["figure"] is not None:
         print(f"figure: {report['figure']}")
 
+
+_BEND = "Bend: the share of a stage that is not linear in its features, what the network adds to a sum of cosines."
 
 _OFF_GRID = {
     "interpolation": "Off the grid: against trigonometric interpolation, at the points between the samples.",
@@ -481,7 +483,7 @@ def _run_info(arguments: argparse.Namespace) -> None:
         print(f"note: {note}")
     print()
     print(stage_table(history))
-    print(f"\nErrors are relative to the RMS of the field. {_OFF_GRID[history.off_grid]}\n")
+    print(f"\nErrors are relative to the RMS of the field. {_OFF_GRID[history.off_grid]}\n{_BEND}\n")
     print(text_table(["made with", "version"], [[name, str(value)] for name, value in model.provenance.items()]))
     print(f"\n{model.config.to_toml()}", end="")
 

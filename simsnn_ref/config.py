@@ -77,7 +77,7 @@ class FitConfig:
         2e-4, "paper: n_features = 0 takes the modes whose amplitude is at least this share of the largest"
     )
     tail_tolerance: float = _option(
-        1e-10, "accurate: n_features = 0 takes the largest modes until the RMS of the others is below this share"
+        1e-6, "accurate: n_features = 0 takes the largest modes until the RMS of the others is below this share"
     )
     max_features: int = _option(0, "upper limit of n_features = 0 (0: 10000 in mode paper, 400000 in mode accurate)")
     delta: float = _option(1e-5, "accurate: size of z_1 at the start; the nonlinear part is of size delta^2")
@@ -92,7 +92,7 @@ class FitConfig:
     feature_map: str = _option("auto", "how products with the features are evaluated", FEATURE_MAPS)
     p: float = _option(0.0, "exponent of the L^p loss, at least 2 (2: RMS; 0: 10 in mode paper, 2 in mode accurate)")
     optimizer: str = _option("auto", "training method; auto chooses by size and says which", OPTIMIZERS)
-    steps: tuple[int, ...] = _option((500,), "steps, per stage")
+    steps: tuple[int, ...] = _option((), "largest number of steps, per stage (default: 500 with adam, else 40)")
     learning_rate: float = _option(1e-2, "Adam's initial step size")
     schedule: str = _option("exponential", "how the step size is annealed", SCHEDULES)
     final_learning_rate: float = _option(1e-4, "exponential: step size at the last step")
@@ -108,7 +108,7 @@ class FitConfig:
     memory: int = _option(20, "lbfgs: pairs of vectors kept")
     target_rms: float = _option(1e-12, "a stage ends when the RMS of its normalised residue is below")
     stall_tolerance: float = _option(
-        1e-2, "second-order methods: a stage ends when three steps in a row each lower the RMS by less than this share"
+        1e-2, "second-order methods: a stage ends when three steps in a row each lower the loss by less than this share"
     )
     max_seconds: float = _option(0.0, "a stage's training ends after this time (0: no limit)")
     off_grid: str = _option(
@@ -151,7 +151,7 @@ class FitConfig:
         for name, least_entry in (("hidden", 1), ("n_features", 0), ("steps", 0)):
             if any(entry < least_entry for entry in getattr(self, name)):
                 raise ConfigError(f"{name} = {getattr(self, name)}: every entry needs to be at least {least_entry}")
-        for name in ("first_layer", "n_features", "steps"):
+        for name in ("first_layer", "n_features"):
             if not getattr(self, name):
                 raise ConfigError(f"{name}: needs at least one entry")
         self._check_mode()
@@ -171,6 +171,7 @@ class FitConfig:
             self,
             p=self.p or (2.0 if accurate else 10.0),
             max_features=self.max_features or (400_000 if accurate else 10_000),
+            steps=self.steps or (500 if self.optimizer == "adam" else 40,),
         )
 
     def for_stage(self, values: tuple[T, ...], stage: int) -> T:

@@ -241,7 +241,7 @@ class _StagedFit:
         started = time.perf_counter()
         network, params = constant_network(1.0 if value > 0.0 else -1.0, self.grid.ndim, self.backend)
         nothing = np.zeros(0)
-        trained = Trained(params, 0, "the field is constant and is fitted exactly", nothing, nothing)
+        trained = Trained(params, 0, "the field is constant and is fitted exactly", nothing, nothing, "none")
         self._describe(1, network, params, "fft", abs(value))
         self._keep(1, network, abs(value), trained, "fft", started)
 
@@ -359,7 +359,7 @@ class _StagedFit:
         # A stage need not go further than the whole fit, and its modes hardly can further than what they leave out.
         floor = 1.5 * left_out if config.optimizer == "auto" else 0.0
         goal = replace(config, target_rms=max(config.target_rms, self._enough(eps), floor))
-        trained = train(network, params, fmap, backend.xp.reshape(normalised, (-1,)), goal, steps, on_step)
+        trained = train(network, params, fmap, backend.xp.reshape(normalised, (-1,)), goal, steps, on_step, backend)
         residue = self.residue - eps * self._evaluate(network, trained.params)
         if not rms(np, residue) < eps:
             self.note(
@@ -367,8 +367,10 @@ class _StagedFit:
             )
             return False
         self._keep(index, network, eps, trained, fmap.name, started, residue)
-        errors = [error for error in (self.records[-1].rms_on_grid, self.records[-1].rms_off_grid) if error is not None]
-        if max(errors) < config.target and index < config.stages:
+        record = self.records[-1]
+        # Mode paper looks at the samples only, as the paper does.
+        off_grid = record.rms_off_grid if config.mode == "accurate" else None
+        if max(record.rms_on_grid, off_grid or 0.0) < config.target and index < config.stages:
             self.note(f"RMS below the target {config.target:g} with stage {index}; no further stage")
             return False
         return True
@@ -414,7 +416,7 @@ class _StagedFit:
             feature_map=map_name,
             n_modes=network.n_features,
             n_parameters=network.n_parameters(params),
-            optimizer=getattr(trained, "optimizer", config.optimizer),
+            optimizer=trained.optimizer,
             steps=trained.steps,
             eps=eps,
             loss=float(LpLoss(config.p).forward(np, self.residue)) / eps,

@@ -108,7 +108,7 @@ class Judge:
         return rms(np, residue), float(np.max(np.abs(residue)))
 
 
-_CLAIM = ("points", "values", "residue")
+_CLAIM = ("points", "values", "residue", "random")
 
 
 def sampled_claim(
@@ -120,7 +120,7 @@ def sampled_claim(
 ) -> Claim:
     """A claim about `n` random entries of `residue` and the one of largest absolute value."""
     chosen = np.append(rng.integers(0, residue.size, n), np.argmax(np.abs(residue)))
-    return Claim(points(chosen), values[chosen], residue[chosen])
+    return Claim(points(chosen), values[chosen], residue[chosen], np.arange(n + 1) < n)
 
 
 def choose_off_grid(

@@ -32,7 +32,7 @@ def _number(value: float | None, form: str = ".2e") -> str:
 
 def stage_table(history: History) -> str:
     """One line per stage; errors relative to the RMS of the field."""
-    header = ["stage", "n_f", "parameters", "steps", "eps", "loss", "RMS on grid", "max on", "RMS off grid", "max off"]
+    header = ["stage", "n_f", "parameters", "steps", "eps", "bend", "RMS on grid", "max on", "RMS off grid", "max off"]
     rows = [
         [
             f"{record.index} {record.first_layer}",
@@ -40,7 +40,7 @@ def stage_table(history: History) -> str:
             str(record.n_parameters),
             str(record.steps),
             _number(record.eps),
-            _number(record.loss),
+            _number(record.nonlinear_share),
             _number(record.rms_on_grid),
             _number(record.max_on_grid),
             _number(record.rms_off_grid),

@@ -202,7 +202,7 @@ def test_a_wrong_claim_is_found():
     values = problem.target(points)
     residue = values - evaluate_by_definition(stages, points, model.backend)
     for factor, agrees in ((1.0, True), (1.005, True), (1.02, False)):
-        claim = Claim(points, values, factor * residue)
+        claim = Claim(points, values, factor * residue, np.ones(5, dtype=bool))
         assert certify(stages, claim, None, 1.0, model.backend).agrees is agrees
     changed = replace(model, stages=model.stages[:-1])
     assert certify_model(changed, problem.target, problem.grid(24)).rms_on_grid > claimed["rms_on_grid"]

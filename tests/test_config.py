@@ -19,6 +19,13 @@ def test_toml_round_trip(tmp_path):
     assert config_from_toml(path) == FitConfig()
 
 
+def test_what_depends_on_the_mode_is_filled_in():
+    accurate, paper = FitConfig().resolved(), FitConfig(mode="paper", optimizer="adam").resolved()
+    assert (accurate.p, accurate.steps, accurate.max_features) == (2.0, (40,), 400_000)
+    assert (paper.p, paper.steps, paper.max_features) == (10.0, (500,), 10_000)
+    assert FitConfig(p=4, steps=(7,)).resolved().steps == (7,)
+
+
 def test_frozen():
     with pytest.raises(FrozenInstanceError):
         FitConfig().stages = 5

@@ -178,7 +178,7 @@ class Journal:
             (value == 0.0, "the residual is zero"),
             (
                 deviation <= limits.target_rms,
-                f"target reached: RMS {deviation:.2e} is not above target_rms = {limits.target_rms:g}",
+                f"target reached: RMS {deviation:.2e} <= {limits.target_rms:.2g}",
             ),
             (len(self.losses) >= limits.steps, "all steps taken"),
             (

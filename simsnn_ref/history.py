@@ -124,6 +124,9 @@ class Callback:
     def on_step(self, step: Step) -> None:
         """A step is about to be taken."""
 
+    def on_activity(self, activity: str) -> None:
+        """Something that may take a while begins, beside the steps of training."""
+
     def on_stage_end(self, record: StageRecord) -> None:
         """A stage has ended."""
 

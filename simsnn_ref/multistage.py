@@ -220,6 +220,10 @@ class _StagedFit:
         for callback in self.callbacks:
             callback.on_note(text)
 
+    def _begin(self, activity: str) -> None:
+        for callback in self.callbacks:
+            callback.on_activity(activity)
+
     def run(self) -> None:
         """All stages, or fewer where there is nothing left to fit."""
         if self.is_constant:
@@ -346,6 +350,7 @@ class _StagedFit:
         eps = rms(np, self.residue)
         normalised = backend.asarray((self.residue / eps).astype(np.float64))
         build = self._paper_network if config.mode == "paper" else self._accurate_network
+        self._begin(f"stage {index}: modes of the residue")
         network, params, left_out = build(index, normalised, eps)
         fmap = network_map(network, grid, backend, config.feature_map)
         self._describe(index, network, params, fmap.name, eps)
@@ -360,6 +365,7 @@ class _StagedFit:
         floor = 1.5 * left_out if config.optimizer == "auto" else 0.0
         goal = replace(config, target_rms=max(config.target_rms, self._enough(eps), floor))
         trained = train(network, params, fmap, backend.xp.reshape(normalised, (-1,)), goal, steps, on_step, backend)
+        self._begin(f"stage {index}: residue in long double at {grid.size} points, and between them")
         residue = self.residue - eps * self._evaluate(network, trained.params)
         if not rms(np, residue) < eps:
             self.note(
@@ -446,6 +452,7 @@ class _StagedFit:
 
     def certificate(self, digits: int = 18) -> Certificate:
         """The errors at random points and at the worst ones by a second route."""
+        self._begin("certifying the errors at single points")
         rng = np.random.default_rng([self.config.seed, 1])
         n = CERTIFIED_POINTS if digits <= 18 else CERTIFIED_POINTS // 10
         at_samples = self.training.at_samples

@@ -56,6 +56,9 @@ class LogLines(Callback):
             )
             self._last = now
 
+    def on_activity(self, activity: str) -> None:
+        self._print(f"  {activity} ...")
+
     def on_stage_end(self, record: StageRecord) -> None:
         self._print(_ended(record))
 
@@ -98,6 +101,10 @@ class ProgressBar(Callback):
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+    def on_activity(self, activity: str) -> None:
+        self._close()
+        self._write(f"  {activity} ...")
 
     def on_stage_end(self, record: StageRecord) -> None:
         self._close()

@@ -77,7 +77,7 @@ class FitConfig:
         2e-4, "paper: n_features = 0 takes the modes whose amplitude is at least this share of the largest"
     )
     tail_tolerance: float = _option(
-        1e-6, "accurate: n_features = 0 takes the largest modes until the RMS of the others is below this share"
+        1e-10, "accurate: n_features = 0 takes the largest modes until the RMS of the others is below this share"
     )
     max_features: int = _option(0, "upper limit of n_features = 0 (0: 10000 in mode paper, 400000 in mode accurate)")
     delta: float = _option(1e-5, "accurate: size of z_1 at the start; the nonlinear part is of size delta^2")

@@ -19,7 +19,7 @@ import numpy as np
 
 from simsnn_ref.backend import NumpyBackend, available_backends, load_backend
 from simsnn_ref.config import FitConfig, config_from_dict, config_from_toml
-from simsnn_ref.data import check_grid, check_samples, load_samples
+from simsnn_ref.data import check_grid, check_samples, load_samples, sample_function
 from simsnn_ref.errors import CertificationError, ConfigError, OutputError, SimsnnError
 from simsnn_ref.grid import Grid
 from simsnn_ref.history import Callback
@@ -295,7 +295,11 @@ def _write_figure(model: Model, u: Any, path: Path, title: str) -> None:
     from simsnn_ref.plotting import figure_of_fit, save_figure  # noqa: PLC0415 - an extra
 
     grid = model.grid
-    samples = u(grid.points()).reshape(grid.shape) if callable(u) else u
+    if callable(u):
+        points = grid.box.to_physical(grid.scaled_points(np.longdouble))
+        samples = sample_function(u, points, extended=True).reshape(grid.shape)
+    else:
+        samples = check_samples(u)[0]
     if samples.shape != grid.shape:
         samples = samples[(slice(None, None, 2),) * grid.ndim]
     save_figure(figure_of_fit(model, samples, title=title), path)

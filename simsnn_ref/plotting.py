@@ -19,6 +19,7 @@ from simsnn_ref.grid import Grid
 from simsnn_ref.history import History, StageRecord
 from simsnn_ref.model import Model
 from simsnn_ref.off_grid import network_map
+from simsnn_ref.precision import ExtendedBackend, extend
 from simsnn_ref.spectrum import EnergySpectrum, energy_spectrum
 from simsnn_ref.storage import check_writable
 
@@ -135,16 +136,16 @@ def figure_of_fit(model: Model, samples: np.ndarray, *, title: str = "") -> "Fig
         If matplotlib is not installed.
     """
     grid, records = model.grid, model.history.stages
-    samples = np.asarray(samples, dtype=np.float64)
     check_grid(samples, grid)
     figure, axes = _panels(grid, len(records), title)
 
     unit = model.history.rms or 1.0
     residues = list(_residues(model, samples))
-    relative = [residue / unit for residue in residues]
+    relative = [(residue / unit).astype(np.float64) for residue in residues]
+    samples = samples.astype(np.float64)
     before = [samples / unit, *relative]
 
-    _draw_pair(axes[0], axes[1], samples, samples - residues[-1] if residues else np.zeros_like(samples), grid)
+    _draw_pair(axes[0], axes[1], samples, samples - unit * relative[-1] if relative else np.zeros_like(samples), grid)
     axes[1].set_title(f"fit, {len(records)} stage{'' if len(records) == 1 else 's'}", fontsize=NORMAL)
     names = ["target", *(f"stage {record.index}" for record in records)]
     colours = [TARGET_COLOUR, *map(_colour, range(len(records)))]
@@ -194,12 +195,12 @@ def _panels(grid: Grid, n_stages: int, title: str) -> tuple["Figure", list[Any]]
 
 
 def _residues(model: Model, samples: np.ndarray) -> Iterator[np.ndarray]:
-    """What is left after each stage, each network evaluated once."""
-    residue = samples
+    """What is left after each stage, in long double, each network evaluated once."""
+    residue = samples.astype(np.longdouble)
     for stage in model.stages:
-        fmap = network_map(stage.network, model.grid, model.backend)
-        share = model.backend.to_numpy(stage.network.evaluate(stage.params, fmap))
-        residue = residue - stage.eps * share.reshape(model.grid.shape)
+        network, params = extend(stage.network, stage.params, model.backend)
+        fmap = network_map(network, model.grid, ExtendedBackend())
+        residue = residue - stage.eps * network.evaluate(params, fmap).reshape(model.grid.shape)
         yield residue
 
 

@@ -72,6 +72,7 @@ class ProgressBar(Callback):
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
         self._bar: Any = None
+        self._stage, self._stepped = "", False
 
     def _write(self, text: str) -> None:
         from tqdm import tqdm  # noqa: PLC0415 - an extra
@@ -80,20 +81,20 @@ class ProgressBar(Callback):
 
     def on_stage_start(self, stage: int, n_stages: int, description: str) -> None:
         self._write(f"stage {stage} of {n_stages}: {description}")
+        self._stage, self._stepped = f"{stage}/{n_stages}", False
+
+    def _open(self, total: int, unit: str) -> None:
+        from tqdm import tqdm  # noqa: PLC0415 - an extra
+
+        columns, lines = shutil.get_terminal_size()
+        self._bar = tqdm(
+            total=total, desc=f"stage {self._stage}", unit=unit, file=self.stream, ncols=columns, nrows=lines
+        )
 
     def on_step(self, step: Step) -> None:
         if self._bar is None:
-            from tqdm import tqdm  # noqa: PLC0415 - an extra
-
-            columns, lines = shutil.get_terminal_size()
-            self._bar = tqdm(
-                total=step.n_steps,
-                desc=f"stage {step.stage}/{step.n_stages}",
-                unit="step",
-                file=self.stream,
-                ncols=columns,
-                nrows=lines,
-            )
+            self._open(step.n_steps, "step")
+            self._stepped = True
         self._bar.set_postfix_str(f"loss {step.loss:.2e}, RMS {step.rms:.2e}", refresh=False)
         self._bar.update()
 
@@ -107,6 +108,11 @@ class ProgressBar(Callback):
         self._write(f"  {activity} ...")
 
     def on_stage_end(self, record: StageRecord) -> None:
+        if not self._stepped:
+            # The start was good enough: a stage without a step has its bar all the same.
+            self._open(1, "start")
+            self._bar.set_postfix_str(f"loss {record.loss:.2e}, RMS {record.rms_on_grid:.2e}", refresh=False)
+            self._bar.update()
         self._close()
         self._write(_ended(record))
 

@@ -116,10 +116,11 @@ def test_quiet(capsys):
     assert (status, err) == (0, "")
 
 
-def test_a_bar_on_a_terminal():
+@pytest.mark.parametrize("options", [["--steps", "50", *PAPER], []], ids=["steps", "no steps"])
+def test_a_bar_on_a_terminal(options):
     pty = pytest.importorskip("pty")
     master, slave = pty.openpty()
-    command = [COMMAND, "fit", "--example", "logcos", "--size", "16", "--steps", "50", "--no-figure", *PAPER]
+    command = [COMMAND, "fit", "--example", "logcos", "--size", "16", "--no-figure", *options]
     with subprocess.Popen(command, stderr=slave, stdout=subprocess.DEVNULL) as process:
         os.close(slave)
         chunks = []

@@ -43,6 +43,7 @@ _NOT_NEGATIVE = (
     "target_rms",
     "stall_tolerance",
     "max_seconds",
+    "z1_rms",
 )
 
 
@@ -85,6 +86,7 @@ class FitConfig:
         0, "accurate: training points per sample along each axis, where the field is known between (0: chosen)"
     )
     hidden: tuple[int, ...] = _option((30, 30, 30), "widths of the tanh layers")
+    z1_rms: float = _option(0.0, "paper: RMS of z_1 at the start (0: as Xavier's rule has it)")
     sigma: float = _option(1.0, "standard deviation of B for rff, ffm and cos, in cycles per unit of [-1, 1]")
     train_wavenumbers: bool | None = _option(
         None, "whether B trains (default: only for msnn and cos; the fft map needs it frozen)"
@@ -108,7 +110,8 @@ class FitConfig:
     memory: int = _option(20, "lbfgs: pairs of vectors kept")
     target_rms: float = _option(1e-12, "a stage ends when the RMS of its normalised residue is below")
     stall_tolerance: float = _option(
-        1e-2, "second-order methods: a stage ends when three steps in a row each lower the loss by less than this share"
+        0.1,
+        "all but adam: a stage ends when the second half of its work has brought less than this share of its progress",
     )
     max_seconds: float = _option(0.0, "a stage's training ends after this time (0: no limit)")
     off_grid: str = _option(

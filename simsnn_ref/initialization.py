@@ -176,6 +176,7 @@ def initialize(
     backend: Backend,
     sigma: float = 1.0,
     train_wavenumbers: bool | None = None,
+    z1_rms: float = 0.0,
 ) -> tuple[Network, Parameters]:
     """Build one stage's network and its initial parameters.
 
@@ -199,6 +200,9 @@ def initialize(
         Standard deviation of B for rff, ffm and cos, in cycles per unit of x in [-1, 1].
     train_wavenumbers : bool, optional
         Whether B trains; the module's table gives the default.
+    z1_rms : float
+        W1 is scaled so that z_1 has this RMS; 0 leaves Xavier's rule, which makes z_1 small where the amplitudes
+        decay, and the network nearly linear. Not used by ``none`` and ``fourier``.
 
     Raises
     ------
@@ -238,7 +242,12 @@ def initialize(
         params["W1"] = backend.asarray(np.ones((1, n_features)))
         params["c1"] = backend.asarray(np.zeros(1))
         return network, params
-    return network, params | _tail(hidden, n_features, rng, backend)
+    params |= _tail(hidden, n_features, rng, backend)
+    if z1_rms > 0.0:
+        # A cosine has mean square A^2 / 2, and two are orthogonal.
+        square = float(backend.xp.sum((params["W1"] * layer.amplitudes) ** 2)) / (2.0 * params["W1"].shape[0])
+        params["W1"] = params["W1"] * (z1_rms / math.sqrt(square))
+    return network, params
 
 
 def constant_network(value_sign: float, ndim: int, backend: Backend) -> tuple[Network, Parameters]:

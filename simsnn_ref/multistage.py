@@ -285,6 +285,7 @@ class _StagedFit:
             backend=self.backend,
             sigma=config.sigma,
             train_wavenumbers=config.train_wavenumbers,
+            z1_rms=config.z1_rms,
         )
         return network, params, 0.0
 

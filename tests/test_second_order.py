@@ -215,7 +215,7 @@ def test_convergence_is_fast_near_a_solution(backend, method, n_features, hidden
     step = direction(objective, params, seed=4)[1]
     truth = params | {name: params[name] + 0.03 * step[name] for name in step}
     objective = replace(objective, target=network.forward(truth, objective.fmap)[0])
-    result = method.minimize(objective, params, Limits(steps=30, target_rms=1e-14))
+    result = method.minimize(objective, params, Limits(steps=40, target_rms=1e-14))
     assert result.stopped_because.startswith("target reached")
     # Three digits and more in the last two steps.
     final = objective.evaluate(result.params)[0]
@@ -302,7 +302,7 @@ def test_result_is_what_the_history_says(method):
     [
         (Limits(steps=0), "all steps taken"),
         (Limits(steps=50, target_rms=0.9), "target reached: RMS"),
-        (Limits(steps=50, stall_tolerance=0.9999), "stalled: 3 steps in a row"),
+        (Limits(steps=50, stall_tolerance=1.0), "stalled: the second half of its work"),
         (Limits(steps=50, max_seconds=1e-9), "out of time"),
     ],
 )
@@ -312,7 +312,7 @@ def test_stop_reasons(method, limits, reason):
     assert result.stopped_because.startswith(reason)
     assert result.steps < 50
     if "stalled" in reason:
-        assert result.steps == 3
+        assert result.steps == 8
 
 
 @each_method

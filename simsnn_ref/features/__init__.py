@@ -58,9 +58,9 @@ def make_map(
     if kind == "auto":
         return _best_map(where, backend, indices, period)
     if kind == "dense":
-        return DenseMap(
-            backend.asarray(where.scaled_points(backend.real_dtype)) if isinstance(where, Grid) else where, backend
-        )
+        if isinstance(where, Grid):
+            return DenseMap(backend.asarray(where.scaled_points(backend.real_dtype)), backend, where.shape)
+        return DenseMap(where, backend)
     if not isinstance(where, Grid):
         raise ConfigError(f"feature_map = {kind!r} needs a tensor grid; scattered points take 'dense'")
     if kind == "separable":

@@ -57,6 +57,8 @@ class FeatureMap(Protocol):
         ``dense``, ``separable``, ``fft``, or ``linear`` for gamma(x) = x, which has no `Features` (None).
     n_points : int
         Number of points, the second axis of z; C order for a grid.
+    grid_shape : tuple of int, or None
+        Of the uniform grid that the points are; None if they are none.
     """
 
     @property
@@ -64,6 +66,9 @@ class FeatureMap(Protocol):
 
     @property
     def n_points(self) -> int: ...
+
+    @property
+    def grid_shape(self) -> tuple[int, ...] | None: ...
 
     def forward(self, W: Array, features: Features | None) -> Array:
         """Return z, shape (h, n_points)."""

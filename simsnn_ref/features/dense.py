@@ -21,12 +21,15 @@ class DenseMap:
     ----------
     points : Array of float64, shape (n_points, d)
         In [-1, 1]^d.
+    grid_shape : tuple of int, optional
+        Of the uniform grid that the points are.
     """
 
     name = "dense"
 
-    def __init__(self, points: Array, backend: Backend) -> None:
+    def __init__(self, points: Array, backend: Backend, grid_shape: tuple[int, ...] | None = None) -> None:
         self.points = points
+        self.grid_shape = grid_shape
         self.n_points = int(points.shape[0])
         self.xp = backend.xp
 

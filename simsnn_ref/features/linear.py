@@ -13,12 +13,15 @@ class LinearMap:
     ----------
     points : Array of float64, shape (n_points, d)
         In [-1, 1]^d.
+    grid_shape : tuple of int, optional
+        Of the uniform grid that the points are.
     """
 
     name = "linear"
 
-    def __init__(self, points: Array, backend: Backend) -> None:
+    def __init__(self, points: Array, backend: Backend, grid_shape: tuple[int, ...] | None = None) -> None:
         self.points = points
+        self.grid_shape = grid_shape
         self.n_points = int(points.shape[0])
 
     def forward(self, W: Array, features: Features | None) -> Array:

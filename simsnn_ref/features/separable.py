@@ -33,36 +33,48 @@ class SeparableMap:
         Along the last axis; the points are rows[r] + (0, .., 0, offsets[c]) in C order.
     n_points : int, optional
         Points beyond are left out; all n_rows * n_columns by default.
+    grid_shape : tuple of int, optional
+        Of the uniform grid that the points are.
     """
 
     name = "separable"
 
-    def __init__(self, rows: np.ndarray, offsets: np.ndarray, backend: Backend, n_points: int | None = None) -> None:
+    def __init__(
+        self,
+        rows: np.ndarray,
+        offsets: np.ndarray,
+        backend: Backend,
+        n_points: int | None = None,
+        grid_shape: tuple[int, ...] | None = None,
+    ) -> None:
         self.xp = backend.xp
         self.device = backend.device
         self.rows = backend.asarray(rows)
         self.offsets = backend.asarray(offsets)
         self.shape = (rows.shape[0], offsets.shape[0])
         self.n_points = rows.shape[0] * offsets.shape[0] if n_points is None else n_points
+        self.grid_shape = grid_shape
 
     @classmethod
-    def from_axes(cls, axes: Sequence[np.ndarray], backend: Backend) -> "SeparableMap":
+    def from_axes(
+        cls, axes: Sequence[np.ndarray], backend: Backend, grid_shape: tuple[int, ...] | None = None
+    ) -> "SeparableMap":
         """The tensor product of `axes`, d arrays of coordinates in [-1, 1] with any spacing."""
         if len(axes) == 1:
             return cls(axes[0][:, None], np.zeros(1, dtype=axes[0].dtype), backend)
         mesh = np.meshgrid(*axes[:-1], indexing="ij")
         rows = np.stack([*(coordinate.ravel() for coordinate in mesh), np.zeros_like(mesh[0]).ravel()], axis=-1)
-        return cls(rows, axes[-1], backend)
+        return cls(rows, axes[-1], backend, grid_shape=grid_shape)
 
     @classmethod
     def from_grid(cls, grid: Grid, backend: Backend) -> "SeparableMap":
         """A uniform grid; one dimension is cut into about sqrt(N) coarse points and as many offsets."""
         axes = grid.scaled_axes(backend.real_dtype)
         if grid.ndim > 1:
-            return cls.from_axes(axes, backend)
+            return cls.from_axes(axes, backend, grid.shape)
         n_columns = math.isqrt(grid.size - 1) + 1
         offsets = (2 * np.arange(n_columns)).astype(backend.real_dtype) / grid.intervals[0]
-        return cls(axes[0][::n_columns, None], offsets, backend, n_points=grid.size)
+        return cls(axes[0][::n_columns, None], offsets, backend, n_points=grid.size, grid_shape=grid.shape)
 
     def _feature_blocks(self, n_features: int) -> Iterator[slice]:
         step = max(1, BLOCK_ELEMENTS // (2 * self.shape[1]))

@@ -2,9 +2,10 @@
 
 from simsnn_ref.optimizers.adam import Adam, AdamState
 from simsnn_ref.optimizers.base import Journal, Limits, Objective, OnStep, Result
-from simsnn_ref.optimizers.gauss_newton import GaussNewton, NaturalScales, natural_scales
+from simsnn_ref.optimizers.gauss_newton import GaussNewton
 from simsnn_ref.optimizers.lbfgs import LBFGS
 from simsnn_ref.optimizers.levenberg_marquardt import LevenbergMarquardt, is_small, jacobian, kernel
+from simsnn_ref.optimizers.scaling import NaturalScales, SpectralWeights, natural_scales
 from simsnn_ref.optimizers.schedules import Constant, Exponential, Plateau, Schedule
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Plateau",
     "Result",
     "Schedule",
+    "SpectralWeights",
     "is_small",
     "jacobian",
     "kernel",

@@ -1,10 +1,10 @@
 """What the methods share: the objective and its products with vectors, the stop rules, and the result."""
 
+import bisect
 import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from types import ModuleType
 from typing import Any, TypeAlias
 
@@ -20,8 +20,8 @@ __all__ = ["Journal", "Limits", "Objective", "OnStep", "Result"]
 OnStep: TypeAlias = Callable[[int, float, float], None]
 """Called with (step, loss, rms) before each step, step counted from 1."""
 
-STALL_STEPS = 3
-"""Slow steps in a row that count as a stall: a single one is often the damping finding its level."""
+STALL_STEPS = 8
+"""Steps before a stall is looked for: the damping and the length of the inner iteration find their levels first."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,8 @@ class Limits:
     target_rms : float
         Stop as soon as the RMS of the residual is not above; 0 for never.
     stall_tolerance : float
-        Stop when three steps in a row lower the loss by less than this share each; 0 for never.
+        Stop when the second half of the work has brought less than this share of log(first loss / last loss); 0 for
+        never. Work is counted in evaluations and products, not seconds, so that a run can be repeated.
     max_seconds : float
         0 for no limit. A step that has begun is finished.
     """
@@ -144,11 +145,16 @@ class Journal:
         self._deviations: list[float] = []
         self._lowest = math.inf
         self._best: Parameters = {}
+        self._work: list[float] = []
         self._stopped_because = ""
         self._started = time.perf_counter()
 
-    def goes_on(self, params: Parameters, value: float, e: Array) -> bool:
-        """Whether another step is to be taken from `params`, where the loss is `value`; if so it is recorded."""
+    def goes_on(self, params: Parameters, value: float, e: Array, work: float = 1.0) -> bool:
+        """Whether another step is to be taken from `params`, where the loss is `value`; if so it is recorded.
+
+        `work` is what the step that led here cost, in any unit.
+        """
+        self._work.append((self._work[-1] if self._work else 0.0) + work)
         if not self._best:
             self._best = params
         if not math.isfinite(value):
@@ -183,7 +189,7 @@ class Journal:
             (len(self.losses) >= limits.steps, "all steps taken"),
             (
                 self._stalled(value),
-                f"stalled: {STALL_STEPS} steps in a row lowered the loss by less than {limits.stall_tolerance:g} each",
+                f"stalled: the second half of its work brought less than {limits.stall_tolerance:g} of the progress",
             ),
             (
                 0.0 < limits.max_seconds <= seconds,
@@ -193,9 +199,11 @@ class Journal:
         return next((reason for applies, reason in rules if applies), "")
 
     def _stalled(self, value: float) -> bool:
-        last = [*self.losses[-STALL_STEPS:], value]
-        kept = 1.0 - self.limits.stall_tolerance
-        return kept < 1.0 and len(last) > STALL_STEPS and all(after > kept * before for before, after in pairwise(last))
+        if self.limits.stall_tolerance == 0.0 or len(self.losses) < STALL_STEPS:
+            return False
+        half = bisect.bisect_right(self._work, 0.5 * self._work[-1]) - 1
+        progress, recent = (math.log(before / value) for before in (self.losses[0], self.losses[half]))
+        return recent < self.limits.stall_tolerance * progress
 
     def result(self, optimizer: str) -> Result:
         """What has been reached, by the method of this name."""

@@ -8,7 +8,7 @@ from scipy.optimize import OptimizeResult, minimize
 from simsnn_ref.errors import ConfigError
 from simsnn_ref.network import Parameters
 from simsnn_ref.optimizers.base import Journal, Limits, Objective, OnStep, Result
-from simsnn_ref.optimizers.gauss_newton import natural_scales
+from simsnn_ref.optimizers.scaling import natural_scales
 
 __all__ = ["LBFGS"]
 

@@ -1,4 +1,4 @@
-"""Levenberg-Marquardt for small problems: the steps of `gauss_newton`, solved exactly with dense matrices.
+"""Levenberg-Marquardt for small problems: the steps of `descent`, solved exactly with dense matrices.
 
 With A = S J D the step is d = D y, y = argmin |A y + S e|^2 + lambda |y|^2, in whichever space is smaller:
 
@@ -23,7 +23,8 @@ from simsnn_ref.errors import ConfigError
 from simsnn_ref.layers import tanh_vjp
 from simsnn_ref.network import Activations, Parameters
 from simsnn_ref.optimizers.base import Limits, Objective, OnStep, Result
-from simsnn_ref.optimizers.gauss_newton import Linearize, NaturalScales, Step, descend, natural_scales
+from simsnn_ref.optimizers.descent import Effort, Linearize, Step, descend
+from simsnn_ref.optimizers.scaling import NaturalScales, natural_scales
 
 __all__ = ["LevenbergMarquardt", "is_small", "jacobian", "kernel"]
 
@@ -134,7 +135,7 @@ class _DataSpace:
         self.kernel = kernel(objective, params, activations, scales)
         self.one = _identity(objective, self.kernel.shape[0])
 
-    def solve(self, e: Array, weights: Array, damping: float, forcing: float) -> Step:
+    def solve(self, e: Array, weights: Array, damping: float, effort: Effort) -> list[Step]:
         objective, xp = self.objective, self.objective.xp
         matrix = weights[:, None] * self.kernel * weights
         # Rounding in K is a few eps of its diagonal; a smaller shift would leave the system indefinite.
@@ -142,7 +143,7 @@ class _DataSpace:
         z = weights * xp.linalg.solve(matrix + shift * self.one, (-weights * e)[:, None])[:, 0]
         d = self.squares * objective.flatten(objective.vjp(self.params, self.activations, z), self.params)
         direction = objective.unflatten(d, self.params)
-        return Step(direction, objective.jvp(self.params, self.activations, direction))
+        return [Step(direction, objective.jvp(self.params, self.activations, direction))]
 
 
 class _ParameterSpace:
@@ -152,14 +153,14 @@ class _ParameterSpace:
         self.scaled = jacobian(objective, params, activations) * self.scales
         self.one = _identity(objective, self.scaled.shape[1])
 
-    def solve(self, e: Array, weights: Array, damping: float, forcing: float) -> Step:
+    def solve(self, e: Array, weights: Array, damping: float, effort: Effort) -> list[Step]:
         objective, xp = self.objective, self.objective.xp
         matrix = weights[:, None] * self.scaled
         # As in data space: below this the triangular factor is rounding.
         shift = max(math.sqrt(damping), MACHINE_EPSILON * math.sqrt(float(xp.sum(matrix * matrix))))
         Q, R = xp.linalg.qr(xp.concat([matrix, shift * self.one], axis=0))
         y = xp.linalg.solve(R, -(Q[: e.shape[0], :].T @ (weights * e))[:, None])[:, 0]
-        return Step(objective.unflatten(self.scales * y, self.params), self.scaled @ y)
+        return [Step(objective.unflatten(self.scales * y, self.params), self.scaled @ y)]
 
 
 def _identity(objective: Objective, n: int) -> Array:

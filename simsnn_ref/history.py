@@ -89,6 +89,9 @@ class History:
     spectrum : EnergySpectrum
         E(k) of the samples over their RMS: it sums to 1.
     seconds : float
+    resolved_level : float
+        RMS, relative to the field's, below which the samples say nothing of the field between them; see
+        `simsnn_ref.resolution`.
     certified : dict or None
         The last errors by a second route, see `simsnn_ref.certify.Certificate`; None if it was not asked for.
     """
@@ -100,6 +103,7 @@ class History:
     max: float
     spectrum: EnergySpectrum
     seconds: float
+    resolved_level: float
     certified: dict[str, Any] | None = None
 
 

@@ -211,6 +211,7 @@ class Model:
                 "rms": self.history.rms,
                 "max": self.history.max,
                 "seconds": self.history.seconds,
+                "resolved_level": self.history.resolved_level,
                 "certified": self.history.certified,
             },
         }
@@ -247,6 +248,7 @@ def load_model(path: str | Path, backend: Backend | None = None) -> Model:
             max=told["max"],
             spectrum=EnergySpectrum(arrays["spectrum/wavenumber"], arrays["spectrum/energy"]),
             seconds=told["seconds"],
+            resolved_level=told["resolved_level"],
             certified=told["certified"],
         )
         grid = Grid(**{name: tuple(value) for name, value in content["grid"].items()})

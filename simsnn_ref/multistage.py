@@ -27,6 +27,7 @@ from simsnn_ref.network import Network, Parameters
 from simsnn_ref.off_grid import Judge, choose_off_grid, hold_out, network_map, sampled_claim, scaled_points
 from simsnn_ref.precision import ExtendedBackend, extend, extended_eps, is_extended
 from simsnn_ref.provenance import versions
+from simsnn_ref.resolution import resolved_level
 from simsnn_ref.sampling import TrainingSet, training_set
 from simsnn_ref.spectrum import EnergySpectrum, Modes, count_modes, energy_spectrum, fourier_modes
 from simsnn_ref.stage import Trained, train
@@ -41,6 +42,10 @@ CERTIFIED_POINTS = 100
 
 RANDOM_FEATURES = 256
 """n_f of a first layer that is not read off the spectrum, where n_features = 0."""
+
+
+NOTEWORTHY_LEVEL = 1e-12
+"""Of `resolved_level`; rounding and the extension of smooth functions stay below."""
 
 
 def fit(
@@ -98,6 +103,7 @@ def fit(
         max=staged.field_max,
         spectrum=staged.spectrum,
         seconds=time.perf_counter() - started,
+        resolved_level=staged.resolved_level,
         certified=None if certified is None else certified.to_dict(),
     )
     grid = staged.grid
@@ -206,6 +212,7 @@ class _StagedFit:
         self.field_rms = rms(np, samples)
         self.field_max = float(np.max(np.abs(samples)))
         self.spectrum = self._spectrum()
+        self.resolved_level = self._resolved_level(samples)
         self.stages: list[Stage] = []
         self.records: list[StageRecord] = []
         self.notes: list[str] = []
@@ -214,6 +221,13 @@ class _StagedFit:
         """E(k) of the residue relative to the field, so that the squares stay in range whatever the units are."""
         relative = self.training.at_samples(self.residue) / (self.field_rms or 1.0)
         return energy_spectrum(relative.astype(np.float64), self.grid, NumpyBackend())
+
+    def _resolved_level(self, samples: np.ndarray) -> float:
+        """That of the finest values there are; extended modes of more than the samples would take too long."""
+        # Samples are refined by interpolation, which adds nothing: only a function's values do.
+        known = self.judge.method == "random" and all(self.grid.periodic)
+        values, grid = (self.training.values, self.training.grid) if known else (samples, self.grid)
+        return resolved_level(values.astype(np.float64), grid)
 
     def note(self, text: str) -> None:
         self.notes.append(text)
@@ -231,6 +245,11 @@ class _StagedFit:
             return
         if not is_extended():
             self.note("long double is no wider than float64 here: residues are evaluated in float64")
+        if self.resolved_level > NOTEWORTHY_LEVEL:
+            self.note(
+                f"the samples stop being resolved at an RMS of {self.resolved_level:.1e} of the field's: noise, or"
+                " structure finer than the grid; below, a fit follows the samples and not the field between them"
+            )
         self._check()
         for index in range(1, self.config.stages + 1):
             if not self._add_stage(index):

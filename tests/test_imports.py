@@ -22,6 +22,7 @@ ORDER = (
     {"network"},
     {"precision"},
     {"extension"},
+    {"resolution"},
     {"initialization"},
     {"near_linear"},
     {"optimizers.base", "optimizers.schedules"},

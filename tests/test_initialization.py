@@ -253,3 +253,30 @@ def test_wavenumbers_fixed_by_definition(backend, first_layer):
 def test_refusals(backend, options, message):
     with pytest.raises(ConfigError, match=message):
         build(backend=backend, **options)
+
+
+@pytest.mark.parametrize("first_layer", ["si", "msnn", "ffm"])
+def test_z1_rms_scales_the_first_weights_and_nothing_else(backend, first_layer):
+    rng = np.random.default_rng(8)
+    grid = Grid((40, 36))
+    u = backend.asarray(np.exp(np.sin(np.pi * grid.scaled_points() @ [1.0, 2.0])).reshape(grid.shape) - 1.0)
+    build = lambda z1_rms: initialize(  # noqa: E731
+        first_layer,
+        u,
+        grid,
+        n_features=30,
+        hidden=(8, 8),
+        rng=np.random.default_rng(3),
+        backend=backend,
+        z1_rms=z1_rms,
+        sigma=4.0,
+    )
+    _, xavier = build(0.0)
+    network, scaled = build(0.7)
+    assert all(np.array_equal(*map(backend.to_numpy, (xavier[name], scaled[name]))) for name in xavier if name != "W1")
+    ratio = backend.to_numpy(scaled["W1"] / xavier["W1"])
+    assert np.allclose(ratio, ratio[0, 0], rtol=4 * EPS, atol=0.0)
+    points = backend.asarray(rng.uniform(-1.0, 1.0, (4000, 2)))
+    z = backend.to_numpy(DenseMap(points, backend).forward(scaled["W1"], network.features(scaled)))
+    # 30 features at random points, of which the mean k = 0 may be one and counts twice.
+    assert 0.5 < np.sqrt(np.mean(z**2)) / 0.7 < 1.5

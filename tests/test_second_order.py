@@ -23,11 +23,14 @@ from simsnn_ref.optimizers import (
     LevenbergMarquardt,
     Limits,
     Objective,
+    SpectralWeights,
     is_small,
     jacobian,
     kernel,
     natural_scales,
 )
+from simsnn_ref.optimizers.descent import Effort
+from simsnn_ref.optimizers.gauss_newton import _MatrixFree
 from simsnn_ref.stage import choose_optimizer, train
 
 GRID = Grid((8, 10))
@@ -396,3 +399,76 @@ def test_auto_goes_by_size():
     large, params = problem(NumpyBackend(), grid=Grid((128, 128)), n_features=200, hidden=(30,))
     assert choose_optimizer(FitConfig(optimizer="auto"), large, params) == "gauss_newton"
     assert choose_optimizer(FitConfig(optimizer="lbfgs"), large, params) == "lbfgs"
+
+
+# Rows by wavenumber, steps along a path
+
+
+def test_spectral_weights_are_symmetric_and_positive(backend):
+    """<S u, v> = <u, S v>, <u, S u> > 0, and mean s^2 = 1 whatever the units of the response are."""
+    rng = np.random.default_rng(1)
+    grid = Grid((12, 9))
+    mixing = rng.standard_normal((grid.size, 40)) * 1e-30
+    S = SpectralWeights.measure(lambda v: backend.asarray(mixing) @ v, 40, grid.shape, backend)
+    u, v = rng.standard_normal((2, grid.size))
+    Su, Sv = (backend.to_numpy(S(backend.asarray(w))) for w in (u, v))
+    # Two transforms of 108 points: a few eps of the norms.
+    assert abs(Su @ v - u @ Sv) < 16 * EPS * np.linalg.norm(u) * np.linalg.norm(v) * np.max(backend.to_numpy(S.factors))
+    assert Su @ u > 0.0
+    assert np.mean(backend.to_numpy(S.factors) ** 2) == pytest.approx(1.0, rel=8 * EPS)
+
+
+def test_spectral_weights_even_out_a_convolution(backend):
+    """For K = F^-1 diag(m) F with m a function of |k|, S K S is c times the identity, but for the noise of probing."""
+    n = 256
+    m = np.exp(-0.1 * np.abs(np.fft.fftfreq(n, 1 / n)))
+    root = np.fft.ifft(np.sqrt(m)[:, None] * np.fft.fft(np.eye(n), axis=0), axis=0).real
+    S = SpectralWeights.measure(lambda v: backend.asarray(root) @ v, n, (n,), backend)
+    even = (backend.to_numpy(S.factors) ** 2 * m[: n // 2 + 1])[1:-1]
+    # Two modes a shell and 3 probes: chi squared of 12 degrees of freedom, its decades apart from the 5.5 of m.
+    assert np.log10(np.max(m) / np.min(m)) > 5.0
+    assert np.log10(np.max(even) / np.min(even)) < 1.5
+
+
+def test_spectral_weights_are_what_lets_a_wide_stage_converge():
+    """More parameters than points, and data with energy in every mode, of which the network's 40 hold only some."""
+    grid = Grid((32, 32))
+    objective, params = problem(NumpyBackend(), grid=grid, n_features=40, hidden=(20, 20, 20), u=field(grid, decay=0.3))
+    z = objective.fmap.forward(params["W1"], objective.network.features(params))
+    params |= {"W1": params["W1"] / np.sqrt(np.mean(z**2))}
+    scattered = replace(objective, fmap=make_map(objective.backend.asarray(grid.scaled_points()), objective.backend))
+    assert objective.network.n_parameters(params) > grid.size
+    final = []
+    for told in (objective, scattered):
+        result = GaussNewton().minimize(told, params, Limits(steps=26, target_rms=1e-12))
+        final.append(objective.evaluate(result.params)[0])
+    assert final[0] <= 1e-12
+    assert final[1] > 1e3 * final[0]
+
+
+def test_a_path_leads_from_descent_to_the_solution(backend):
+    """Iterates of CGLS: |S (J d + e)| falls and |D^-1 d| grows along it, and J d is J times d."""
+    objective, params = problem(backend, hidden=(12, 12), n_features=20)
+    _, e, activations = objective.evaluate(params)
+    model = _MatrixFree(objective, params, activations, 100)
+    path = model.solve(e, objective.xp.ones_like(e), 1e-6, Effort(0.0, 60))[1:]
+    assert [step.iterations for step in path[:6]] == [1, 2, 3, 5, 7, 10]
+    left = [float(np.linalg.norm(backend.to_numpy(model.spectral(e + step.du)))) for step in path]
+    scales = backend.to_numpy(model.scales)
+    size = [np.linalg.norm(backend.to_numpy(objective.flatten(step.direction, params)) / scales) for step in path]
+    assert np.all(np.diff(left) < 0.0)
+    assert np.all(np.diff(size) > 0.0)
+    for step in path:
+        du = backend.to_numpy(objective.jvp(params, activations, step.direction))
+        # 60 updates of J d, each to a few eps.
+        assert relative_error(backend.to_numpy(step.du), du) < 1e3 * EPS
+
+
+def test_a_stage_that_slows_down_ends():
+    """Half the work for less than a tenth of the progress; counted in products, so that it repeats."""
+    objective, params = problem(NumpyBackend(), n_features=4, hidden=(3,))
+    first = GaussNewton().minimize(objective, params, Limits(steps=500, stall_tolerance=0.1))
+    again = GaussNewton().minimize(objective, params, Limits(steps=500, stall_tolerance=0.1))
+    assert first.stopped_because == "stalled: the second half of its work brought less than 0.1 of the progress"
+    assert np.array_equal(first.loss_history, again.loss_history)
+    assert 8 <= first.steps < 200

@@ -215,7 +215,7 @@ def initialize(
             raise ConfigError("train_wavenumbers: first_layer 'none' has no wavenumbers")
         if not hidden:
             raise ConfigError("hidden: first_layer 'none' needs at least one tanh layer")
-        network = Network(backend.xp, first_layer, hidden, amplitudes=None)
+        network = Network(backend, first_layer, hidden, amplitudes=None)
         return network, _tail(hidden, grid.ndim, rng, backend)
     if first_layer not in _COSINE_LAYERS:
         raise ConfigError(f"first_layer = {first_layer!r}: choose one of {', '.join(FIRST_LAYERS)}")
@@ -227,7 +227,7 @@ def initialize(
     if train_wavenumbers is not None:
         frozen = frozen - {"B"} if train_wavenumbers else frozen | {"B"}
     network = Network(
-        xp=backend.xp,
+        backend=backend,
         first_layer=first_layer,
         hidden=hidden,
         amplitudes=layer.amplitudes,
@@ -253,7 +253,7 @@ def initialize(
 def constant_network(value_sign: float, ndim: int, backend: Backend) -> tuple[Network, Parameters]:
     """The Fourier series of a constant +1 or -1, with a single mode k = 0: exact, nothing to train."""
     network = Network(
-        xp=backend.xp,
+        backend=backend,
         first_layer="fourier",
         hidden=(),
         amplitudes=backend.asarray(np.ones(1)),

@@ -1,4 +1,4 @@
-"""The layers of the tail, each forward / vjp / jvp side by side. Activations are (units, points).
+"""The layers of the tail, each forward / vjp / jvp side by side. Activations are (..., units, points).
 
 ``d<name>`` is the gradient of the loss with respect to <name>, ``<name>_dot`` a direction pushed forward. Every vjp
 is the transpose of its jvp: <y_dot, dy> = <x_dot, dx>.
@@ -21,13 +21,16 @@ __all__ = [
 
 
 def affine_forward(W: Array, c: Array, h: Array) -> Array:
-    """Z = W h + c; W (m, n), c (m,), h (n, P), z (m, P)."""
+    """Z = W h + c; W (m, n), c (m,), h (..., n, P), z (..., m, P)."""
     return W @ h + c[:, None]
 
 
 def affine_vjp(xp: ModuleType | Any, W: Array, h: Array, dz: Array) -> tuple[Array, Array, Array]:
-    """DW = dz h^T, dc = dz 1, dh = W^T dz, since <W_dot h + c_dot + W h_dot, dz> has these as its three factors."""
-    return dz @ h.T, xp.sum(dz, axis=1), W.T @ dz
+    """DW = dz h^T, dc = dz 1, dh = W^T dz, since <W_dot h + c_dot + W h_dot, dz> has these as its three factors.
+
+    `h` and `dz` have one leading axis, tiles of points, over which dW and dc are summed.
+    """
+    return xp.sum(dz @ xp.matrix_transpose(h), axis=0), xp.sum(dz, axis=(0, 2)), W.T @ dz
 
 
 def affine_jvp(W: Array, h: Array, W_dot: Array, c_dot: Array, h_dot: Array) -> Array:
@@ -42,7 +45,9 @@ def tanh_forward(xp: ModuleType | Any, z: Array) -> Array:
 
 def _slope(h: Array) -> Array:
     """Tanh' = 1 - h^2, factored so that it keeps its relative accuracy as |h| nears 1."""
-    return (1.0 - h) * (1.0 + h)
+    slope = 1.0 - h
+    slope *= 1.0 + h
+    return slope
 
 
 def tanh_vjp(h: Array, dh: Array) -> Array:

@@ -266,7 +266,7 @@ def _load_record(summary: dict[str, Any], arrays: dict[str, np.ndarray]) -> Stag
 def _load_stage(number: int, told: dict[str, Any], arrays: dict[str, np.ndarray], backend: Backend) -> Stage:
     amplitudes = arrays.get(f"stage{number}/A")
     network = Network(
-        xp=backend.xp,
+        backend=backend,
         first_layer=told["first_layer"],
         hidden=tuple(told["hidden"]),
         amplitudes=None if amplitudes is None else backend.asarray(amplitudes),

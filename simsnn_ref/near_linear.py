@@ -53,11 +53,11 @@ def near_linear_network(
         Draws W_2, W_3, ... by Xavier's rule.
     """
     tail, v = _tail(hidden, delta, rng)
-    phi = Network(backend.xp, "none", tuple(hidden), amplitudes=None)
+    phi = Network(backend, "none", tuple(hidden), amplitudes=None)
     scalar = {name: backend.asarray(value) for name, value in {"W1": v[:, None], **tail}.items()}
     modes = modes_of(_inverse(phi, scalar, target, backend))
     network = Network(
-        xp=backend.xp,
+        backend=backend,
         first_layer="si",
         hidden=tuple(hidden),
         amplitudes=modes.amplitudes,

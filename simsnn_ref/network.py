@@ -9,14 +9,13 @@ Parameters are a dict of arrays named B (n_b, d), b (n_f,), W1 (h_1, n_f), c1 (h
 in this order. L = 0 is the truncated Fourier series (eq. 10) when W1 is all ones.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from simsnn_ref.backend import Array
+from simsnn_ref.backend import Array, Backend
 from simsnn_ref.features import FeatureMap, Features
 from simsnn_ref.grid import Period
 from simsnn_ref.layers import (
@@ -29,20 +28,39 @@ from simsnn_ref.layers import (
     tanh_vjp,
 )
 
-__all__ = ["Activations", "Network", "Parameters"]
+__all__ = ["Activations", "Network", "Parameters", "point_blocks", "tile", "untile"]
 
 Parameters: TypeAlias = dict[str, Array]
 
 Activations: TypeAlias = list[list[Array]]
-"""h_1 .. h_L, each (h_l, points), for one block of points after the other."""
+"""h_1 .. h_L, each (tiles, h_l, points), for one block of points after the other; see `untile`."""
 
-POINT_BLOCK = 2**13
-"""Points a block: 30 units take 2 MB, so that the layers' temporaries stay in cache and reuse their memory."""
+POINT_TILE = 2**8
+"""Points of one matrix product: for 30 units few enough that BLAS does not start threads of its own, which would
+contend with the blocks' (OpenBLAS does from 2^18 multiply-adds on)."""
+
+POINT_BLOCK = 2**11
+"""Points of one task: 30 units take half a megabyte, so that the layers' temporaries stay in cache."""
 
 
-def _blocks(n_points: int) -> Iterator[slice]:
-    for start in range(0, n_points, POINT_BLOCK):
-        yield slice(start, min(start + POINT_BLOCK, n_points))
+def point_blocks(n_points: int) -> list[slice]:
+    """Whole blocks, then whole tiles, then the rest."""
+    whole = n_points - n_points % POINT_TILE
+    stops = [*range(POINT_BLOCK, whole, POINT_BLOCK), whole, n_points]
+    starts = [0, *stops]
+    return [slice(start, stop) for start, stop in zip(starts, stops, strict=False) if start < stop]
+
+
+def tile(xp: ModuleType | Any, z: Array) -> Array:
+    """(units, points) to (tiles, units, points): `POINT_TILE` points each, or fewer in a single one."""
+    units, points = z.shape
+    tiles = max(1, points // POINT_TILE)
+    return xp.permute_dims(xp.reshape(z, (units, tiles, -1)), (1, 0, 2))
+
+
+def untile(xp: ModuleType | Any, h: Array) -> Array:
+    """Inverse of tiling: (tiles, units, points) to (units, points)."""
+    return xp.reshape(xp.permute_dims(h, (1, 0, 2)), (h.shape[1], -1))
 
 
 @dataclass(frozen=True)
@@ -51,8 +69,8 @@ class Network:
 
     Parameters
     ----------
-    xp : module
-        Array namespace of the parameters.
+    backend : Backend
+        Of the parameters.
     first_layer : str
         Name of the first layer (`simsnn_ref.initialization.FIRST_LAYERS`).
     hidden : tuple of int
@@ -71,7 +89,7 @@ class Network:
         Period of these modes in lengths of the box: B is pi m / period, rounded.
     """
 
-    xp: ModuleType | Any
+    backend: Backend
     first_layer: str
     hidden: tuple[int, ...]
     amplitudes: Array | None
@@ -80,6 +98,10 @@ class Network:
     frozen: frozenset[str] = frozenset()
     indices: np.ndarray | None = None
     period: Period | None = None
+
+    @property
+    def xp(self) -> ModuleType | Any:
+        return self.backend.xp
 
     @property
     def depth(self) -> int:
@@ -115,35 +137,28 @@ class Network:
 
     def forward(self, params: Parameters, fmap: FeatureMap) -> tuple[Array, Activations]:
         """u, shape (n_points,), and the activations that `vjp` and `jvp` take."""
-        z = self._first_layer(params, fmap)
-        outputs, activations = [], []
-        for block in _blocks(z.shape[1]):
-            u, hs = self._tail(params, z[:, block])
-            outputs.append(u)
-            activations.append(hs)
-        return self.xp.concat(outputs), activations
+        z = fmap.forward(params["W1"], self.features(params))
+        done = self.backend.map(lambda block: self._tail(params, z[:, block]), point_blocks(z.shape[1]))
+        return self.xp.concat([u for u, _ in done]), [hs for _, hs in done]
 
     def evaluate(self, params: Parameters, fmap: FeatureMap) -> Array:
         """Return u as `forward` does, without keeping the activations."""
-        z = self._first_layer(params, fmap)
-        return self.xp.concat([self._tail(params, z[:, block])[0] for block in _blocks(z.shape[1])])
-
-    def _first_layer(self, params: Parameters, fmap: FeatureMap) -> Array:
-        """z_1 = W_1 gamma + c_1, shape (h_1, n_points)."""
-        return fmap.forward(params["W1"], self.features(params)) + params["c1"][:, None]
+        z = fmap.forward(params["W1"], self.features(params))
+        blocks = point_blocks(z.shape[1])
+        return self.xp.concat(self.backend.map(lambda block: self._tail(params, z[:, block])[0], blocks))
 
     def _tail(self, params: Parameters, z: Array) -> tuple[Array, list[Array]]:
-        """The tanh layers behind z_1 at some points: u and h_1 .. h_L."""
-        activations = []
+        """What follows W_1 gamma, at a block of points: u and h_1 .. h_L."""
+        z = tile(self.xp, z) + params["c1"][:, None]
+        hs = []
         for layer in range(1, self.depth + 1):
-            activations.append(tanh_forward(self.xp, z))
-            z = affine_forward(params[f"W{layer + 1}"], params[f"c{layer + 1}"], activations[-1])
-        return z[0, :], activations
+            hs.append(tanh_forward(self.xp, z))
+            z = affine_forward(params[f"W{layer + 1}"], params[f"c{layer + 1}"], hs[-1])
+        return self.xp.reshape(z, (-1,)), hs
 
     def linear_part(self, params: Parameters, fmap: FeatureMap) -> Array:
         """Linearise u in the features about gamma = 0: u(0) + (du/dgamma)(0) gamma, shape (n_points,)."""
-        z = self._first_layer(params, fmap)
-        z_dot, z0 = z - params["c1"][:, None], params["c1"][:, None]
+        z_dot, z0 = fmap.forward(params["W1"], self.features(params)), params["c1"][:, None]
         for layer in range(1, self.depth + 1):
             W = params[f"W{layer + 1}"]
             h0 = tanh_forward(self.xp, z0)
@@ -159,39 +174,47 @@ class Network:
     def vjp(self, params: Parameters, fmap: FeatureMap, activations: Activations, du: Array) -> Parameters:
         """Gradient of <u, du> for every parameter that trains: the transpose of `jvp`, from the output backwards."""
         xp = self.xp
-        grads: Parameters = {}
-        dz_blocks = []
-        for block, hs in zip(_blocks(du.shape[0]), activations, strict=True):
-            dz = du[None, block]
+        dz1 = xp.zeros((params["W1"].shape[0], du.shape[0]), dtype=du.dtype, device=self.backend.device)
+
+        def pull(task: tuple[slice, list[Array]]) -> Parameters:
+            block, hs = task
+            dz = tile(xp, du[None, block])
+            grads: Parameters = {}
             for layer in range(self.depth, 0, -1):
                 W, c, h = f"W{layer + 1}", f"c{layer + 1}", hs[layer - 1]
-                dW, dc, dh = affine_vjp(xp, params[W], h, dz)
-                grads[W], grads[c] = grads.get(W, 0.0) + dW, grads.get(c, 0.0) + dc
+                grads[W], grads[c], dh = affine_vjp(xp, params[W], h, dz)
                 dz = tanh_vjp(h, dh)
-            dz_blocks.append(dz)
-        dz = xp.concat(dz_blocks, axis=1)
-        first = fmap.vjp(params["W1"], self.features(params), dz, wavenumbers="B" not in self.frozen)
-        grads["W1"], grads["c1"], grads["b"] = first.weights, xp.sum(dz, axis=1), first.phases
+            grads["c1"] = xp.sum(dz, axis=(0, 2))
+            dz1[:, block] = untile(xp, dz)
+            return grads
+
+        # Added up in the order of the blocks, whatever order they were done in.
+        pulled = self.backend.map(pull, zip(point_blocks(du.shape[0]), activations, strict=True))
+        grads = {name: sum(part[name] for part in pulled) for name in pulled[0]}
+        first = fmap.vjp(params["W1"], self.features(params), dz1, wavenumbers="B" not in self.frozen)
+        grads["W1"], grads["b"] = first.weights, first.phases
         if first.wavenumbers is not None:
             grads["B"] = self._wavenumbers_vjp(first.wavenumbers)
         return {name: grads[name] for name in self.trainable(params)}
 
     def jvp(self, params: Parameters, fmap: FeatureMap, activations: Activations, params_dot: Parameters) -> Array:
         """u_dot, shape (n_points,), for a direction over the parameters that train."""
+        xp = self.xp
         B_dot, b_dot = params_dot.get("B"), params_dot.get("b")
         if b_dot is None and self.amplitudes is not None:
-            b_dot = self.xp.zeros_like(params["b"])
+            b_dot = xp.zeros_like(params["b"])
         K_dot = None if B_dot is None else self._wavenumbers(B_dot)
         z1_dot = fmap.jvp(params["W1"], self.features(params), params_dot["W1"], K_dot, b_dot)
-        z1_dot = z1_dot + params_dot["c1"][:, None]
-        outputs = []
-        for block, hs in zip(_blocks(z1_dot.shape[1]), activations, strict=True):
-            z_dot = z1_dot[:, block]
+
+        def push(task: tuple[slice, list[Array]]) -> Array:
+            block, hs = task
+            z_dot = tile(xp, z1_dot[:, block]) + params_dot["c1"][:, None]
             for layer in range(1, self.depth + 1):
                 W, c, h = f"W{layer + 1}", f"c{layer + 1}", hs[layer - 1]
                 z_dot = affine_jvp(params[W], h, params_dot[W], params_dot[c], tanh_jvp(h, z_dot))
-            outputs.append(z_dot[0, :])
-        return self.xp.concat(outputs)
+            return xp.reshape(z_dot, (-1,))
+
+        return xp.concat(self.backend.map(push, zip(point_blocks(z1_dot.shape[1]), activations, strict=True)))
 
     def derivatives(self, params: Parameters, fmap: FeatureMap, ndim: int) -> tuple[Array, Array, Array]:
         """u, its gradient and its Hessian with respect to x in [-1, 1]^d at the map's points.
@@ -208,7 +231,7 @@ class Network:
         xp = self.xp
         axes = range(ndim)
         pairs = [(i, j) for i in axes for j in axes if i <= j]
-        z = self._first_layer(params, fmap)
+        z = fmap.forward(params["W1"], self.features(params)) + params["c1"][:, None]
         first, second = self._first_layer_derivatives(params, fmap, ndim, xp.zeros_like(z))
         for layer in range(1, self.depth + 1):
             W = params[f"W{layer + 1}"]

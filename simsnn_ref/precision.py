@@ -52,4 +52,4 @@ def extend(network: Network, params: Parameters, backend: Backend) -> tuple[Netw
         denominators = np.asarray([p.numerator for p in network.period])
         wide["B"] = PI * (network.indices * numerators) / denominators
     amplitudes = None if network.amplitudes is None else extended.asarray(backend.to_numpy(network.amplitudes))
-    return replace(network, xp=np, amplitudes=amplitudes), wide
+    return replace(network, backend=extended, amplitudes=amplitudes), wide

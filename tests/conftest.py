@@ -30,6 +30,9 @@ class StrictBackend:
     def irfftn(self, x, shape, axes):
         return self.xp.fft.irfftn(x, s=tuple(shape), axes=tuple(axes), norm="forward")
 
+    def map(self, function, items):
+        return [function(item) for item in items]
+
     def synchronize(self):
         pass
 

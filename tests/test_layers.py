@@ -16,7 +16,7 @@ from simsnn_ref.layers import (
 )
 
 STEP = 2.0**-200
-M, N, P = 4, 5, 30
+M, N, P, TILES = 4, 5, 30, 3
 
 
 def draw(*shapes, seed=0):
@@ -42,13 +42,22 @@ def test_affine_jvp_is_the_derivative(backend):
 
 
 def test_affine_vjp_is_the_transpose(backend):
-    W, c_dot, h, W_dot, h_dot, dz = draw((M, N), M, (N, P), (M, N), (N, P), (M, P))
+    W, c_dot, h, W_dot, h_dot, dz = draw((M, N), M, (TILES, N, P), (M, N), (TILES, N, P), (TILES, M, P))
     on = backend.asarray
     z_dot = backend.to_numpy(affine_jvp(on(W), on(h), on(W_dot), on(c_dot), on(h_dot)))
     grads = [backend.to_numpy(g) for g in affine_vjp(backend.xp, on(W), on(h), on(dz))]
     pulled = sum(np.sum(g * dot) for g, dot in zip(grads, (W_dot, c_dot, h_dot), strict=True))
     size = np.sum((np.abs(W_dot) @ np.abs(h) + np.abs(W) @ np.abs(h_dot) + np.abs(c_dot)[:, None]) * np.abs(dz))
     assert abs(np.sum(z_dot * dz) - pulled) <= 2 * EPS * size
+
+
+def test_tiles_are_so_many_points(backend):
+    """A stack of tiles gives what each of them does alone."""
+    W, c, h = map(backend.asarray, draw((M, N), M, (TILES, N, P)))
+    z = affine_forward(W, c, h)
+    for i in range(TILES):
+        alone = backend.to_numpy(affine_forward(W, c, h[i, :, :]))
+        assert np.max(np.abs(backend.to_numpy(z[i, :, :]) - alone)) <= 8 * EPS * np.max(np.abs(alone))
 
 
 def test_tanh_jvp_is_the_derivative(backend):

@@ -22,6 +22,7 @@ from simsnn_ref.features import DenseMap, FFTMap, LinearMap, SeparableMap
 from simsnn_ref.grid import Grid
 from simsnn_ref.initialization import initialize
 from simsnn_ref.losses import LpLoss
+from simsnn_ref.network import point_blocks, tile, untile
 
 HOST = NumpyBackend()
 STEP = 2.0**-200
@@ -100,7 +101,7 @@ class Case:
         host, self.host_params = host_case(first_layer, depth, d)
         amplitudes = None if host.amplitudes is None else backend.asarray(host.amplitudes)
         frozen = frozenset({"B"}) if kind == "fft" else frozenset()
-        self.network = replace(host, xp=self.xp, amplitudes=amplitudes, frozen=frozen)
+        self.network = replace(host, backend=backend, amplitudes=amplitudes, frozen=frozen)
         self.params = self.to_device(self.host_params)
         self.target = backend.asarray(target_of(host, self.host_params, d))
         if kind == "fft":
@@ -284,7 +285,8 @@ def test_blocks_of_points_do_not_change_the_result(backend, monkeypatch, first_l
 
     whole = products()
     assert np.array_equal(whole["evaluate"], whole["u"])
-    monkeypatch.setattr(network_module, "POINT_BLOCK", block)
+    monkeypatch.setattr(network_module, "POINT_BLOCK", 2 * block)
+    monkeypatch.setattr(network_module, "POINT_TILE", block)
     blocked = products()
     assert np.array_equal(blocked["evaluate"], blocked["u"])
     # Sums over points, and matrix products of another shape, add in another order.
@@ -293,11 +295,39 @@ def test_blocks_of_points_do_not_change_the_result(backend, monkeypatch, first_l
         assert relative_error(value, whole[name]) <= 16 * EPS, name
 
 
+@pytest.mark.parametrize("n", [1, 255, 256, 257, 2048, 2049, 5000, 6144])
+def test_blocks_are_every_point_once_in_order(backend, n):
+    blocks = point_blocks(n)
+    assert np.array_equal(np.concatenate([np.arange(n)[block] for block in blocks]), np.arange(n))
+    z = backend.asarray(np.arange(3.0 * n).reshape(3, n))
+    joined = backend.xp.concat([untile(backend.xp, tile(backend.xp, z[:, block])) for block in blocks], axis=1)
+    assert np.array_equal(backend.to_numpy(joined), backend.to_numpy(z))
+
+
+def test_threads_do_not_change_a_bit():
+    """On the fft map: 5 blocks and a rest, by one thread and by three."""
+    results = []
+    for workers in (1, 3):
+        backend = NumpyBackend(workers=workers)
+        grid = Grid((96, 110))
+        target = np.random.default_rng(0).standard_normal(grid.shape)
+        rng = np.random.default_rng(1)
+        network, params = initialize("si", target, grid, n_features=300, hidden=(9, 7), rng=rng, backend=backend)
+        fmap = FFTMap(grid, network.indices, backend)
+        u, activations = network.forward(params, fmap)
+        grads = network.vjp(params, fmap, activations, target.ravel() - u)
+        results.append([u, network.jvp(params, fmap, activations, grads), *grads.values()])
+    assert all(np.array_equal(one, three) for one, three in zip(*results, strict=True))
+
+
 def test_activations_are_the_hidden_layers(backend, monkeypatch):
-    monkeypatch.setattr(network_module, "POINT_BLOCK", 30)
+    monkeypatch.setattr(network_module, "POINT_BLOCK", 20)
+    monkeypatch.setattr(network_module, "POINT_TILE", 10)
     case = Case("cos", "dense", 3, 2, backend)
     _, activations = case.network.forward(case.params, case.fmap)
-    assert [[h.shape for h in block] for block in activations] == [[(m, n) for m in HIDDEN] for n in (30, 12)]
+    tiled = [(2, 10), (2, 10), (1, 2)]
+    assert [[h.shape for h in block] for block in activations] == [[(t, m, n) for m in HIDDEN] for t, n in tiled]
+    assert [untile(backend.xp, block[0]).shape for block in activations] == [(HIDDEN[0], n) for n in (20, 20, 2)]
     assert case.network.depth == 3
     assert case.network.n_features == N_FEATURES
 

@@ -161,11 +161,10 @@ def test_natural_scales_even_out_the_columns(backend, size):
 def linear_problem(backend, p=2.0, noise=0.5):
     """Depth 0: u is linear in W1 and c1, the only parameters that train; 80 points, 21 parameters, no exact fit."""
     rng = np.random.default_rng(2)
-    xp = backend.xp
     indices = np.stack(np.meshgrid(np.arange(4), np.arange(1, 6), indexing="ij"), axis=-1).reshape(-1, 2)
     unit = np.array(GRID.wavenumber_units)
     amplitudes = 10.0 ** -rng.uniform(0.0, 6.0, len(indices))
-    network = Network(xp, "si", (), backend.asarray(amplitudes), frozen=frozenset({"B", "b"}), indices=None)
+    network = Network(backend, "si", (), backend.asarray(amplitudes), frozen=frozenset({"B", "b"}), indices=None)
     params = {
         "B": backend.asarray(indices * unit),
         "b": backend.asarray(rng.uniform(0.0, 1.0, len(indices))),

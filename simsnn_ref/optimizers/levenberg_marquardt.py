@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from simsnn_ref.backend import Array
 from simsnn_ref.errors import ConfigError
 from simsnn_ref.layers import tanh_vjp
-from simsnn_ref.network import Activations, Parameters
+from simsnn_ref.network import Activations, Parameters, untile
 from simsnn_ref.optimizers.base import Limits, Objective, OnStep, Result
 from simsnn_ref.optimizers.descent import Effort, Linearize, Step, descend
 from simsnn_ref.optimizers.scaling import NaturalScales, natural_scales
@@ -61,7 +61,7 @@ class _Factors:
 
 def _factors(objective: Objective, params: Parameters, activations: Activations) -> _Factors:
     xp, network = objective.xp, objective.network
-    inputs = [xp.concat([hs[i] for hs in activations], axis=1) for i in range(network.depth)]
+    inputs = [xp.concat([untile(xp, hs[i]) for hs in activations], axis=1) for i in range(network.depth)]
     slopes = [xp.ones_like(objective.target)[None, :]]
     for layer in range(network.depth, 0, -1):
         slopes.insert(0, tanh_vjp(inputs[layer - 1], params[f"W{layer + 1}"].T @ slopes[0]))

@@ -22,7 +22,7 @@ import numpy as np
 
 from simsnn_ref.backend import Array, Backend
 from simsnn_ref.layers import tanh_vjp
-from simsnn_ref.network import Activations, Parameters
+from simsnn_ref.network import Activations, Parameters, point_blocks, tile
 from simsnn_ref.optimizers.base import Objective
 
 __all__ = ["NaturalScales", "SpectralWeights", "natural_scales"]
@@ -71,24 +71,23 @@ class NaturalScales:
 def natural_scales(objective: Objective, params: Parameters, activations: Activations) -> NaturalScales:
     """Natural scales of the parameters from one backward pass of du = 1 at every point."""
     xp, network = objective.xp, objective.network
-    n_points = objective.fmap.n_points
-    layers = range(1, network.depth + 1)
+    n_points, depth = objective.fmap.n_points, network.depth
     unit = xp.ones_like(objective.target)
-    squares: list[Array] = [0.0] * (network.depth + 1)
-    units: list[Array] = [0.0] * network.depth
-    gram: Array = 0.0
-    start = 0
-    for hs in activations:
-        stop = start + hs[0].shape[1] if hs else n_points
-        dz = unit[None, start:stop]
-        start = stop
-        for layer in reversed(layers):
+
+    def sums(task: tuple[slice, list[Array]]) -> list[Array]:
+        """Over a block of points: (du/dz_l)^2 from the output down to l = 2, each with h_{l-1}^2; du/dz_1 du/dz_1^T."""
+        block, hs = task
+        dz, found = tile(xp, unit[None, block]), []
+        for layer in range(depth, 0, -1):
             h = hs[layer - 1]
-            squares[layer] = squares[layer] + xp.sum(dz * dz, axis=1)
-            units[layer - 1] = units[layer - 1] + xp.sum(h * h, axis=1)
+            found += [xp.sum(dz * dz, axis=(0, 2)), xp.sum(h * h, axis=(0, 2))]
             dz = tanh_vjp(h, params[f"W{layer + 1}"].T @ dz)
-        squares[0] = squares[0] + xp.sum(dz * dz, axis=1)
-        gram = gram + dz @ dz.T
+        return [*found, xp.sum(dz @ xp.matrix_transpose(dz), axis=0)]
+
+    parts = objective.backend.map(sums, zip(point_blocks(n_points), activations, strict=True))
+    *found, gram = (sum(entries) for entries in zip(*parts, strict=True))
+    squares = [xp.linalg.diagonal(gram), *reversed(found[0::2])]
+    units = list(reversed(found[1::2]))
     rows = [_inverse(objective, xp.sqrt(square / n_points), SMALLEST_EFFECT) for square in squares]
     columns = [_inverse(objective, xp.sqrt(unit / n_points), SMALLEST_EFFECT) for unit in units]
     A = network.amplitudes

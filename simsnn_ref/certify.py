@@ -1,24 +1,26 @@
 """Check the errors of a model by a second route, from its parameters alone.
 
 The first route sums the features with fast transforms. Here each feature is evaluated by its definition at single
-points and summed: in long double, or with mpmath to any number of digits. Wavenumbers frozen at Fourier modes are
-exactly pi m / period.
+points and summed: in extended precision, or with mpmath to any number of digits. Wavenumbers frozen at Fourier modes
+are exactly pi m / period.
 """
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
-from simsnn_ref.backend import Backend
+from simsnn_ref.backend import Array, Backend
 from simsnn_ref.errors import ConfigError
 from simsnn_ref.network import Network, Parameters
-from simsnn_ref.precision import extend, extended_eps
+from simsnn_ref.precision import extend, extended_backend, extended_eps, is_extended
 
-__all__ = ["Certificate", "Claim", "certify", "evaluate_by_definition"]
+__all__ = ["Certificate", "Claim", "certify", "evaluate_by_definition", "second_route_digits"]
 
 LONG_DOUBLE_DIGITS = 18
+MPMATH_DIGITS = 34
 AGREEMENT = 0.01
 """Largest relative difference between a claimed and a certified figure."""
 
@@ -31,19 +33,19 @@ class Claim:
 
     Attributes
     ----------
-    points : ndarray of long double, shape (n, d)
+    points : array in extended precision, shape (n, d)
         In [-1, 1]^d.
-    values : ndarray of long double, shape (n,)
+    values : array in extended precision, shape (n,)
         The field there.
-    residue : ndarray of long double, shape (n,)
+    residue : array in extended precision, shape (n,)
         Field minus model there, by the first route.
     random : ndarray of bool, shape (n,)
         False for points that were chosen for their large residue: they count for the largest error, not for the RMS.
     """
 
-    points: np.ndarray
-    values: np.ndarray
-    residue: np.ndarray
+    points: Array
+    values: Array
+    residue: Array
     random: np.ndarray
 
 
@@ -77,6 +79,16 @@ class Certificate:
         return asdict(self)
 
 
+def second_route_digits(digits: int) -> int:
+    """`digits`, or more where those of long double are asked for and double-double arithmetic stands in for it.
+
+    The first route then has the same elementary functions as `evaluate_by_definition`; mpmath, if it is installed, has
+    its own.
+    """
+    stands_in = digits <= LONG_DOUBLE_DIGITS and not is_extended()
+    return MPMATH_DIGITS if stands_in and find_spec("mpmath") is not None else digits
+
+
 def certify(
     stages: Sequence[tuple[float, Network, Parameters]],
     on_grid: Claim,
@@ -90,7 +102,7 @@ def certify(
     Parameters
     ----------
     digits : int
-        18 is long double; more is mpmath.
+        18 is long double, or double-double where that is no wider than float64; more is mpmath.
     """
     figures: list[float | None] = []
     agrees = True
@@ -100,7 +112,7 @@ def certify(
             continue
         model = evaluate_by_definition(stages, claim.points, backend, digits)
         scale = field_rms or 1.0
-        found, said = (claim.values - model) / scale, claim.residue / scale
+        found, said = (np.asarray(e) / scale for e in (claim.values - model, claim.residue))
         certified, claimed = ([_rms(e[claim.random]), float(np.max(np.abs(e)))] for e in (found, said))
         resolution = _resolution(stages, field_rms, backend)
         agrees = agrees and all(
@@ -119,7 +131,7 @@ def _rms(e: np.ndarray) -> float:
 
 
 def _resolution(stages: Sequence[tuple[float, Network, Parameters]], field_rms: float, backend: Backend) -> float:
-    """What long double leaves unsure of the sum: each cosine's argument is rounded, by |k.x| eps at most."""
+    """What extended precision leaves unsure of the sum: each cosine's argument is rounded, by |k.x| eps at most."""
     unsure = 0.0
     for eps, network, params in stages:
         features = network.features(params)
@@ -133,62 +145,64 @@ def _resolution(stages: Sequence[tuple[float, Network, Parameters]], field_rms: 
 
 def evaluate_by_definition(
     stages: Sequence[tuple[float, Network, Parameters]],
-    points: np.ndarray,
+    points: Array,
     backend: Backend,
     digits: int = LONG_DOUBLE_DIGITS,
-) -> np.ndarray:
-    """sum_s eps_s u_s at `points` (n, d) in [-1, 1]^d, long double of shape (n,), without the package's feature maps.
+) -> Array:
+    """sum_s eps_s u_s at `points` (n, d) in [-1, 1]^d, extended, of shape (n,), without the package's feature maps.
 
     Raises
     ------
     ConfigError
-        If more digits than long double has are asked for and mpmath is not installed.
+        If more than 18 digits are asked for and mpmath is not installed.
     """
-    total = np.zeros(len(points), dtype=np.longdouble)
+    extended = extended_backend()
+    points, total = extended.asarray(points), extended.asarray(np.zeros(len(points)))
     for eps, network, params in stages:
         wide, wide_params = extend(network, params, backend)
         if digits > LONG_DOUBLE_DIGITS:
-            total += _with_mpmath(eps, wide, wide_params, points, digits)
+            total = total + _with_mpmath(eps, wide, wide_params, points, digits)
         else:
             step = max(1, BLOCK_ELEMENTS // max(1, network.n_features))
             blocks = [points[i : i + step] for i in range(0, len(points), step)]
-            total += eps * np.concatenate([_in_long_double(wide, wide_params, block) for block in blocks])
+            total = total + eps * extended.xp.concat([_directly(wide, wide_params, block) for block in blocks])
     return total
 
 
-def _in_long_double(network: Network, params: Parameters, points: np.ndarray) -> np.ndarray:
+def _directly(network: Network, params: Parameters, points: Array) -> Array:
+    xp = network.xp
     if network.amplitudes is None:
         gamma = points.T
     else:
         K = network.scale * params["B"]
-        K = np.concatenate([K, K]) if network.paired else K
-        gamma = network.amplitudes[:, None] * np.cos(K @ points.T + params["b"][:, None])
+        K = xp.concat([K, K]) if network.paired else K
+        gamma = network.amplitudes[:, None] * xp.cos(K @ points.T + params["b"][:, None])
     z = params["W1"] @ gamma + params["c1"][:, None]
     for layer in range(2, network.depth + 2):
-        z = params[f"W{layer}"] @ np.tanh(z) + params[f"c{layer}"][:, None]
-    u: np.ndarray = z[0]
-    return u
+        z = params[f"W{layer}"] @ xp.tanh(z) + params[f"c{layer}"][:, None]
+    return z[0]
 
 
-def _with_mpmath(eps: float, network: Network, params: Parameters, points: np.ndarray, digits: int) -> np.ndarray:
+def _with_mpmath(eps: float, network: Network, params: Parameters, points: Array, digits: int) -> Array:
     try:
         import mpmath  # noqa: PLC0415 - an extra
     except ImportError as error:
         raise ConfigError("digits above 18 need mpmath: pip install mpmath") from error
 
-    def exact(value: Any) -> Any:
-        high = float(value)
-        return mpmath.mpf(high) + mpmath.mpf(float(value - high))
+    as_mpf = np.vectorize(mpmath.mpf, otypes=[object])
+
+    def number(value: Array) -> Any:
+        high = np.asarray(value, dtype=np.float64)
+        return as_mpf(high) + as_mpf(np.asarray(value - high, dtype=np.float64))
 
     with mpmath.workdps(digits):
-        number = np.vectorize(exact, otypes=[object])
         p = {name: number(value) for name, value in params.items()}
         if network.indices is not None and network.period is not None:
             units = [mpmath.pi * period.denominator / period.numerator for period in network.period]
             p["B"] = network.indices.astype(object) * np.asarray(units, dtype=object)
         tanh = np.vectorize(mpmath.tanh, otypes=[object])
         cos = np.vectorize(mpmath.cos, otypes=[object])
-        values = []
+        high, low = [], []
         for x in number(points):
             if network.amplitudes is None:
                 gamma = x
@@ -200,6 +214,7 @@ def _with_mpmath(eps: float, network: Network, params: Parameters, points: np.nd
             for layer in range(2, network.depth + 2):
                 z = p[f"W{layer}"] @ tanh(z) + p[f"c{layer}"]
             u = mpmath.mpf(eps) * z[0]
-            high = float(u)
-            values.append(np.longdouble(high) + np.longdouble(float(u - high)))
-    return np.asarray(values, dtype=np.longdouble)
+            high.append(float(u))
+            low.append(float(u - high[-1]))
+    asarray = extended_backend().asarray
+    return asarray(np.asarray(high)) + asarray(np.asarray(low))

@@ -393,7 +393,7 @@ def _add_certify(commands: Any) -> None:
         "--digits",
         type=int,
         default=18,
-        help="18 (default) is long double; more is mpmath, at a tenth of the points",
+        help="18 (default) is long double, where it is wider than float64; more is mpmath, at a tenth of the points",
     )
 
 

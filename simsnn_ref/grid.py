@@ -62,10 +62,9 @@ class Box:
     def lengths(self) -> tuple[float, ...]:
         return tuple(hi - lo for lo, hi in zip(self.lower, self.upper, strict=True))
 
-    def to_scaled(self, points: np.ndarray) -> np.ndarray:
+    def to_scaled(self, points: Any) -> Any:
         """Map physical points, shape (n, d), to the network's coordinates in [-1, 1]^d."""
-        scaled: np.ndarray = 2.0 * ((points - np.asarray(self.lower)) / np.asarray(self.lengths)) - 1.0
-        return scaled
+        return 2.0 * ((points - np.asarray(self.lower)) / np.asarray(self.lengths)) - 1.0
 
     def to_physical(self, points: np.ndarray) -> np.ndarray:
         """Inverse of `to_scaled`."""

@@ -132,7 +132,8 @@ class Model:
             raise DataError(f"points: shape {points.shape}, expected (n, {self.grid.ndim})")
         if not np.all(np.isfinite(points)):
             raise DataError(f"points: not finite at row {int(np.argmin(np.all(np.isfinite(points), axis=1)))}")
-        return self.grid.box.to_scaled(points)
+        scaled: np.ndarray = self.grid.box.to_scaled(points)
+        return scaled
 
     def _tensor(self, where: Grid | Sequence[np.ndarray]) -> tuple[tuple[int, ...], list[Any]]:
         """Shape and place of a tensor grid: a Grid of the training lattice as it is, any other one as scaled axes."""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from simsnn_ref.backend import Array, Backend, NumpyBackend, load_backend
-from simsnn_ref.certify import Certificate, certify
+from simsnn_ref.certify import Certificate, certify, second_route_digits
 from simsnn_ref.config import FitConfig
 from simsnn_ref.data import check_grid, check_samples, sample_function
 from simsnn_ref.errors import ConfigError, DataError
@@ -25,7 +25,7 @@ from simsnn_ref.model import Model, Stage
 from simsnn_ref.near_linear import near_linear_network
 from simsnn_ref.network import Network, Parameters
 from simsnn_ref.off_grid import Judge, choose_off_grid, hold_out, network_map, sampled_claim, scaled_points
-from simsnn_ref.precision import ExtendedBackend, extend, extended_eps, is_extended
+from simsnn_ref.precision import extend, extended_backend, extended_eps, is_extended
 from simsnn_ref.provenance import versions
 from simsnn_ref.resolution import resolved_level
 from simsnn_ref.sampling import TrainingSet, training_set
@@ -118,7 +118,8 @@ def certify_model(model: Model, u: Any, grid: Grid | Box | None = None, digits: 
     u, grid
         As for `fit`.
     digits : int
-        18 is long double; more is mpmath, which takes a tenth of the points.
+        18 is long double; more is mpmath, which takes a tenth of the points. Where long double is no wider than
+        float64, 18 is mpmath too, or if that is not installed double-double.
 
     Raises
     ------
@@ -192,7 +193,7 @@ class _Errors:
 class _StagedFit:
     """The residue and what has been learnt of it; `run` adds one stage after another.
 
-    The residue is long double on the host whatever the backend; training sees it normalised, in float64.
+    The residue is in extended precision on the host whatever the backend; training sees it normalised, in float64.
     """
 
     def __init__(
@@ -207,8 +208,9 @@ class _StagedFit:
         self.grid, self.training, self.config, self.judge = grid, training, config, judge
         self.callbacks, self.backend = callbacks, backend
         self.residue = training.values
-        samples = training.at_samples(training.values)
-        self.is_constant = bool(np.all(training.values == training.values.flat[0]))
+        values = np.asarray(training.values)
+        samples = training.at_samples(values)
+        self.is_constant = bool(np.all(values == values.flat[0]))
         self.field_rms = rms(np, samples)
         self.field_max = float(np.max(np.abs(samples)))
         self.spectrum = self._spectrum()
@@ -219,7 +221,7 @@ class _StagedFit:
 
     def _spectrum(self) -> EnergySpectrum:
         """E(k) of the residue relative to the field, so that the squares stay in range whatever the units are."""
-        relative = self.training.at_samples(self.residue) / (self.field_rms or 1.0)
+        relative = np.asarray(self.training.at_samples(self.residue)) / (self.field_rms or 1.0)
         return energy_spectrum(relative.astype(np.float64), self.grid, NumpyBackend())
 
     def _resolved_level(self, samples: np.ndarray) -> float:
@@ -227,7 +229,7 @@ class _StagedFit:
         # Samples are refined by interpolation, which adds nothing: only a function's values do.
         known = self.judge.method == "random" and all(self.grid.periodic)
         values, grid = (self.training.values, self.training.grid) if known else (samples, self.grid)
-        return resolved_level(values.astype(np.float64), grid)
+        return resolved_level(np.asarray(values).astype(np.float64), grid)
 
     def note(self, text: str) -> None:
         self.notes.append(text)
@@ -244,7 +246,7 @@ class _StagedFit:
             self._fit_constant()
             return
         if not is_extended():
-            self.note("long double is no wider than float64 here: residues are evaluated in float64")
+            self.note("long double is no wider than float64 here: residues are evaluated in double-double")
         if self.resolved_level > NOTEWORTHY_LEVEL:
             self.note(
                 f"the samples stop being resolved at an RMS of {self.resolved_level:.1e} of the field's: noise, or"
@@ -256,7 +258,7 @@ class _StagedFit:
                 return
 
     def _fit_constant(self) -> None:
-        value = float(self.residue.flat[0])
+        value = float(np.asarray(self.residue).flat[0])
         if value == 0.0:
             self.note("the field is zero everywhere: fitted exactly by no stage at all")
             return
@@ -279,7 +281,7 @@ class _StagedFit:
                     f" {' x '.join(map(str, grid.shape))} points has {total} Fourier modes; choose 1 to {total}"
                 )
             return
-        values = self.backend.asarray(self.training.values.astype(np.float64))
+        values = self.backend.asarray(np.asarray(self.training.values, dtype=np.float64))
         for index in range(1, self.config.stages + 1):
             network, _, _ = self._paper_network(index, values)
             network_map(network, self.training.grid, self.backend, self.config.feature_map)
@@ -367,8 +369,9 @@ class _StagedFit:
         """Fit one more stage to the residue; False when no further one makes sense."""
         started = time.perf_counter()
         config, backend, grid = self.config, self.backend, self.training.grid
-        eps = rms(np, self.residue)
-        normalised = backend.asarray((self.residue / eps).astype(np.float64))
+        rounded = np.asarray(self.residue)
+        eps = rms(np, rounded)
+        normalised = backend.asarray((rounded / eps).astype(np.float64))
         build = self._paper_network if config.mode == "paper" else self._accurate_network
         self._begin(f"stage {index}: modes of the residue")
         network, params, left_out = build(index, normalised, eps)
@@ -385,9 +388,9 @@ class _StagedFit:
         floor = 1.5 * left_out if config.optimizer == "auto" else 0.0
         goal = replace(config, target_rms=max(config.target_rms, self._enough(eps), floor))
         trained = train(network, params, fmap, backend.xp.reshape(normalised, (-1,)), goal, steps, on_step, backend)
-        self._begin(f"stage {index}: residue in long double at {grid.size} points, and between them")
+        self._begin(f"stage {index}: residue in extended precision at {grid.size} points, and between them")
         residue = self.residue - eps * self._evaluate(network, trained.params)
-        if not rms(np, residue) < eps:
+        if not rms(np, np.asarray(residue)) < eps:
             self.note(
                 f"stage {index} did not lower the RMS ({trained.stopped_because}) and was not kept; no further stage"
             )
@@ -401,12 +404,11 @@ class _StagedFit:
             return False
         return True
 
-    def _evaluate(self, network: Network, params: Parameters) -> np.ndarray:
-        """u_s on the training grid in long double."""
+    def _evaluate(self, network: Network, params: Parameters) -> Array:
+        """u_s on the training grid in extended precision."""
         wide, wide_params = extend(network, params, self.backend)
-        fmap = network_map(wide, self.training.grid, ExtendedBackend())
-        u_s: np.ndarray = wide.evaluate(wide_params, fmap).reshape(self.training.grid.shape)
-        return u_s
+        fmap = network_map(wide, self.training.grid, extended_backend())
+        return wide.evaluate(wide_params, fmap).reshape(self.training.grid.shape)
 
     def _nonlinear_share(self, network: Network, params: Parameters) -> float:
         fmap = network_map(network, self.training.grid, self.backend)
@@ -430,7 +432,7 @@ class _StagedFit:
         trained: Trained,
         map_name: str,
         started: float,
-        residue: np.ndarray | None = None,
+        residue: Array | None = None,
     ) -> None:
         """Take the stage off the residues and record what is left."""
         config, params = self.config, trained.params
@@ -445,7 +447,7 @@ class _StagedFit:
             optimizer=trained.optimizer,
             steps=trained.steps,
             eps=eps,
-            loss=float(LpLoss(config.p).forward(np, self.residue)) / eps,
+            loss=float(LpLoss(config.p).forward(np, np.asarray(self.residue))) / eps,
             rms_on_grid=errors.rms_on_grid,
             max_on_grid=errors.max_on_grid,
             max_on_grid_to_max=errors.max_on_grid_to_max,
@@ -462,7 +464,7 @@ class _StagedFit:
         for callback in self.callbacks:
             callback.on_stage_end(record)
 
-    def subtract(self, stage: Stage, residue: np.ndarray | None = None) -> None:
+    def subtract(self, stage: Stage, residue: Array | None = None) -> None:
         """Add a stage to the model and take it off the residues; `residue` is that on the grid if it is known."""
         if residue is None:
             residue = self.residue - stage.eps * self._evaluate(stage.network, stage.params)
@@ -472,6 +474,7 @@ class _StagedFit:
 
     def certificate(self, digits: int = 18) -> Certificate:
         """The errors at random points and at the worst ones by a second route."""
+        digits = second_route_digits(digits)
         self._begin("certifying the errors at single points")
         rng = np.random.default_rng([self.config.seed, 1])
         n = CERTIFIED_POINTS if digits <= 18 else CERTIFIED_POINTS // 10
@@ -490,7 +493,7 @@ class _StagedFit:
         return certificate
 
     def _errors(self) -> _Errors:
-        residue = self.training.at_samples(self.residue)
+        residue = self.training.at_samples(np.asarray(self.residue))
         largest = float(np.max(np.abs(residue)))
         off_rms, off_max = self.judge.errors() or (None, None)
         return _Errors(
@@ -503,5 +506,9 @@ class _StagedFit:
 
 
 def _resolved(error: float) -> float:
-    """A relative error, or what long double resolves of the sum of the stages if that is more; an exact 0 stays."""
+    """A relative error, or what extended precision resolves of the sum of the stages if that is more; an exact 0 stays.
+
+    The field's values are exact by definition, whatever their type: samples as they are, interpolated in extended
+    precision, and a function as what it returned.
+    """
     return max(error, 4.0 * extended_eps()) if error > 0.0 else 0.0

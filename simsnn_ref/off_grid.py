@@ -1,4 +1,4 @@
-"""The error between the training points, measured for every stage in long double.
+"""The error between the training points, measured for every stage in extended precision.
 
 ========================  =======================================================================================
 interpolation             periodic samples: trigonometric interpolation half way between the training points
@@ -10,6 +10,7 @@ holdout                   samples: training sees every second one along each axi
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import product
 from typing import Any
 
@@ -19,20 +20,24 @@ from simsnn_ref.backend import Array, Backend
 from simsnn_ref.certify import Claim
 from simsnn_ref.config import FitConfig
 from simsnn_ref.data import LEAST_SAMPLES, sample_function
+from simsnn_ref.double_double_maps import DoubleDoubleBackend, double_double_map
 from simsnn_ref.errors import ConfigError, DataError
 from simsnn_ref.features import LinearMap, make_map
 from simsnn_ref.grid import Grid
 from simsnn_ref.losses import rms
 from simsnn_ref.network import Network, Parameters
-from simsnn_ref.precision import ExtendedBackend
+from simsnn_ref.precision import extended_backend, interpolated, scaled_axes
 from simsnn_ref.sampling import TrainingSet
-from simsnn_ref.spectrum import shift_samples
 
 __all__ = ["Judge", "choose_off_grid", "hold_out", "network_map", "sampled_claim", "scaled_points"]
 
 
-def network_map(network: Network, where: Grid | Array, backend: Backend, kind: str = "auto") -> Any:
+def network_map(
+    network: Network, where: Grid | Array, backend: Backend | DoubleDoubleBackend, kind: str = "auto"
+) -> Any:
     """The feature map that serves `network` at `where` (a Grid, or points in [-1, 1]^d)."""
+    if isinstance(backend, DoubleDoubleBackend):
+        return double_double_map(network, where, backend)
     if network.amplitudes is None:
         return LinearMap(
             backend.asarray(where.scaled_points(backend.real_dtype)) if isinstance(where, Grid) else where, backend
@@ -48,24 +53,22 @@ RANDOM_COPIES = 2
 class _Patch:
     """Some of the judge's points: those of `where`, moved by `delta`, and the residue there."""
 
-    where: Grid | np.ndarray
-    delta: np.ndarray
-    values: np.ndarray
-    residue: np.ndarray
+    where: Grid | Array
+    delta: Array
+    values: Array
+    residue: Array
 
-    def points(self, chosen: np.ndarray) -> np.ndarray:
-        """Some of the points, by number, in [-1, 1]^d and long double."""
-        if isinstance(self.where, Grid):
-            moved: np.ndarray = scaled_points(self.where, chosen) + self.delta
-        else:
-            moved = self.where[chosen] + self.delta
-        return moved
+    def points(self, chosen: np.ndarray) -> Array:
+        """Some of the points, by number, in [-1, 1]^d and extended precision."""
+        points = scaled_points(self.where, chosen) if isinstance(self.where, Grid) else self.where[chosen]
+        return points + self.delta
 
 
-def scaled_points(grid: Grid, chosen: np.ndarray) -> np.ndarray:
-    """Some points of a grid, by number in C order, in [-1, 1]^d and long double."""
+def scaled_points(grid: Grid, chosen: np.ndarray) -> Array:
+    """Some points of a grid, by number in C order, in [-1, 1]^d and extended precision."""
     indices = np.unravel_index(chosen, grid.shape)
-    return np.stack([x[i] for x, i in zip(grid.scaled_axes(np.longdouble), indices, strict=True)], axis=-1)
+    stack = extended_backend().xp.stack
+    return stack([x[i] for x, i in zip(scaled_axes(grid), indices, strict=True)], axis=-1)
 
 
 class Judge:
@@ -76,7 +79,7 @@ class Judge:
     method : str
         For the record.
     patches : list
-        Where, and the field's values there, long double.
+        Where, and the field's values there in extended precision.
     """
 
     def __init__(self, method: str, patches: list[_Patch]) -> None:
@@ -85,7 +88,7 @@ class Judge:
 
     def subtract(self, eps: float, network: Network, params: Parameters) -> None:
         """Take eps u_s off the residue; `network` and `params` are those of `simsnn_ref.precision.extend`."""
-        backend = ExtendedBackend()
+        backend = extended_backend()
         for patch in self._patches:
             fmap = network_map(network, patch.where, backend)
             patch.residue = patch.residue - eps * network.evaluate(network.shifted(params, patch.delta), fmap)
@@ -98,28 +101,31 @@ class Judge:
             sampled_claim(patch.points, patch.values, patch.residue, -(-n // len(self._patches)), rng)
             for patch in self._patches
         ]
-        return Claim(*(np.concatenate([getattr(claim, name) for claim in claims]) for name in _CLAIM))
+        concat = extended_backend().xp.concat
+        return Claim(
+            concat([claim.points for claim in claims]),
+            concat([claim.values for claim in claims]),
+            concat([claim.residue for claim in claims]),
+            np.concatenate([claim.random for claim in claims]),
+        )
 
     def errors(self) -> tuple[float, float] | None:
         """RMS and largest absolute value of the residue; None if it is not measured."""
         if not self._patches:
             return None
-        residue = np.concatenate([patch.residue for patch in self._patches])
+        residue = np.concatenate([np.asarray(patch.residue) for patch in self._patches])
         return rms(np, residue), float(np.max(np.abs(residue)))
 
 
-_CLAIM = ("points", "values", "residue", "random")
-
-
 def sampled_claim(
-    points: Callable[[np.ndarray], np.ndarray],
-    values: np.ndarray,
-    residue: np.ndarray,
+    points: Callable[[np.ndarray], Array],
+    values: Array,
+    residue: Array,
     n: int,
     rng: np.random.Generator,
 ) -> Claim:
     """A claim about `n` random entries of `residue` and the one of largest absolute value."""
-    chosen = np.append(rng.integers(0, residue.size, n), np.argmax(np.abs(residue)))
+    chosen = np.append(rng.integers(0, residue.size, n), np.argmax(np.abs(np.asarray(residue))))
     return Claim(points(chosen), values[chosen], residue[chosen], np.arange(n + 1) < n)
 
 
@@ -156,10 +162,10 @@ def choose_off_grid(
     elif method == "holdout" and held_out is not None:
         patches = [_scattered(*held_out, grid)]
     elif method == "interpolation":
-        half_cell = 1 / np.asarray(grid.shape, dtype=np.longdouble)
         for corner in list(product((0, 1), repeat=grid.ndim))[1:]:
-            between = shift_samples(training.values, grid, [c / 2 for c in corner], ExtendedBackend())
-            patches.append(_patch(grid, half_cell * corner, between.ravel()))
+            between = interpolated(training.values, grid, [Fraction(c, 2) for c in corner])
+            delta = extended_backend().asarray(np.asarray(corner, dtype=np.float64)) / grid.shape
+            patches.append(_patch(grid, delta, between.ravel()))
     return Judge(method, patches)
 
 
@@ -169,21 +175,21 @@ def _random(config: FitConfig, grid: Grid, target: Callable[[np.ndarray], Any]) 
     if not all(grid.periodic):
         points = rng.uniform(grid.lower, grid.upper, (config.off_grid_points, grid.ndim))
         return [_scattered(points, sample_function(target, points, extended=True), grid)]
-    patches = []
+    patches, asarray = [], extended_backend().asarray
     for _ in range(RANDOM_COPIES):
         cells = rng.uniform(0.1, 0.9, grid.ndim)
-        delta = 2 * cells.astype(np.longdouble) / grid.shape
-        points = grid.box.to_physical(grid.scaled_points(np.longdouble) + delta)
-        patches.append(_patch(grid, delta, sample_function(target, points, extended=True)))
+        delta = asarray(2 * cells) / grid.shape
+        points = grid.box.to_physical(grid.scaled_points(np.longdouble) + np.asarray(delta))
+        patches.append(_patch(grid, delta, asarray(sample_function(target, points, extended=True))))
     return patches
 
 
 def _scattered(points: np.ndarray, values: np.ndarray, grid: Grid) -> _Patch:
-    still = np.zeros(grid.ndim, dtype=np.longdouble)
-    return _patch(grid.box.to_scaled(points.astype(np.longdouble)), still, values.astype(np.longdouble))
+    asarray = extended_backend().asarray
+    return _patch(grid.box.to_scaled(asarray(points)), asarray(np.zeros(grid.ndim)), asarray(values))
 
 
-def _patch(where: Grid | np.ndarray, delta: np.ndarray, values: np.ndarray) -> _Patch:
+def _patch(where: Grid | Array, delta: Array, values: Array) -> _Patch:
     return _Patch(where, delta, values, values)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simsnn_ref.backend import NumpyBackend
+from simsnn_ref.backend import Array, NumpyBackend
 from simsnn_ref.data import check_grid
 from simsnn_ref.errors import ConfigError, OutputError
 from simsnn_ref.grid import Grid
@@ -20,7 +20,7 @@ from simsnn_ref.history import History, StageRecord
 from simsnn_ref.model import Model
 from simsnn_ref.network import Network, Parameters
 from simsnn_ref.off_grid import network_map
-from simsnn_ref.precision import ExtendedBackend, extend
+from simsnn_ref.precision import extend, extended_backend
 from simsnn_ref.spectrum import EnergySpectrum, energy_spectrum
 from simsnn_ref.storage import check_writable
 
@@ -196,23 +196,23 @@ def _panels(grid: Grid, n_stages: int, title: str) -> tuple["Figure", list[Any]]
 
 
 def _residues(model: Model, samples: np.ndarray) -> Iterator[np.ndarray]:
-    """What is left after each stage, in long double, each network evaluated once."""
-    residue = samples.astype(np.longdouble)
+    """What is left after each stage, in extended precision, each network evaluated once."""
+    residue = extended_backend().asarray(samples)
     for stage in model.stages:
         network, params = extend(stage.network, stage.params, model.backend)
         residue = residue - stage.eps * _at_samples(network, params, model.grid)
-        yield residue
+        yield np.asarray(residue)
 
 
-def _at_samples(network: Network, params: Parameters, grid: Grid) -> np.ndarray:
+def _at_samples(network: Network, params: Parameters, grid: Grid) -> Array:
     """u_s at the samples, by way of a finer grid where its modes would alias: only there they have a fast transform."""
     factors = (1, 2, 4) if network.indices is not None else (1,)
     for factor in factors:
         fine = grid.refined(factor)
-        fmap = network_map(network, fine, ExtendedBackend())
-        if fmap.name == "fft":
+        fmap = network_map(network, fine, extended_backend())
+        if fmap.name != "separable":
             break
-    values: np.ndarray = network.evaluate(params, fmap).reshape(fine.shape)
+    values = network.evaluate(params, fmap).reshape(fine.shape)
     return values[(slice(None, None, factor),) * grid.ndim]
 
 

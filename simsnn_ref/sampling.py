@@ -1,4 +1,4 @@
-"""The field as the fit sees it: long double values on the grid it trains on, of which the samples are a part.
+"""The field as the fit sees it: values in extended precision on the grid it trains on, of which the samples are a part.
 
 In mode paper that is the grid of the samples. In mode accurate it is finer wherever the field is known between the
 samples, so that what the network does there is seen and trained: periodic samples by trigonometric interpolation,
@@ -7,16 +7,17 @@ functions by evaluation.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import product
 from typing import Any
 
 import numpy as np
 
+from simsnn_ref.backend import Array
 from simsnn_ref.config import FitConfig
 from simsnn_ref.data import sample_function
 from simsnn_ref.grid import Grid
-from simsnn_ref.precision import ExtendedBackend
-from simsnn_ref.spectrum import shift_samples
+from simsnn_ref.precision import extended_backend, interpolated
 
 __all__ = ["TrainingSet", "training_set"]
 
@@ -26,13 +27,13 @@ MAX_POINTS = 2**18
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """Long double values of the field on `grid`; every `stride`-th point along each axis is a sample."""
+    """Values of the field on `grid` in extended precision; every `stride`-th point along each axis is a sample."""
 
     grid: Grid
-    values: np.ndarray
+    values: Array
     stride: int
 
-    def at_samples(self, field: np.ndarray) -> np.ndarray:
+    def at_samples(self, field: Array) -> Array:
         """The entries of a field on the training grid that belong to the samples."""
         return field[(slice(None, None, self.stride),) * self.grid.ndim]
 
@@ -48,13 +49,15 @@ def training_set(
     target : callable, optional
         The function the samples were taken from.
     """
+    asarray = extended_backend().asarray
     factor = _refinement(grid, target is not None, config)
     if target is not None:
         fine = grid.refined(factor)
         points = grid.box.to_physical(fine.scaled_points(np.longdouble))
-        return TrainingSet(fine, sample_function(target, points, extended=True).reshape(fine.shape), factor)
+        values = sample_function(target, points, extended=True).reshape(fine.shape)
+        return TrainingSet(fine, asarray(values), factor)
     if factor == 1:
-        return TrainingSet(grid, samples.astype(np.longdouble), 1)
+        return TrainingSet(grid, asarray(samples), 1)
     return TrainingSet(grid.refined(factor), _interpolated(samples, grid, factor), factor)
 
 
@@ -68,11 +71,11 @@ def _refinement(grid: Grid, is_function: bool, config: FitConfig) -> int:
     return next((factor for factor in (4, 3) if grid.refined(factor).size <= MAX_POINTS), 2)
 
 
-def _interpolated(samples: np.ndarray, grid: Grid, factor: int) -> np.ndarray:
-    extended = ExtendedBackend()
+def _interpolated(samples: np.ndarray, grid: Grid, factor: int) -> Array:
+    extended = extended_backend()
     u = extended.asarray(samples)
-    values = np.empty(grid.refined(factor).shape, dtype=np.longdouble)
+    values = extended.asarray(np.zeros(grid.refined(factor).shape))
     for corner in product(range(factor), repeat=grid.ndim):
-        moved = shift_samples(u, grid, [c / factor for c in corner], extended) if any(corner) else u
+        moved = interpolated(u, grid, [Fraction(c, factor) for c in corner]) if any(corner) else u
         values[tuple(slice(c, None, factor) for c in corner)] = moved
     return values

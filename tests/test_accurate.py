@@ -55,12 +55,12 @@ def test_extended_wavenumbers_are_exact():
     grid = Grid((9, 10), periodic=(True, False))
     network, params = extend(*si_network(grid), NumpyBackend())
     assert network.period == (Fraction(1), Fraction(10, 9))
-    with mpmath.workdps(30):
+    with mpmath.workdps(40):
         for k, m in zip(params["B"], network.indices, strict=True):
             for k_i, m_i, ratio in zip(k, m, (1, mpmath.mpf(9) / 10), strict=True):
                 exact = mpmath.pi * int(m_i) * ratio
-                high = float(k_i)
-                found = mpmath.mpf(high) + mpmath.mpf(float(k_i - high))
+                high = float(np.asarray(k_i))
+                found = mpmath.mpf(high) + mpmath.mpf(float(np.asarray(k_i - high)))
                 assert abs(found - exact) <= 4 * extended_eps() * abs(exact)
 
 
@@ -130,8 +130,9 @@ def test_training_sets():
         truth = problem.target(training.grid.points())
         assert training.stride > 1
         # Band-limited samples: the interpolant is the function, to the rounding of the samples; of 2 pi in the box too.
-        assert np.max(np.abs(training.values.ravel() - truth)) < 100 * EPS
-        assert np.max(np.abs(training.at_samples(training.values) - samples)) < 10 * EPS
+        assert np.max(np.abs(np.asarray(training.values).ravel() - truth)) < 100 * EPS
+        # Without long double the coordinates of the two grids, up to 2 pi, are rounded differently.
+        assert np.max(np.abs(np.asarray(training.at_samples(training.values)) - samples)) < 20 * EPS
     paper = training_set(samples, grid, problem.target, FitConfig(mode="paper"))
     assert paper.grid == grid
     assert training_set(samples, grid, None, FitConfig(refine=3)).stride == 3
@@ -187,8 +188,8 @@ def test_definition_in_long_double_and_with_mpmath(first_layer):
     stages = [(stage.eps, stage.network, stage.params) for stage in model.stages]
     wide = evaluate_by_definition(stages, points, model.backend)
     exact = evaluate_by_definition(stages, points, model.backend, digits=40)
-    assert np.max(np.abs(wide - exact)) < 500 * extended_eps()
-    assert np.max(np.abs(wide - model(points.astype(float)))) < 500 * EPS
+    assert np.max(np.abs(np.asarray(wide - exact))) < 500 * extended_eps()
+    assert np.max(np.abs(np.asarray(wide) - model(points.astype(float)))) < 500 * EPS
 
 
 def test_a_wrong_claim_is_found():

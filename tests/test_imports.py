@@ -12,7 +12,7 @@ ROOT = Path(simsnn_ref.__file__).parent
 
 ORDER = (
     {"errors"},
-    {"backend"},
+    {"backend", "double_double"},
     {"grid"},
     {"spectrum"},
     {"features.base"},
@@ -20,6 +20,7 @@ ORDER = (
     {"features"},
     {"layers", "losses"},
     {"network"},
+    {"double_double_maps"},
     {"precision"},
     {"extension"},
     {"resolution"},

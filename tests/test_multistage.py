@@ -124,7 +124,7 @@ def test_float32_and_lists_are_taken():
     u = np.sin(np.linspace(0, 6, 20)).astype(np.float32)
     model = fit(u, config=QUICK)
     assert model.history.notes[0] == "u is float32; it is computed in float64"
-    assert fit(u.tolist(), config=QUICK).history.notes == ()
+    assert not any("float32" in note for note in fit(u.tolist(), config=QUICK).history.notes)
 
 
 def test_same_seed_same_bits():

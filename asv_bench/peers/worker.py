@@ -1,0 +1,58 @@
+"""One implementation in a process of its own: `compare.py` starts it and asks for steps, a line for each.
+
+    python worker.py MODULE CLASS PROBLEM.npz OPTIONS [POINTS]
+
+The class takes the problem and the options, a JSON object; its `step()` returns the loss and a dict of gradients, all
+finished, and its `description` says how it was set up. With POINTS, timed steps run on that many points only. On stdin:
+
+    values FILE   a step on all points, its loss and gradients written to FILE
+    step          a timed step
+
+Each is answered on stdout with a JSON object; end of file ends the process.
+"""
+
+import importlib
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from problem import Problem
+
+
+def peak_memory() -> int:
+    """Peak of the resident set in bytes; unlike getrusage's, without what the parent held when it forked."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return 1024 * int(line.split()[1])
+    raise SystemExit("/proc/self/status has no VmHWM")
+
+
+def main(module: str, name: str, path: str, options: str, points: str = "") -> None:
+    # Libraries print to stdout as they please: only this file's answers may reach the parent.
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)
+    peer_class = getattr(importlib.import_module(module), name)
+    imports = peak_memory()
+    problem, kwargs = Problem.load(Path(path)), json.loads(options)
+    start = time.perf_counter()
+    peer = timed = peer_class(problem, **kwargs)
+    seconds = time.perf_counter() - start
+    if points:
+        timed = peer_class(problem.first(int(points)), **kwargs)
+        timed.step()
+    print(json.dumps({"description": peer.description, "prepare": seconds, "imports": imports}), file=answers)
+    for line in sys.stdin:
+        command, *arguments = line.split(maxsplit=1)
+        start = time.perf_counter()
+        loss, grads = (peer if command == "values" else timed).step()
+        seconds = time.perf_counter() - start
+        if command == "values":
+            np.savez(arguments[0].strip(), loss=loss, **{key: np.asarray(grad) for key, grad in grads.items()})
+        print(json.dumps({"seconds": seconds, "peak": peak_memory()}), file=answers)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

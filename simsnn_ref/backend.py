@@ -15,7 +15,7 @@ Only the one that is asked for is imported.
 import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from types import ModuleType
 from typing import Any, Protocol, TypeAlias, runtime_checkable
@@ -25,12 +25,23 @@ import scipy.fft
 
 from simsnn_ref.errors import BackendError
 
-__all__ = ["Array", "Backend", "NumpyBackend", "available_backends", "load_backend"]
+__all__ = [
+    "THREADS_VARIABLE",
+    "Array",
+    "Backend",
+    "NumpyBackend",
+    "available_backends",
+    "default_threads",
+    "load_backend",
+]
 
 Array: TypeAlias = Any
 """An array of the backend's library; NumPy's ``ndarray`` for the embedded backend."""
 
 ENTRY_POINT_GROUP = "simsnn_ref.backends"
+
+THREADS_VARIABLE = "SIMSNN_NUM_THREADS"
+"""Environment variable for the number of threads; `--threads` sets it."""
 
 
 @runtime_checkable
@@ -86,6 +97,22 @@ class Backend(Protocol):
         ...
 
 
+def default_threads() -> int:
+    """Threads used unless a backend is told otherwise: `THREADS_VARIABLE`, or the cores this process may use.
+
+    Raises
+    ------
+    BackendError
+        If the variable is not a whole number above 0.
+    """
+    told = os.environ.get(THREADS_VARIABLE, "")
+    if told:
+        if not told.isdecimal() or int(told) == 0:
+            raise BackendError(f"{THREADS_VARIABLE} = {told!r}: needs a whole number above 0")
+        return int(told)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 @dataclass(frozen=True)
 class NumpyBackend:
     """The embedded backend: NumPy arrays, SciPy's threaded FFT.
@@ -93,11 +120,11 @@ class NumpyBackend:
     Parameters
     ----------
     workers : int, optional
-        Threads of the FFT and of `map`; the number of cores this process may use by default. Results do not depend on
-        it. The threads of BLAS are the user's to set (OMP_NUM_THREADS); a network's products are too small for them.
+        Threads of the FFT and of `map`; `default_threads` by default. Results do not depend on it on the fft map. The
+        threads of BLAS are the user's to set (OMP_NUM_THREADS); a network's products are too small for them.
     """
 
-    workers: int = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    workers: int = field(default_factory=default_threads)
     name: str = "numpy"
     xp: Any = np
     device: Any = "cpu"

@@ -17,7 +17,7 @@ from typing import Any, NoReturn, get_args
 
 import numpy as np
 
-from simsnn_ref.backend import NumpyBackend, available_backends, load_backend
+from simsnn_ref.backend import THREADS_VARIABLE, NumpyBackend, available_backends, default_threads, load_backend
 from simsnn_ref.config import FitConfig, config_from_dict, config_from_toml
 from simsnn_ref.data import check_grid, check_samples, load_samples, sample_function
 from simsnn_ref.errors import CertificationError, ConfigError, OutputError, SimsnnError
@@ -29,7 +29,7 @@ from simsnn_ref.problems import PROBLEMS, Problem, get_problem
 from simsnn_ref.problems.turbulence import SPECTRA, energy, enstrophy, vorticity
 from simsnn_ref.progress import SimulationLines, make_progress
 from simsnn_ref.provenance import versions
-from simsnn_ref.report import describe_grid, fit_report, stage_table, text_table
+from simsnn_ref.report import blas_threads, describe_grid, fit_report, stage_table, text_table, threads_line
 from simsnn_ref.spectrum import count_modes, dominant_frequency, energy_spectrum, fourier_modes
 from simsnn_ref.storage import check_writable
 
@@ -49,6 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with `argv` (the process's own by default) and return its exit status."""
     arguments = _build_parser().parse_args(argv)
     try:
+        _set_threads(arguments.threads)
         arguments.run(arguments)
     except CertificationError as error:
         print(f"simsnn: error: {error}", file=sys.stderr)
@@ -64,6 +65,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     return 0
+
+
+def _set_threads(threads: int | None) -> None:
+    if threads is None:
+        return
+    if threads < 1:
+        raise ConfigError(f"--threads {threads}: needs a whole number above 0")
+    os.environ[THREADS_VARIABLE] = str(threads)
 
 
 def _build_parser() -> argparse.ArgumentParser:
@@ -85,6 +94,12 @@ def _command(commands: Any, name: str, run: Callable[[argparse.Namespace], None]
     parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
     parser.set_defaults(run=run)
     parser.add_argument("--json", action="store_true", help="print one JSON object on stdout and nothing else there")
+    parser.add_argument(
+        "--threads",
+        type=int,
+        metavar="N",
+        help=f"threads on the host (default: {THREADS_VARIABLE}, or all cores; those of BLAS follow OMP_NUM_THREADS)",
+    )
     return parser
 
 
@@ -315,7 +330,7 @@ def _print_fit(model: Model, report: dict[str, Any]) -> None:
         print(_certified_line(model.history.certified))
     memory = report["peak_memory_bytes"]
     used = "" if memory is None else f", {memory / 2**20:.0f} MiB at most"
-    print(f"{report['seconds']:.1f} s in all{used}.")
+    print(f"{report['seconds']:.1f} s in all{used}; {threads_line()}.")
     print(f"model:  {report['model']}")
     if report["figure"] is not None:
         print(f"figure: {report['figure']}")
@@ -453,12 +468,17 @@ def _add_info(commands: Any) -> None:
 
 def _run_info(arguments: argparse.Namespace) -> None:
     if arguments.model is None:
-        told: dict[str, Any] = {"versions": versions(), "backends": available_backends()}
+        threads = {"host": default_threads(), "blas": blas_threads()}
+        told: dict[str, Any] = {"versions": versions(), "backends": available_backends(), "threads": threads}
         if arguments.json:
             print(json.dumps(told))
             return
         rows = [[name, str(value)] for name, value in told["versions"].items()]
-        print(text_table(["what", "version"], [*rows, ["backends", ", ".join(told["backends"])]]))
+        print(
+            text_table(
+                ["what", "version"], [*rows, ["backends", ", ".join(told["backends"])], ["threads", threads_line()]]
+            )
+        )
         return
     model = load_model(arguments.model)
     history = model.history

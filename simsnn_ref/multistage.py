@@ -247,12 +247,12 @@ class _StagedFit:
             return
         if not is_extended():
             self.note("long double is no wider than float64 here: residues are evaluated in double-double")
+        self._check()
         if self.resolved_level > NOTEWORTHY_LEVEL:
             self.note(
                 f"the samples stop being resolved at an RMS of {self.resolved_level:.1e} of the field's: noise, or"
                 " structure finer than the grid; below, a fit follows the samples and not the field between them"
             )
-        self._check()
         for index in range(1, self.config.stages + 1):
             if not self._add_stage(index):
                 return

@@ -1,14 +1,24 @@
 """What the commands print: tables for people, one JSON object for programs."""
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
 
+from simsnn_ref.backend import default_threads
 from simsnn_ref.grid import Grid
 from simsnn_ref.history import History
 from simsnn_ref.model import Model
 
-__all__ = ["describe_grid", "fit_report", "peak_memory_bytes", "stage_table", "text_table"]
+__all__ = [
+    "blas_threads",
+    "describe_grid",
+    "fit_report",
+    "peak_memory_bytes",
+    "stage_table",
+    "text_table",
+    "threads_line",
+]
 
 
 def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -71,6 +81,7 @@ def fit_report(model: Model, problem: dict[str, Any], seconds: float) -> dict[st
         "config": model.config.to_dict(),
         "versions": model.provenance,
         "backend": model.backend.name,
+        "threads": {"host": default_threads(), "blas": blas_threads()},
         "seconds": seconds,
         "peak_memory_bytes": peak_memory_bytes(),
         "off_grid": history.off_grid,
@@ -79,6 +90,20 @@ def fit_report(model: Model, problem: dict[str, Any], seconds: float) -> dict[st
         "notes": list(history.notes),
         "stages": [record.summary() for record in history.stages],
     }
+
+
+def blas_threads() -> int | None:
+    """What the environment says of the threads of BLAS; None where it says nothing (most then take all cores)."""
+    for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
+        if os.environ.get(name, "").isdecimal():
+            return int(os.environ[name])
+    return None
+
+
+def threads_line() -> str:
+    """Both kinds of threads in words."""
+    blas = blas_threads()
+    return f"{default_threads()} of the host, {'as many as it likes' if blas is None else blas} of BLAS"
 
 
 def peak_memory_bytes() -> int | None:

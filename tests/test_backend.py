@@ -26,6 +26,27 @@ misnamed = plug_good:Bad
 """
 
 
+def test_threads_by_variable(monkeypatch):
+    monkeypatch.setenv("SIMSNN_NUM_THREADS", "3")
+    assert NumpyBackend().workers == 3
+    assert NumpyBackend(workers=1).workers == 1
+    monkeypatch.delenv("SIMSNN_NUM_THREADS")
+    assert NumpyBackend().workers >= 1
+    for wrong in ("0", "-1", "two", "1.5"):
+        monkeypatch.setenv("SIMSNN_NUM_THREADS", wrong)
+        with pytest.raises(BackendError, match=f"SIMSNN_NUM_THREADS = '{wrong}': needs a whole number above 0"):
+            NumpyBackend()
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_map_keeps_the_order_and_passes_errors_on(workers):
+    backend = NumpyBackend(workers=workers)
+    assert backend.map(lambda i: i * i, range(50)) == [i * i for i in range(50)]
+    assert backend.map(str, []) == []
+    with pytest.raises(ZeroDivisionError):
+        backend.map(lambda i: 1 // i, range(3))
+
+
 @pytest.fixture
 def plugins(tmp_path, monkeypatch):
     """A folder on the path that looks like an installed distribution with five plug-ins."""

@@ -148,7 +148,11 @@ def test_fit_of_a_file(capsys):
     assert told["problem"]["upper"] == [3.0]
     assert told["stages"][0]["rms_off_grid"] is None
     assert told["off_grid"] == "none"
-    assert told["notes"] == ["u.npy is float32; it is computed in float64"]
+    converted, unresolved = told["notes"]
+    assert converted == "u.npy is float32; it is computed in float64"
+    # 6e-8 of rounding to float32, in 20 samples of which the extension follows some.
+    assert "stop being resolved at an RMS of" in unresolved
+    assert 1e-9 < told["resolved_level"] < 1e-6
     assert Path("u.safetensors").is_file()
     told = run_json(capsys, "fit", "u.npy", "--periodic", "false", "--off-grid", "holdout", *FAST)
     assert told["off_grid"] == "holdout"
@@ -386,3 +390,18 @@ def test_missing_matplotlib_is_said_and_not_needed(capsys, monkeypatch):
     status, _, err = run(capsys, "fit", "--example", "logcos", "--figure", "f.png")
     assert status == 2
     assert "pip install 'simsnn-ref[plot]'" in err
+
+
+def test_threads(capsys, monkeypatch):
+    monkeypatch.setenv("SIMSNN_NUM_THREADS", "2")
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")
+    example = ["--example", "turbulence", "--size", "16", "--reynolds", "100", "--time", "0.25"]
+    results = []
+    for threads in (1, 3):
+        told = run_json(capsys, "fit", *example, *FAST, "--threads", threads)
+        assert told["threads"] == {"host": threads, "blas": 1}
+        results.append([(stage["loss"], stage["rms_on_grid"], stage["rms_off_grid"]) for stage in told["stages"]])
+    assert results[0] == results[1]
+    assert run_json(capsys, "info")["threads"] == {"host": 3, "blas": 1}
+    status, _, err = run(capsys, "info", "--threads", "0")
+    assert (status, err) == (2, "simsnn: error: --threads 0: needs a whole number above 0\n")

@@ -17,6 +17,7 @@ from simsnn_ref.config import FitConfig
 from simsnn_ref.data import check_grid, check_samples, sample_function
 from simsnn_ref.errors import ConfigError, DataError
 from simsnn_ref.extension import count_extension_modes, extension_modes
+from simsnn_ref.features import make_map
 from simsnn_ref.grid import Box, Grid
 from simsnn_ref.history import Callback, History, StageRecord, Step
 from simsnn_ref.initialization import constant_network, initialize
@@ -280,11 +281,17 @@ class _StagedFit:
                     f"n_features = {max(self.config.n_features)}: the training grid of"
                     f" {' x '.join(map(str, grid.shape))} points has {total} Fourier modes; choose 1 to {total}"
                 )
+            if self.config.feature_map == "nufft":
+                make_map(grid, self.backend, kind="nufft", tolerance=self.config.nufft_tolerance)
             return
         values = self.backend.asarray(np.asarray(self.training.values, dtype=np.float64))
         for index in range(1, self.config.stages + 1):
             network, _, _ = self._paper_network(index, values)
-            network_map(network, self.training.grid, self.backend, self.config.feature_map)
+            self._training_map(network)
+
+    def _training_map(self, network: Network) -> Any:
+        config = self.config
+        return network_map(network, self.training.grid, self.backend, config.feature_map, config.nufft_tolerance)
 
     def _rng(self, index: int) -> np.random.Generator:
         return np.random.default_rng([self.config.seed, index])
@@ -375,7 +382,7 @@ class _StagedFit:
         build = self._paper_network if config.mode == "paper" else self._accurate_network
         self._begin(f"stage {index}: modes of the residue")
         network, params, left_out = build(index, normalised, eps)
-        fmap = network_map(network, grid, backend, config.feature_map)
+        fmap = self._training_map(network)
         self._describe(index, network, params, fmap.name, eps)
 
         def on_step(step: int, loss: float, deviation: float) -> None:

@@ -33,16 +33,24 @@ __all__ = ["Judge", "choose_off_grid", "hold_out", "network_map", "sampled_claim
 
 
 def network_map(
-    network: Network, where: Grid | Array, backend: Backend | DoubleDoubleBackend, kind: str = "auto"
+    network: Network,
+    where: Grid | Array,
+    backend: Backend | DoubleDoubleBackend,
+    kind: str = "auto",
+    tolerance: float = 1e-14,
 ) -> Any:
-    """The feature map that serves `network` at `where` (a Grid, or points in [-1, 1]^d)."""
+    """The feature map that serves `network` at `where` (a Grid, or points in [-1, 1]^d).
+
+    `kind` and `tolerance` are for training only. Residues take ``auto``, which is exact to rounding: a later stage
+    would fit the error of an approximate map as if it were the field.
+    """
     if isinstance(backend, DoubleDoubleBackend):
         return double_double_map(network, where, backend)
     if network.amplitudes is None:
         return LinearMap(
             backend.asarray(where.scaled_points(backend.real_dtype)) if isinstance(where, Grid) else where, backend
         )
-    return make_map(where, backend, kind=kind, indices=network.indices, period=network.period)
+    return make_map(where, backend, kind=kind, indices=network.indices, period=network.period, tolerance=tolerance)
 
 
 RANDOM_COPIES = 2

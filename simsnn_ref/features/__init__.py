@@ -1,4 +1,13 @@
-"""First-layer feature maps: three products with the features, which are never stored. `make_map` chooses one."""
+"""First-layer feature maps: three products with the features, which are never stored. `make_map` chooses one.
+
+The map ``nufft`` is a plug-in: a class or function of (where, backend, tolerance) in the entry-point group
+``simsnn_ref.feature_maps``, imported when it is asked for::
+
+    [project.entry-points."simsnn_ref.feature_maps"]
+    nufft = "simsnn_ref_finufft:NufftMap"
+"""
+
+from importlib.metadata import entry_points
 
 import numpy as np
 
@@ -23,7 +32,9 @@ __all__ = [
     "make_map",
 ]
 
-FEATURE_MAPS = ("auto", "dense", "separable", "fft")
+FEATURE_MAPS = ("auto", "dense", "separable", "fft", "nufft")
+
+ENTRY_POINT_GROUP = "simsnn_ref.feature_maps"
 
 
 def make_map(
@@ -33,7 +44,8 @@ def make_map(
     kind: str = "auto",
     indices: np.ndarray | None = None,
     period: Period | None = None,
-) -> DenseMap | SeparableMap | FFTMap:
+    tolerance: float = 1e-14,
+) -> DenseMap | SeparableMap | FFTMap | FeatureMap:
     """The feature map for cosine features at `where`.
 
     Parameters
@@ -41,17 +53,19 @@ def make_map(
     where : Grid, or Array of shape (n_points, d)
         A tensor grid, or any points in [-1, 1]^d.
     kind : str
-        ``dense``, ``separable``, ``fft`` or ``auto``: fft where it is admissible, else separable on a grid and dense
-        at scattered points.
+        ``dense``, ``separable``, ``fft``, ``nufft`` or ``auto``: fft where it is admissible, else separable on a grid
+        and dense at scattered points.
     indices : ndarray of int64, shape (n_f, d), optional
         The features' integer wavenumbers if they are frozen Fourier modes, else None.
     period : d fractions, optional
         The modes' period in lengths of the box; that of the grid's DFT by default.
+    tolerance : float
+        nufft: error allowed, relative to the 2-norm. The other maps are exact to rounding.
 
     Raises
     ------
     ConfigError
-        If the named map cannot serve these points and features.
+        If the named map cannot serve these points and features, or is not installed.
     """
     if kind not in FEATURE_MAPS:
         raise ConfigError(f"feature_map = {kind!r}: choose one of {', '.join(FEATURE_MAPS)}")
@@ -61,8 +75,10 @@ def make_map(
         if isinstance(where, Grid):
             return DenseMap(backend.asarray(where.scaled_points(backend.real_dtype)), backend, where.shape)
         return DenseMap(where, backend)
+    if kind == "nufft":
+        return _nufft_map(where, backend, tolerance)
     if not isinstance(where, Grid):
-        raise ConfigError(f"feature_map = {kind!r} needs a tensor grid; scattered points take 'dense'")
+        raise ConfigError(f"feature_map = {kind!r} needs a tensor grid; scattered points take 'dense' or 'nufft'")
     if kind == "separable":
         return SeparableMap.from_grid(where, backend)
     if indices is None:
@@ -84,3 +100,15 @@ def _best_map(
         except ConfigError:  # another lattice, or two modes alias onto one of a coarser grid
             pass
     return SeparableMap.from_grid(where, backend)
+
+
+def _nufft_map(where: Grid | Array, backend: Backend, tolerance: float) -> FeatureMap:
+    for entry_point in entry_points(group=ENTRY_POINT_GROUP, name="nufft"):
+        try:
+            factory = entry_point.load()
+        except Exception as error:
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise ConfigError(f"feature_map = 'nufft' is installed but does not load: {reason}") from error
+        fmap: FeatureMap = factory(where, backend, tolerance)
+        return fmap
+    raise ConfigError("feature_map = 'nufft' needs the FINUFFT plug-in: pip install simsnn-ref-finufft")

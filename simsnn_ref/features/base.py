@@ -54,7 +54,7 @@ class FeatureMap(Protocol):
     Attributes
     ----------
     name : str
-        ``dense``, ``separable``, ``fft``, or ``linear`` for gamma(x) = x, which has no `Features` (None).
+        ``dense``, ``separable``, ``fft``, ``nufft``, or ``linear`` for gamma(x) = x, which has no `Features` (None).
     n_points : int
         Number of points, the second axis of z; C order for a grid.
     grid_shape : tuple of int, or None

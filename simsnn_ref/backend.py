@@ -80,12 +80,16 @@ class Backend(Protocol):
         """Copy a device array to the host; the only way back."""
         ...
 
-    def rfftn(self, x: Array, axes: Sequence[int]) -> Array:
-        """Forward real DFT over `axes`, unscaled: sum_n x_n exp(-2 pi i m.n / N); last axis halved."""
+    def rfftn(self, x: Array, axes: Sequence[int], kept: int | None = None) -> Array:
+        """Forward real DFT over `axes`, unscaled: sum_n x_n exp(-2 pi i m.n / N); of the last axis, which is also the
+        array's, m = 0 .. kept - 1, by default N // 2.
+        """
         ...
 
     def irfftn(self, x: Array, shape: Sequence[int], axes: Sequence[int]) -> Array:
-        """Inverse of `rfftn` without the factor 1/N: sum_m x_m exp(+2 pi i m.n / N) over `shape`."""
+        """Inverse of `rfftn` without the factor 1/N: sum_m x_m exp(+2 pi i m.n / N) over `shape`; along the last axis
+        `x` may hold the first modes only, the others are 0.
+        """
         ...
 
     def map(self, function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
@@ -136,11 +140,17 @@ class NumpyBackend:
     def to_numpy(self, array: Array) -> np.ndarray:
         return np.asarray(array)
 
-    def rfftn(self, x: Array, axes: Sequence[int]) -> Array:
-        return scipy.fft.rfftn(x, axes=tuple(axes), workers=self.workers)
+    def rfftn(self, x: Array, axes: Sequence[int], kept: int | None = None) -> Array:
+        *others, last = axes
+        # Modes that are not kept need not be transformed along the other axes.
+        spectrum = scipy.fft.rfft(x, axis=last, workers=self.workers)[..., :kept]
+        return scipy.fft.fftn(spectrum, axes=others, workers=self.workers) if others else spectrum
 
     def irfftn(self, x: Array, shape: Sequence[int], axes: Sequence[int]) -> Array:
-        return scipy.fft.irfftn(x, s=tuple(shape), axes=tuple(axes), norm="forward", workers=self.workers)
+        *others, last = axes
+        if others:
+            x = scipy.fft.ifftn(x, axes=others, norm="forward", workers=self.workers)
+        return scipy.fft.irfft(x, shape[-1], axis=last, norm="forward", workers=self.workers)
 
     def map(self, function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
         items = list(items)

@@ -32,8 +32,11 @@ __all__ = ["Activations", "Network", "Parameters", "point_blocks", "tile", "unti
 
 Parameters: TypeAlias = dict[str, Array]
 
-Activations: TypeAlias = list[list[Array]]
-"""h_1 .. h_L, each (tiles, h_l, points), for one block of points after the other; see `untile`."""
+Activations: TypeAlias = list[Any]
+"""What `forward` keeps of one block of points after the other, for `Network.hidden_layers`."""
+
+KEPT_ELEMENTS = 2**28
+"""Activations are kept up to 2 GiB; of more points only W_1 gamma is, and they are computed again when needed."""
 
 POINT_TILE = 2**8
 """Points of one matrix product: for 30 units few enough that BLAS does not start threads of its own, which would
@@ -138,8 +141,16 @@ class Network:
     def forward(self, params: Parameters, fmap: FeatureMap) -> tuple[Array, Activations]:
         """u, shape (n_points,), and the activations that `vjp` and `jvp` take."""
         z = fmap.forward(params["W1"], self.features(params))
-        done = self.backend.map(lambda block: self._tail(params, z[:, block]), point_blocks(z.shape[1]))
+        blocks = point_blocks(z.shape[1])
+        if sum(self.hidden) * z.shape[1] > KEPT_ELEMENTS:
+            us = self.backend.map(lambda block: self._tail(params, z[:, block])[0], blocks)
+            return self.xp.concat(us), [z[:, block] for block in blocks]
+        done = self.backend.map(lambda block: self._tail(params, z[:, block]), blocks)
         return self.xp.concat([u for u, _ in done]), [hs for _, hs in done]
+
+    def hidden_layers(self, params: Parameters, kept: Any) -> list[Array]:
+        """h_1 .. h_L at a block of points, each (tiles, h_l, points), from what `forward` kept of it."""
+        return kept if isinstance(kept, list) else self._tail(params, kept)[1]
 
     def evaluate(self, params: Parameters, fmap: FeatureMap) -> Array:
         """Return u as `forward` does, without keeping the activations."""
@@ -176,8 +187,8 @@ class Network:
         xp = self.xp
         dz1 = xp.zeros((params["W1"].shape[0], du.shape[0]), dtype=du.dtype, device=self.backend.device)
 
-        def pull(task: tuple[slice, list[Array]]) -> Parameters:
-            block, hs = task
+        def pull(task: tuple[slice, Any]) -> Parameters:
+            block, hs = task[0], self.hidden_layers(params, task[1])
             dz = tile(xp, du[None, block])
             grads: Parameters = {}
             for layer in range(self.depth, 0, -1):
@@ -206,8 +217,8 @@ class Network:
         K_dot = None if B_dot is None else self._wavenumbers(B_dot)
         z1_dot = fmap.jvp(params["W1"], self.features(params), params_dot["W1"], K_dot, b_dot)
 
-        def push(task: tuple[slice, list[Array]]) -> Array:
-            block, hs = task
+        def push(task: tuple[slice, Any]) -> Array:
+            block, hs = task[0], self.hidden_layers(params, task[1])
             z_dot = tile(xp, z1_dot[:, block]) + params_dot["c1"][:, None]
             for layer in range(1, self.depth + 1):
                 W, c, h = f"W{layer + 1}", f"c{layer + 1}", hs[layer - 1]

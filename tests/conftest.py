@@ -24,8 +24,9 @@ class StrictBackend:
     def to_numpy(self, array):
         return np.asarray(array.to_device(self.host))
 
-    def rfftn(self, x, axes):
-        return self.xp.fft.rfftn(x, axes=tuple(axes))
+    def rfftn(self, x, axes, kept=None):
+        spectrum = self.xp.fft.rfftn(x, axes=tuple(axes))
+        return spectrum if kept is None else spectrum[..., :kept]
 
     def irfftn(self, x, shape, axes):
         return self.xp.fft.irfftn(x, s=tuple(shape), axes=tuple(axes), norm="forward")

@@ -8,7 +8,9 @@ import pytest
 from conftest import EPS
 
 import simsnn_ref.features.dense as dense_module
+import simsnn_ref.features.fft as fft_module
 import simsnn_ref.features.separable as separable_module
+from simsnn_ref.backend import NumpyBackend
 from simsnn_ref.errors import ConfigError
 from simsnn_ref.features import DenseMap, Features, FFTMap, LinearMap, SeparableMap, make_map
 from simsnn_ref.grid import Grid
@@ -249,6 +251,23 @@ def test_blocks_do_not_change_the_result(backend, monkeypatch, grid, elements):
     for fmap, reference in zip(maps, whole, strict=True):
         # The same cosines, added in another order.
         assert_close(case.products(fmap, backend), reference, case.bounds(argument=0.0))
+
+
+@pytest.mark.parametrize("grid", [Grid(23), Grid((5, 6)), Grid((3, 4, 5))], ids=name)
+def test_blocks_of_units_do_not_change_the_fft_map(backend, monkeypatch, grid):
+    case = Case(grid)
+    fmap = FFTMap(grid, case.indices, backend)
+    whole = case.products(fmap, backend, False)
+    monkeypatch.setattr(fft_module, "BLOCK_ELEMENTS", 2 * grid.size)
+    assert len(fmap._blocks(HIDDEN)) > 1
+    blocked = case.products(fmap, backend, False)
+    assert all(np.array_equal(whole[key], blocked[key]) for key in whole)
+
+
+def test_transforms_run_over_the_modes_there_are():
+    grid = Grid((16, 24))
+    indices = np.array([[0, 1], [-3, 2], [5, 4]])
+    assert FFTMap(grid, indices, NumpyBackend()).half_shape == (16, 5)
 
 
 # Transposes

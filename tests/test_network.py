@@ -295,6 +295,21 @@ def test_blocks_of_points_do_not_change_the_result(backend, monkeypatch, first_l
         assert relative_error(value, whole[name]) <= 16 * EPS, name
 
 
+def test_activations_that_are_not_kept(backend, monkeypatch):
+    """Computed again from W_1 gamma, they are the same to the bit, and so is all that follows."""
+    results = []
+    for kept in (2**28, 0):
+        monkeypatch.setattr(network_module, "KEPT_ELEMENTS", kept)
+        case = Case("si", "fft", 3, 2, backend)
+        u, activations = case.network.forward(case.params, case.fmap)
+        assert isinstance(activations[0], list) == (kept > 0)
+        dot = case.to_device(case.direction())
+        grads = case.network.vjp(case.params, case.fmap, activations, u)
+        u_dot = case.network.jvp(case.params, case.fmap, activations, dot)
+        results.append([backend.to_numpy(x) for x in (u, u_dot, *grads.values())])
+    assert all(np.array_equal(one, two) for one, two in zip(*results, strict=True))
+
+
 @pytest.mark.parametrize("n", [1, 255, 256, 257, 2048, 2049, 5000, 6144])
 def test_blocks_are_every_point_once_in_order(backend, n):
     blocks = point_blocks(n)

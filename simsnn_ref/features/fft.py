@@ -6,8 +6,11 @@ With k_j the DFT's mode m_j and theta_j = b_j + k_j.x_0,
     adjoint   Dhat_h(j) = sum_n dz_h(x_n) exp(2 pi i m_j.n / N),
               dW_hj = A_j Re(exp(i theta_j) Dhat_hj),    db_j = -A_j sum_h W_hj Im(exp(i theta_j) Dhat_hj),
 
-O(N^d log N) per hidden unit whatever n_f is.
+O(N^d log N) per hidden unit whatever n_f is. Where the modes reach only part of the way to the largest wavenumber of
+the last axis, the transforms along the other axes run over that part alone.
 """
+
+import math
 
 import numpy as np
 
@@ -17,6 +20,9 @@ from simsnn_ref.features.base import FeatureGradient, Features
 from simsnn_ref.grid import Grid, Period
 
 __all__ = ["FFTMap"]
+
+BLOCK_ELEMENTS = 2**24
+"""Points of a period times hidden units transformed at a time: 128 MiB per float64 temporary."""
 
 _FROZEN = "feature_map = 'fft' keeps the wavenumbers B frozen; use 'separable' or 'dense'"
 
@@ -58,7 +64,6 @@ class FFTMap:
         self.n_points = grid.size
         shape = np.asarray(lattice)
         n_last = lattice[-1]
-        half_shape = (*lattice[:-1], n_last // 2 + 1)
 
         # A real transform stores m_d = 0 .. N_d/2; a mode beyond is stored as its conjugate -m, with the phase's sign.
         flipped = indices[:, -1] % n_last > n_last // 2
@@ -69,6 +74,7 @@ class FFTMap:
         self_conjugate = np.all(stored == conjugate, axis=1)
         twin = np.flatnonzero(on_plane & ~self_conjugate)
 
+        half_shape = (*lattice[:-1], int(np.max(stored[:, -1])) + 1)
         slots = np.ravel_multi_index(tuple(stored.T), half_shape)
         twin_slots = np.ravel_multi_index(tuple(conjugate[twin].T), half_shape)
         occupied = np.concatenate([slots, twin_slots])
@@ -99,8 +105,24 @@ class FFTMap:
         real, imag = cos_b * cos_0 - sin_b * sin_0, sin_b * cos_0 + cos_b * sin_0
         return features.amplitudes * (real + 1j * imag)
 
+    def _blocks(self, h: int) -> list[slice]:
+        """Hidden units at a time."""
+        step = max(1, BLOCK_ELEMENTS // math.prod(self.lattice))
+        return [slice(start, min(start + step, h)) for start in range(0, h, step)]
+
     def _synthesize(self, coefficients: Array) -> Array:
         """Re sum_j c_hj exp(2 pi i m_j.n / N): (h, n_f) complex to (h, n_points) real."""
+        xp = self.xp
+        blocks = self._blocks(coefficients.shape[0])
+        if len(blocks) == 1:
+            return self._synthesize_block(coefficients)
+        real = xp.real(coefficients).dtype
+        z = xp.empty((coefficients.shape[0], self.n_points), dtype=real, device=self.backend.device)
+        for block in blocks:
+            z[block, :] = self._synthesize_block(coefficients[block, :])
+        return z
+
+    def _synthesize_block(self, coefficients: Array) -> Array:
         xp = self.xp
         real = xp.astype(xp.real(coefficients), coefficients.dtype)
         half = xp.where(self.self_conjugate, real, 0.5 * coefficients)
@@ -114,6 +136,9 @@ class FFTMap:
 
     def _analyze(self, dz: Array) -> Array:
         """sum_n dz_h(x_n) exp(2 pi i m_j.n / N) at the stored modes: (h, n_points) real to (h, n_f) complex."""
+        return self.xp.concat([self._analyze_block(dz[block, :]) for block in self._blocks(dz.shape[0])])
+
+    def _analyze_block(self, dz: Array) -> Array:
         xp = self.xp
         field = xp.reshape(dz, (-1, *self.grid_shape))
         for axis, (n, length) in enumerate(zip(self.grid_shape, self.lattice, strict=True), start=1):
@@ -121,7 +146,7 @@ class FFTMap:
                 missing = (*field.shape[:axis], length - n, *field.shape[axis + 1 :])
                 zeros = xp.zeros(missing, dtype=field.dtype, device=self.backend.device)
                 field = xp.concat([field, zeros], axis=axis)
-        spectrum = self.backend.rfftn(field, self.axes)
+        spectrum = self.backend.rfftn(field, self.axes, self.half_shape[-1])
         flat = xp.reshape(spectrum, (dz.shape[0], -1))
         return xp.conj(xp.take(flat, self.slots, axis=1))
 

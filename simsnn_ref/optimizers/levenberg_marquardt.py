@@ -61,7 +61,8 @@ class _Factors:
 
 def _factors(objective: Objective, params: Parameters, activations: Activations) -> _Factors:
     xp, network = objective.xp, objective.network
-    inputs = [xp.concat([untile(xp, hs[i]) for hs in activations], axis=1) for i in range(network.depth)]
+    hidden = [network.hidden_layers(params, kept) for kept in activations]
+    inputs = [xp.concat([untile(xp, hs[i]) for hs in hidden], axis=1) for i in range(network.depth)]
     slopes = [xp.ones_like(objective.target)[None, :]]
     for layer in range(network.depth, 0, -1):
         slopes.insert(0, tanh_vjp(inputs[layer - 1], params[f"W{layer + 1}"].T @ slopes[0]))

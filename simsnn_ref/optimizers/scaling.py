@@ -17,6 +17,7 @@ there are as many parameters as points.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -74,9 +75,9 @@ def natural_scales(objective: Objective, params: Parameters, activations: Activa
     n_points, depth = objective.fmap.n_points, network.depth
     unit = xp.ones_like(objective.target)
 
-    def sums(task: tuple[slice, list[Array]]) -> list[Array]:
+    def sums(task: tuple[slice, Any]) -> list[Array]:
         """Over a block of points: (du/dz_l)^2 from the output down to l = 2, each with h_{l-1}^2; du/dz_1 du/dz_1^T."""
-        block, hs = task
+        block, hs = task[0], network.hidden_layers(params, task[1])
         dz, found = tile(xp, unit[None, block]), []
         for layer in range(depth, 0, -1):
             h = hs[layer - 1]

@@ -22,7 +22,7 @@ from simsnn_ref.config import FitConfig
 from simsnn_ref.data import LEAST_SAMPLES, sample_function
 from simsnn_ref.double_double_maps import DoubleDoubleBackend, double_double_map
 from simsnn_ref.errors import ConfigError, DataError
-from simsnn_ref.features import LinearMap, make_map
+from simsnn_ref.features import LinearMap, MapSizes, make_map
 from simsnn_ref.grid import Grid
 from simsnn_ref.losses import rms
 from simsnn_ref.network import Network, Parameters
@@ -37,7 +37,7 @@ def network_map(
     where: Grid | Array,
     backend: Backend | DoubleDoubleBackend,
     kind: str = "auto",
-    tolerance: float = 1e-14,
+    tolerance: float | None = None,
 ) -> Any:
     """The feature map that serves `network` at `where` (a Grid, or points in [-1, 1]^d).
 
@@ -50,7 +50,15 @@ def network_map(
         return LinearMap(
             backend.asarray(where.scaled_points(backend.real_dtype)) if isinstance(where, Grid) else where, backend
         )
-    return make_map(where, backend, kind=kind, indices=network.indices, period=network.period, tolerance=tolerance)
+    return make_map(
+        where,
+        backend,
+        kind=kind,
+        indices=network.indices,
+        period=network.period,
+        tolerance=tolerance,
+        sizes=MapSizes(network.n_features, (*network.hidden, 1)[0], "B" not in network.frozen),
+    )
 
 
 RANDOM_COPIES = 2

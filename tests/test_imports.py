@@ -15,7 +15,7 @@ ORDER = (
     {"backend", "double_double"},
     {"grid"},
     {"spectrum"},
-    {"features.base"},
+    {"features.base", "features.cost"},
     {"features.dense", "features.separable", "features.fft", "features.linear"},
     {"features"},
     {"layers", "losses"},

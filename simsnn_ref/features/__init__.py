@@ -8,12 +8,14 @@ The map ``nufft`` is a plug-in: a class or function of (where, backend, toleranc
 """
 
 from importlib.metadata import entry_points
+from typing import Any
 
 import numpy as np
 
-from simsnn_ref.backend import Array, Backend
+from simsnn_ref.backend import Array, Backend, NumpyBackend
 from simsnn_ref.errors import ConfigError
 from simsnn_ref.features.base import FeatureGradient, FeatureMap, Features
+from simsnn_ref.features.cost import MapSizes, step_seconds
 from simsnn_ref.features.dense import DenseMap
 from simsnn_ref.features.fft import FFTMap
 from simsnn_ref.features.linear import LinearMap
@@ -28,6 +30,7 @@ __all__ = [
     "FeatureMap",
     "Features",
     "LinearMap",
+    "MapSizes",
     "SeparableMap",
     "make_map",
 ]
@@ -44,8 +47,9 @@ def make_map(
     kind: str = "auto",
     indices: np.ndarray | None = None,
     period: Period | None = None,
-    tolerance: float = 1e-14,
-) -> DenseMap | SeparableMap | FFTMap | FeatureMap:
+    tolerance: float | None = None,
+    sizes: MapSizes | None = None,
+) -> Any:
     """The feature map for cosine features at `where`.
 
     Parameters
@@ -53,14 +57,17 @@ def make_map(
     where : Grid, or Array of shape (n_points, d)
         A tensor grid, or any points in [-1, 1]^d.
     kind : str
-        ``dense``, ``separable``, ``fft``, ``nufft`` or ``auto``: fft where it is admissible, else separable on a grid
-        and dense at scattered points.
+        ``dense``, ``separable``, ``fft``, ``nufft`` or ``auto``: the one of those that are admissible for which
+        `simsnn_ref.features.cost` expects the fastest step.
     indices : ndarray of int64, shape (n_f, d), optional
         The features' integer wavenumbers if they are frozen Fourier modes, else None.
     period : d fractions, optional
         The modes' period in lengths of the box; that of the grid's DFT by default.
-    tolerance : float
-        nufft: error allowed, relative to the 2-norm. The other maps are exact to rounding.
+    tolerance : float, optional
+        nufft: error allowed, relative to the 2-norm; 1e-14 by default. Unless it is given ``auto`` keeps to the other
+        maps, which are exact to rounding.
+    sizes : MapSizes, optional
+        What ``auto`` goes by beside the points.
 
     Raises
     ------
@@ -70,13 +77,13 @@ def make_map(
     if kind not in FEATURE_MAPS:
         raise ConfigError(f"feature_map = {kind!r}: choose one of {', '.join(FEATURE_MAPS)}")
     if kind == "auto":
-        return _best_map(where, backend, indices, period)
+        return _fastest(where, backend, indices, period, tolerance, sizes or MapSizes())
     if kind == "dense":
         if isinstance(where, Grid):
             return DenseMap(backend.asarray(where.scaled_points(backend.real_dtype)), backend, where.shape)
         return DenseMap(where, backend)
     if kind == "nufft":
-        return _nufft_map(where, backend, tolerance)
+        return _nufft_map(where, backend, 1e-14 if tolerance is None else tolerance)
     if not isinstance(where, Grid):
         raise ConfigError(f"feature_map = {kind!r} needs a tensor grid; scattered points take 'dense' or 'nufft'")
     if kind == "separable":
@@ -89,17 +96,38 @@ def make_map(
     return FFTMap(where, indices, backend, period)
 
 
-def _best_map(
-    where: Grid | Array, backend: Backend, indices: np.ndarray | None, period: Period | None
-) -> DenseMap | SeparableMap | FFTMap:
-    if not isinstance(where, Grid):
-        return DenseMap(where, backend)
-    if indices is not None:
+def _fastest(
+    where: Grid | Array,
+    backend: Backend,
+    indices: np.ndarray | None,
+    period: Period | None,
+    tolerance: float | None,
+    sizes: MapSizes,
+) -> Any:
+    """The cheapest of the maps that can be built."""
+    shape = where.shape if isinstance(where, Grid) else (where.shape[0],)
+    ndim = where.ndim if isinstance(where, Grid) else where.shape[1]
+    costs = {"dense": step_seconds("dense", shape, ndim, sizes)}
+    fft = None
+    if isinstance(where, Grid):
+        costs["separable"] = step_seconds("separable", shape, ndim, sizes)
+        if indices is not None:
+            try:
+                fft = FFTMap(where, indices, backend, period)
+                costs["fft"] = step_seconds("fft", fft.lattice, ndim, sizes, reach=fft.half_shape[-1])
+            except ConfigError:  # another lattice, or two modes alias onto one of a coarser grid
+                pass
+    is_host = isinstance(backend, NumpyBackend) and backend.real_dtype is np.float64
+    if tolerance is not None and is_host and entry_points(group=ENTRY_POINT_GROUP, name="nufft"):
+        costs["nufft"] = step_seconds("nufft", shape, ndim, sizes)
+    for kind in sorted(costs, key=lambda kind: costs[kind]):
+        if kind == "fft" and fft is not None:
+            return fft
         try:
-            return FFTMap(where, indices, backend, period)
-        except ConfigError:  # another lattice, or two modes alias onto one of a coarser grid
+            return make_map(where, backend, kind=kind, tolerance=tolerance)
+        except ConfigError:  # FINUFFT refuses the tolerance or the size
             pass
-    return SeparableMap.from_grid(where, backend)
+    raise AssertionError("the dense map serves everything")
 
 
 def _nufft_map(where: Grid | Array, backend: Backend, tolerance: float) -> FeatureMap:

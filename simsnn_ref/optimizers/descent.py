@@ -20,12 +20,13 @@ products. The next path ends at `REACH` times the length that was best. If the w
 cut to a quarter until the loss falls: a step is taken only if it lowers the loss.
 
 L^p with p > 2. As many parameters as points can lower all residuals alike, so the step is that of p = 2, S = 1 or
-spectral. With fewer, L is convex in e, so its generalised Gauss-Newton step is the weighted least-squares step with
-S_i^2 = |e_i|^(p-2) and right-hand side -e / (p - 1): iteratively reweighted least squares with the Newton step length
-alpha = 1 / (p - 1). That length takes (p - 2) / (p - 1) of e away from a problem that could be solved to zero at once,
-and the vanishing weights leave most points to themselves. So alpha in (0, 1] minimises L(e + alpha J d), one number,
-and S is kept above a floor. Where the model of a step promises little, the floor is lowered, in the end to zero: then d
-is a descent direction of L whatever the residual at the minimum. Where it promises much the floor is raised again.
+spectral, with the direction of steepest descent in L^p to fall back on. With fewer, L is convex in e, so its
+generalised Gauss-Newton step is the weighted least-squares step with S_i^2 = |e_i|^(p-2) and right-hand side
+-e / (p - 1): iteratively reweighted least squares with the Newton step length alpha = 1 / (p - 1). That length takes
+(p - 2) / (p - 1) of e away from a problem that could be solved to zero at once, and the vanishing weights leave most
+points to themselves. So alpha in (0, 1] minimises L(e + alpha J d), one number, and S is kept above a floor. Where the
+model of a step promises little, the floor is lowered, in the end to zero: then d is a descent direction of L whatever
+the residual at the minimum. Where it promises much the floor is raised again.
 """
 
 from collections.abc import Iterator
@@ -88,7 +89,10 @@ class LinearModel(Protocol):
     """u(theta + d) ~ u + J d about some theta."""
 
     def solve(self, e: Array, weights: Array, damping: float, effort: Effort) -> list[Step]:
-        """Minimise |S (J d + e)|^2 + damping |D^-1 d|^2: the way there, shortest first, at least the solution."""
+        """Minimise |S (J d + e)|^2 + damping |D^-1 d|^2: the way there, shortest first, at least the solution.
+
+        S is diag(weights), those of L^p; with as many parameters as points it is the model's to choose.
+        """
         ...
 
 
@@ -163,8 +167,9 @@ def _solve(objective: Objective, model: LinearModel, value: float, e: Array, con
     """The path of the linear model at a point where the loss is `value`, each step of the best length for L^p."""
     xp = objective.xp
     while True:
-        weights = xp.ones_like(e) if control.consistent else _weights(objective, e, control.floor)
-        damping = control.damping * value**2 * float(xp.sum(weights * weights))
+        weights = _weights(objective, e, 0.0 if control.consistent else control.floor)
+        square = e.shape[0] if control.consistent else float(xp.sum(weights * weights))
+        damping = control.damping * value**2 * square
         path = model.solve(e, weights, damping, Effort(control.forcing, control.reach))
         if objective.loss.p != 2.0:
             path = [step.times(_step_length(objective, e, step.du)) for step in path]

@@ -35,9 +35,10 @@ class _MatrixFree:
         self.objective, self.params, self.activations = objective, params, activations
         self.inner_iterations = inner_iterations
         self.scales = objective.flatten(natural_scales(objective, params, activations).by_name(), params)
-        self.spectral = None
+        self.consistent = self.scales.shape[0] >= objective.fmap.n_points
+        self.spectral: SpectralWeights | None = None
         shape = objective.fmap.grid_shape
-        if shape is not None and self.scales.shape[0] >= objective.fmap.n_points:
+        if shape is not None and self.consistent:
             self.spectral = SpectralWeights.measure(self._push, self.scales.shape[0], shape, objective.backend)
 
     def _push(self, y: Array) -> Array:
@@ -52,11 +53,12 @@ class _MatrixFree:
 
     def solve(self, e: Array, weights: Array, damping: float, effort: Effort) -> list[Step]:
         iterations = min(effort.iterations, self.inner_iterations)
-        if self.spectral is None:
+        if not self.consistent:
             return self._cgls(lambda v: weights * v, e, damping, Effort(effort.forcing, iterations))
-        # The weighted path need not start downhill in the loss: the first direction that is not weighted does.
-        downhill = self._cgls(lambda v: v, e, damping, Effort(effort.forcing, 1))
-        return downhill + self._cgls(self.spectral, e, damping, Effort(effort.forcing, iterations))
+        # A path with other weights than those of L^p need not start downhill: their first direction does.
+        downhill = self._cgls(lambda v: weights * v, e, damping, Effort(effort.forcing, 1))
+        weigh = self.spectral or (lambda v: v)
+        return downhill + self._cgls(weigh, e, damping, Effort(effort.forcing, iterations))
 
     def _cgls(self, weigh: Callable[[Array], Array], e: Array, damping: float, effort: Effort) -> list[Step]:
         xp = self.objective.xp

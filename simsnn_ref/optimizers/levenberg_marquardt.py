@@ -3,9 +3,9 @@
 With A = S J D the step is d = D y, y = argmin |A y + S e|^2 + lambda |y|^2, in whichever space is smaller:
 
     parameters    [A; sqrt(lambda) I] y = [-S e; 0] by QR, which does not square the condition of J;
-    data          y = -A^T (A A^T + lambda I)^-1 S e, with fewer points than parameters.
+    data          y = -A^T (A A^T + lambda I)^-1 S e, S = 1, with fewer points than parameters.
 
-A A^T = S K S, and the kernel K = J D^2 J^T needs no Jacobian. Its columns are products over one layer,
+The kernel K = A A^T = J D^2 J^T needs no Jacobian. Its columns are products over one layer,
 du/dz_h(x) h_j(x), and their scales are products as well, D_hj = r_h q_j; so every affine layer adds a Hadamard product
 of two Gram matrices, and the first layer's phases and wavenumbers one Gram matrix each:
 
@@ -138,10 +138,9 @@ class _DataSpace:
 
     def solve(self, e: Array, weights: Array, damping: float, effort: Effort) -> list[Step]:
         objective, xp = self.objective, self.objective.xp
-        matrix = weights[:, None] * self.kernel * weights
         # Rounding in K is a few eps of its diagonal; a smaller shift would leave the system indefinite.
-        shift = max(damping, 4.0 * MACHINE_EPSILON * float(xp.max(xp.linalg.diagonal(matrix))))
-        z = weights * xp.linalg.solve(matrix + shift * self.one, (-weights * e)[:, None])[:, 0]
+        shift = max(damping, 4.0 * MACHINE_EPSILON * float(xp.max(xp.linalg.diagonal(self.kernel))))
+        z = xp.linalg.solve(self.kernel + shift * self.one, -e[:, None])[:, 0]
         d = self.squares * objective.flatten(objective.vjp(self.params, self.activations, z), self.params)
         direction = objective.unflatten(d, self.params)
         return [Step(direction, objective.jvp(self.params, self.activations, direction))]

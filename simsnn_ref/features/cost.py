@@ -1,0 +1,101 @@
+"""What a training step takes with each feature map: a small model whose constants were measured once.
+
+`auto` goes by it. The choice is a function of the sizes alone and not of a clock, so that a fit can be repeated to the
+last bit. The constants are those of two x86-64 cores (`asv_bench/maps.py` compares model and measurement); another
+machine scales them all, and the order of the maps with them, more or less.
+"""
+
+import math
+from dataclasses import dataclass
+
+__all__ = ["MapSizes", "step_seconds"]
+
+MULTIPLY_ADD = 2.0e-11
+COSINE = 6.0e-9
+PASS = 8.0e-10
+"""Seconds for one multiply-add of a matrix product, one sine or cosine, and reading or writing one number."""
+
+TRANSFORM = 6.0e-10
+"""Seconds for one point and doubling of a real fast Fourier transform."""
+
+CALL = 1.0e-5
+"""Seconds for a handful of NumPy calls."""
+
+
+@dataclass(frozen=True)
+class MapSizes:
+    """Sizes of a step, one forward product and one vjp, beside the points.
+
+    Attributes
+    ----------
+    n_features, units : int
+        n_f and h.
+    trains_wavenumbers : bool
+        Whether the vjp is taken with respect to K too.
+    """
+
+    n_features: int = 1000
+    units: int = 30
+    trains_wavenumbers: bool = False
+
+
+def step_seconds(kind: str, shape: tuple[int, ...], ndim: int, sizes: MapSizes, reach: int | None = None) -> float:
+    """Seconds of forward and vjp with the map called `kind`.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of the grid (fft: of the modes' period); (n_points,) of scattered points.
+    ndim : int
+        d.
+    reach : int, optional
+        fft: how many wavenumbers of the last axis are transformed; all by default.
+    """
+    if kind == "dense":
+        return _dense(math.prod(shape), sizes)
+    if kind == "separable":
+        return _separable(shape, sizes)
+    if kind == "fft":
+        return _fft(shape, shape[-1] // 2 + 1 if reach is None else reach, sizes)
+    return _nufft(math.prod(shape), ndim, sizes)
+
+
+def _dense(n_points: int, sizes: MapSizes) -> float:
+    """Gamma's cosines and sines, three products and some passes over them."""
+    elements = n_points * sizes.n_features
+    blocks = elements // 2**20 + 1
+    return elements * (3.0 * COSINE + 8.0 * PASS + 3.0 * sizes.units * MULTIPLY_ADD) + 6.0 * blocks * CALL
+
+
+def _separable(shape: tuple[int, ...], sizes: MapSizes) -> float:
+    """Products of half the columns twice, once more if K trains; factors and operands per row."""
+    n_points = math.prod(shape)
+    rows = n_points // shape[-1] if len(shape) > 1 else math.isqrt(n_points)
+    products = 3.0 if sizes.trains_wavenumbers else 2.0
+    operands = rows * sizes.n_features * sizes.units
+    blocks = (operands // 2**18 + 1) * products
+    return (
+        products * n_points * sizes.n_features * sizes.units * MULTIPLY_ADD
+        + rows * sizes.n_features * 4.0 * COSINE
+        + operands * 3.0 * products * PASS
+        + 4.0 * blocks * CALL
+    )
+
+
+def _fft(lattice: tuple[int, ...], reach: int, sizes: MapSizes) -> float:
+    """Two transforms per unit: along the last axis, and along the others as far as the modes reach."""
+    *others, last = lattice
+    doublings = math.log2(last) + reach / (last // 2 + 1) * sum(math.log2(n) for n in others)
+    return (
+        2.0 * sizes.units * math.prod(lattice) * (doublings * TRANSFORM + 2.0 * PASS)
+        + 8.0 * sizes.units * sizes.n_features * PASS
+        + 20.0 * CALL
+    )
+
+
+def _nufft(n_points: int, ndim: int, sizes: MapSizes) -> float:
+    """Complex transforms of twice the points per axis, two units each: 2, and d more if K trains; and spreading."""
+    transforms = (2.0 + (ndim if sizes.trains_wavenumbers else 0.0)) * math.ceil(sizes.units / 2)
+    fine = 2.0**ndim * n_points
+    spreading = 2.0 * sizes.n_features * 14.0**ndim
+    return transforms * (1.5 * fine * math.log2(fine) * TRANSFORM + spreading * PASS + 10.0 * CALL)

@@ -21,6 +21,7 @@ from simsnn_ref.backend import THREADS_VARIABLE, NumpyBackend, available_backend
 from simsnn_ref.config import FitConfig, config_from_dict, config_from_toml
 from simsnn_ref.data import check_grid, check_samples, load_samples, sample_function
 from simsnn_ref.errors import CertificationError, ConfigError, OutputError, SimsnnError
+from simsnn_ref.forecast import Forecast, forecast, require_memory
 from simsnn_ref.grid import Grid
 from simsnn_ref.history import Callback
 from simsnn_ref.model import Model, load_model
@@ -210,6 +211,11 @@ def _add_fit(commands: Any) -> None:
     output.add_argument("-o", "--output", metavar="MODEL", help=f"model file (default: NAME{MODEL_SUFFIX})")
     output.add_argument("--figure", metavar="PATH", help="figure, .png, .pdf or .svg (default: beside the model, .png)")
     output.add_argument("--no-figure", action="store_true", help="write no figure")
+    output.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="print what memory and time per step the fit would take, and exit",
+    )
     output.add_argument("--quiet", action="store_true", help="no progress on stderr")
     options = parser.add_argument_group("options of the fit", "they take precedence over those of --config")
     options.add_argument("--config", metavar="FILE.toml", help="read options from a file")
@@ -262,6 +268,10 @@ def _run_fit(arguments: argparse.Namespace) -> None:
     if arguments.print_config:
         print(config.to_toml(), end="")
         return
+    if arguments.dry_run:
+        grid, is_function = _size_of_input(arguments)
+        _print_forecast(forecast(grid, config, is_function=is_function), arguments.json)
+        return
     backend = load_backend(config.backend)
     output = Path(arguments.output or _default_name(arguments))
     figure = _figure_path(arguments, output)
@@ -283,6 +293,36 @@ def _run_fit(arguments: argparse.Namespace) -> None:
     else:
         _print_fit(model, report)
     _require_agreement(model.history.certified)
+
+
+def _size_of_input(arguments: argparse.Namespace) -> tuple[Grid, bool]:
+    """The grid of the samples, and whether they are a function's: nothing is simulated or evaluated for it."""
+    if arguments.example is None:
+        _, grid, _ = _read_input(arguments, quiet=True)
+        return grid, False
+    problem = get_problem(arguments.example)
+    return problem.grid(arguments.size), problem.target is not None
+
+
+def _print_forecast(told: Forecast, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(told.to_dict()))
+    else:
+        rows = [
+            [
+                str(stage.index),
+                str(stage.n_features),
+                str(stage.n_parameters),
+                stage.feature_map,
+                f"{stage.seconds_per_step:.2g}",
+                f"{stage.bytes / 2**20:.0f} MiB",
+            ]
+            for stage in told.stages
+        ]
+        print(text_table(["stage", "n_f at most", "parameters", "map", "seconds a gradient", "memory to train"], rows))
+        available = "unknown" if told.available_bytes is None else f"{told.available_bytes / 2**20:.0f} MiB"
+        print(f"\n{told.points} training points; {told.peak_bytes / 2**20:.0f} MiB at most, {available} available.")
+    require_memory(told)
 
 
 def _default_name(arguments: argparse.Namespace) -> str:

@@ -18,6 +18,7 @@ from simsnn_ref.data import check_grid, check_samples, sample_function
 from simsnn_ref.errors import ConfigError, DataError
 from simsnn_ref.extension import count_extension_modes, extension_modes
 from simsnn_ref.features import make_map
+from simsnn_ref.forecast import forecast, require_memory
 from simsnn_ref.grid import Box, Grid
 from simsnn_ref.history import Callback, History, StageRecord, Step
 from simsnn_ref.initialization import constant_network, initialize
@@ -145,6 +146,7 @@ def _staged_fit(
     if config.off_grid == "holdout":
         samples, grid, held_out = hold_out(samples, grid)
         target = None
+    require_memory(forecast(grid, config, is_function=target is not None))
     training = training_set(samples, grid, target, config)
     judge = choose_off_grid(config, training, target, held_out)
     staged = _StagedFit(grid, training, config, judge, callbacks, backend)

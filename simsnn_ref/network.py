@@ -28,7 +28,7 @@ from simsnn_ref.layers import (
     tanh_vjp,
 )
 
-__all__ = ["Activations", "Network", "Parameters", "point_blocks", "tile", "untile"]
+__all__ = ["KEPT_ELEMENTS", "Activations", "Network", "Parameters", "point_blocks", "tile", "untile"]
 
 Parameters: TypeAlias = dict[str, Array]
 

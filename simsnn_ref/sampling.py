@@ -19,7 +19,7 @@ from simsnn_ref.data import sample_function
 from simsnn_ref.grid import Grid
 from simsnn_ref.precision import extended_backend, interpolated
 
-__all__ = ["TrainingSet", "training_set"]
+__all__ = ["TrainingSet", "refinement", "training_set"]
 
 MAX_POINTS = 2**18
 """A function is sampled up to 4 times as finely as asked as long as this many training points are not exceeded."""
@@ -50,7 +50,7 @@ def training_set(
         The function the samples were taken from.
     """
     asarray = extended_backend().asarray
-    factor = _refinement(grid, target is not None, config)
+    factor = refinement(grid, target is not None, config)
     if target is not None:
         fine = grid.refined(factor)
         points = grid.box.to_physical(fine.scaled_points(np.longdouble))
@@ -61,7 +61,8 @@ def training_set(
     return TrainingSet(grid.refined(factor), _interpolated(samples, grid, factor), factor)
 
 
-def _refinement(grid: Grid, is_function: bool, config: FitConfig) -> int:
+def refinement(grid: Grid, is_function: bool, config: FitConfig) -> int:
+    """Training points per sample along each axis."""
     if config.mode == "paper" or not (is_function or all(grid.periodic)):
         return 1
     if config.refine:

@@ -35,7 +35,7 @@ ORDER = (
     {"history"},
     {"stage"},
     {"sampling", "certify"},
-    {"off_grid"},
+    {"off_grid", "forecast"},
     {"storage", "provenance"},
     {"model"},
     {"multistage"},

@@ -8,7 +8,7 @@ machine scales them all, and the order of the maps with them, more or less.
 import math
 from dataclasses import dataclass
 
-__all__ = ["MapSizes", "step_seconds"]
+__all__ = ["MULTIPLY_ADD", "PASS", "MapSizes", "step_seconds"]
 
 MULTIPLY_ADD = 2.0e-11
 COSINE = 6.0e-9

@@ -19,7 +19,7 @@ from simsnn_ref.errors import ConfigError
 from simsnn_ref.features.base import FeatureGradient, Features
 from simsnn_ref.grid import Grid, Period
 
-__all__ = ["FFTMap"]
+__all__ = ["BLOCK_ELEMENTS", "FFTMap"]
 
 BLOCK_ELEMENTS = 2**24
 """Points of a period times hidden units transformed at a time: 128 MiB per float64 temporary."""

@@ -1,0 +1,134 @@
+"""Seconds of a training step with each feature map, beside what the cost model of `auto` expects.
+
+For N points per axis, n_f features and d dimensions, frozen Fourier modes or trainable wavenumbers: forward and vjp of
+every map that is admissible, the fastest, the one that `auto` takes, and how much longer that one needs. Maps that the
+model expects to take more than --longest seconds are left out.
+
+    python asv_bench/maps.py [--sizes 64,128,256,512] [--features 100,1000,10000] [--json FILE]
+"""
+
+import argparse
+import json
+import math
+import time
+from importlib.metadata import entry_points
+
+import numpy as np
+
+from simsnn_ref.backend import NumpyBackend
+from simsnn_ref.features import Features, FFTMap, MapSizes, make_map
+from simsnn_ref.features.cost import step_seconds
+from simsnn_ref.grid import Grid
+from simsnn_ref.spectrum import count_modes
+
+UNITS = 30
+LEAST_SECONDS = 0.2
+"""Steps are repeated for so long, at least twice; the fastest counts."""
+
+
+def frozen_modes(grid: Grid, n: int) -> np.ndarray:
+    """The n modes of smallest |k|, one of each pair."""
+    axes = [np.arange(-(size // 2) + 1, size // 2) for size in grid.shape[:-1]] + [np.arange(grid.shape[-1] // 2)]
+    m = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, grid.ndim)
+    # On m_d = 0 the pairs {m, -m} are both listed: keep the one whose first entry that is not 0 is positive.
+    first = m[np.arange(len(m)), np.argmax(m != 0, axis=1)]
+    m = m[(m[:, -1] > 0) | (first >= 0)]
+    return m[np.argsort(np.sum(m**2, axis=1), kind="stable")[:n]]
+
+
+def measure(fmap, W, features, dz, wavenumbers: bool) -> float:
+    best, started, runs = math.inf, time.perf_counter(), 0
+    while runs < 2 or (time.perf_counter() - started < LEAST_SECONDS and runs < 50):
+        begun = time.perf_counter()
+        fmap.forward(W, features)
+        fmap.vjp(W, features, dz, wavenumbers=wavenumbers)
+        best = min(best, time.perf_counter() - begun)
+        runs += 1
+    return best
+
+
+def compare(grid: Grid, n_f: int, trains: bool, longest: float) -> dict | None:
+    backend, rng = NumpyBackend(), np.random.default_rng(0)
+    sizes = MapSizes(n_f, UNITS, trains)
+    if not trains and n_f > 0.4 * count_modes(grid):
+        return None
+    modes = None if trains else frozen_modes(grid, n_f)
+    K = rng.uniform(-1.0, 1.0, (n_f, grid.ndim)) * grid.shape[0] if trains else np.pi * modes
+    features = Features(rng.uniform(0.1, 1.0, n_f), K, rng.uniform(0.0, 6.0, n_f))
+    W = rng.standard_normal((UNITS, n_f))
+    dz = rng.standard_normal((UNITS, grid.size))
+    kinds = ["dense", "separable"] + ([] if trains else ["fft"])
+    if entry_points(group="simsnn_ref.feature_maps", name="nufft"):
+        kinds.append("nufft")
+    measured, expected = {}, {}
+    for kind in kinds:
+        fmap = None
+        reach = None
+        if kind == "fft":
+            fmap = FFTMap(grid, modes, backend)
+            reach = fmap.half_shape[-1]
+        expected[kind] = step_seconds(kind, grid.shape, grid.ndim, sizes, reach=reach)
+        if expected[kind] > longest:
+            continue
+        fmap = fmap or make_map(grid, backend, kind=kind, tolerance=1e-14)
+        measured[kind] = measure(fmap, W, features, dz, trains)
+    if not measured:
+        return None
+    chosen = make_map(grid, backend, indices=modes, tolerance=1e-14, sizes=sizes).name
+    fastest = min(measured, key=measured.get)
+    return {
+        "shape": grid.shape,
+        "n_features": n_f,
+        "trains": trains,
+        "measured": measured,
+        "expected": expected,
+        "fastest": fastest,
+        "auto": chosen,
+        "excess": measured.get(chosen, math.nan) / measured[fastest] - 1.0,
+    }
+
+
+def numbers(text: str) -> list[int]:
+    return [int(part) for part in text.split(",")]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sizes", type=numbers, default=[64, 128, 256, 512], metavar="N[,...]")
+    parser.add_argument("--features", type=numbers, default=[100, 1000, 10000], metavar="NF[,...]")
+    parser.add_argument("--dimensions", type=numbers, default=[1, 2, 3], metavar="D[,...]")
+    parser.add_argument("--longest", type=float, default=8.0, help="seconds a step, more is left out (default 8)")
+    parser.add_argument("--points", type=int, default=2**22, help="grids of more points are left out (default 2^22)")
+    parser.add_argument("--json", metavar="FILE", help="write everything measured")
+    arguments = parser.parse_args()
+    results = []
+    print("| points | n_f | K | dense | separable | fft | nufft | fastest | auto | longer by |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+    for d in arguments.dimensions:
+        for n in arguments.sizes:
+            grid = Grid((n,) * d)
+            if grid.size > arguments.points:
+                continue
+            for n_f in arguments.features:
+                for trains in (False, True):
+                    found = compare(grid, n_f, trains, arguments.longest)
+                    if found is None:
+                        continue
+                    results.append(found)
+                    cells = [
+                        f"{found['measured'][kind]:.2g}" if kind in found["measured"] else "-"
+                        for kind in ("dense", "separable", "fft", "nufft")
+                    ]
+                    kind = "trains" if trains else "frozen"
+                    print(
+                        f"| {n}^{d} | {n_f} | {kind} | {' | '.join(cells)} | {found['fastest']} | {found['auto']}"
+                        f" | {100 * found['excess']:.0f} % |",
+                        flush=True,
+                    )
+    if arguments.json:
+        with open(arguments.json, "w", encoding="utf-8") as file:
+            json.dump(results, file)
+
+
+if __name__ == "__main__":
+    main()

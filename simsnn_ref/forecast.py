@@ -1,0 +1,186 @@
+"""What a fit will take, from its sizes alone: memory at its peak, and time per training step.
+
+Memory is counted array by array (8 bytes a number, 16 in extended precision); the small ones are left out, and what the
+libraries take is `BASE_BYTES`. Times are those of `simsnn_ref.features.cost`, of two x86-64 cores. The forecast is an
+upper bound: modes that are counted only once the data are seen count as the most there can be. A fit is refused, before
+anything large is allocated, if there is not even the memory to evaluate its stages.
+"""
+
+import math
+import os
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from simsnn_ref.config import FitConfig
+from simsnn_ref.errors import ConfigError
+from simsnn_ref.extension import count_extension_modes, extension_period
+from simsnn_ref.features import MapSizes
+from simsnn_ref.features.cost import MULTIPLY_ADD, PASS, step_seconds
+from simsnn_ref.features.fft import BLOCK_ELEMENTS
+from simsnn_ref.grid import Grid
+from simsnn_ref.network import KEPT_ELEMENTS
+from simsnn_ref.sampling import refinement
+from simsnn_ref.spectrum import count_modes
+
+__all__ = ["Forecast", "StageForecast", "available_bytes", "forecast", "require_memory"]
+
+BASE_BYTES = 120 * 2**20
+"""Python, NumPy, SciPy and what they hold."""
+
+REAL, EXTENDED = 8, 16
+"""Bytes of a number in training, and in the residues (long double, or double-double)."""
+
+ACTIVATION_SETS = {"adam": 2, "lbfgs": 2, "gauss_newton": 3, "levenberg_marquardt": 3, "auto": 3}
+"""Activations alive at once: the old point's and the new one's, and in a search the best one's."""
+
+TANH = 3e-9
+"""Seconds for a hyperbolic tangent on one core."""
+
+
+@dataclass(frozen=True)
+class StageForecast:
+    """One stage.
+
+    Attributes
+    ----------
+    n_features, n_parameters : int
+        At most, where they follow from the data.
+    feature_map : str
+    seconds_per_step : float
+        Of a gradient; a step of Gauss-Newton is up to `inner_iterations` times as long.
+    bytes : int
+        In training.
+    """
+
+    index: int
+    n_features: int
+    n_parameters: int
+    feature_map: str
+    seconds_per_step: float
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """A whole fit.
+
+    Attributes
+    ----------
+    points : int
+        Of the training grid.
+    peak_bytes, least_bytes : int
+        The most memory over training and residues; what evaluating the stages takes without training them.
+    available_bytes : int or None
+    """
+
+    points: int
+    stages: tuple[StageForecast, ...]
+    peak_bytes: int
+    least_bytes: int
+    available_bytes: int | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return asdict(self)
+
+
+def forecast(grid: Grid, config: FitConfig, *, is_function: bool = False) -> Forecast:
+    """Forecast a fit of samples on `grid`, or of a function sampled there."""
+    config = config.resolved()
+    training = grid.refined(factor) if (factor := refinement(grid, is_function, config)) > 1 else grid
+    stages = tuple(_stage(index, training, config) for index in range(1, config.stages + 1))
+    h = max((config.hidden or (1,))[0], 1)
+    lattice = math.prod(_lattice(training))
+    # z_1 in extended precision, the blocks of its transform, and the points' tail.
+    residue = EXTENDED * (h * training.size + 3 * min(h * lattice, max(BLOCK_ELEMENTS, lattice)))
+    judged = 2**grid.ndim - 1 if all(grid.periodic) and not is_function else 2
+    fields = EXTENDED * training.size * (6 + 2 * judged)
+    least = BASE_BYTES + fields + residue
+    peak = BASE_BYTES + fields + max(residue, *(stage.bytes for stage in stages))
+    return Forecast(training.size, stages, peak, least, available_bytes())
+
+
+def _lattice(grid: Grid) -> tuple[int, ...]:
+    """Points of the period that a transform runs over."""
+    return tuple(math.ceil(n * float(period)) for n, period in zip(grid.shape, extension_period(grid), strict=True))
+
+
+def _stage(index: int, grid: Grid, config: FitConfig) -> StageForecast:
+    stage = index - 1
+    first_layer = config.for_stage(config.first_layer, stage)
+    has_modes = first_layer in ("si", "fourier") and not config.train_wavenumbers
+    trains = (
+        config.train_wavenumbers if config.train_wavenumbers is not None else first_layer in ("msnn", "cos")
+    ) and first_layer != "none"
+    is_extended = config.mode == "accurate" and not all(grid.periodic)
+    most = count_extension_modes(grid) if is_extended else count_modes(grid)
+    n_f = config.for_stage(config.n_features, stage) or min(config.max_features, most)
+    widths = [grid.ndim if first_layer == "none" else n_f, *(() if first_layer == "fourier" else config.hidden), 1]
+    parameters = sum(a * b + b for a, b in pairwise(widths)) + n_f * (1 + trains * grid.ndim)
+    sizes = MapSizes(n_f, widths[1], trains)
+    lattice = _lattice(grid) if has_modes else grid.shape
+    costs = {"separable": step_seconds("separable", grid.shape, grid.ndim, sizes)}
+    if has_modes:
+        costs["fft"] = step_seconds("fft", lattice, grid.ndim, sizes)
+    kind = min(costs, key=lambda name: costs[name])
+    if config.feature_map not in ("auto", kind):
+        kind = config.feature_map
+        costs[kind] = step_seconds(kind, grid.shape, grid.ndim, sizes)
+    if first_layer == "none":
+        kind, costs = "linear", {"linear": 0.0}
+    return StageForecast(
+        index=index,
+        n_features=0 if first_layer == "none" else n_f,
+        n_parameters=parameters,
+        feature_map=kind,
+        seconds_per_step=costs[kind] + _tail_seconds(grid.size, widths[1:]),
+        bytes=_training_bytes(grid, widths, parameters, math.prod(lattice), config),
+    )
+
+
+def _tail_seconds(n_points: int, widths: list[int]) -> float:
+    """Tanh, three products of each layer, and some passes."""
+    products = sum(a * b for a, b in pairwise(widths))
+    units = sum(widths[:-1])
+    return n_points * (3.0 * products * MULTIPLY_ADD + units * (0.5 * TANH + 4.0 * PASS))
+
+
+def _training_bytes(grid: Grid, widths: list[int], parameters: int, lattice: int, config: FitConfig) -> int:
+    kept = grid.size * sum(widths[1:-1])
+    activations = ACTIVATION_SETS[config.optimizer] * (kept if kept <= KEPT_ELEMENTS else grid.size * widths[1])
+    # W_1 gamma, its gradient, and the blocks of their transforms.
+    first = widths[1] * (2 * grid.size + 2 * parameters // max(widths[1], 1))
+    first += 2 * min(widths[1] * lattice, max(BLOCK_ELEMENTS, lattice))
+    vectors = 20 * (grid.size + parameters)
+    return REAL * (activations + first + vectors)
+
+
+def available_bytes() -> int | None:
+    """Memory that a process can still have; None where the system does not tell."""
+    try:
+        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
+def require_memory(told: Forecast) -> None:
+    """Refuse a fit that cannot fit.
+
+    Raises
+    ------
+    ConfigError
+        If the forecast exceeds what is available.
+    """
+    if told.available_bytes is not None and told.least_bytes > told.available_bytes:
+        raise ConfigError(
+            f"{told.points} training points need at least {told.least_bytes / 2**30:.1f} GiB of memory,"
+            f" {told.available_bytes / 2**30:.1f} GiB are available: use fewer samples, refine = 1 or narrower layers"
+        )

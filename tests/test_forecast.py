@@ -1,0 +1,81 @@
+"""Forecasts against what fits take, and the refusal of what cannot fit."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from simsnn_ref import forecast as forecast_module
+from simsnn_ref.config import FitConfig
+from simsnn_ref.errors import ConfigError
+from simsnn_ref.forecast import available_bytes, forecast
+from simsnn_ref.grid import Grid
+from simsnn_ref.multistage import fit
+
+COMMAND = Path(sys.executable).parent / "simsnn"
+
+
+def run(*argv):
+    return subprocess.run([COMMAND, *map(str, argv)], capture_output=True, text=True, timeout=250, check=False)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--mode", "paper", "--optimizer", "adam", "--steps", "3", "--n-features", "400"],
+        ["--mode", "paper", "--optimizer", "gauss_newton", "--steps", "2", "--n-features", "400"],
+        ["--stages", "1"],
+    ],
+    ids=["adam", "gauss-newton", "accurate"],
+)
+def test_memory_stays_below_the_forecast(options, tmp_path):
+    problem = ["--example", "turbulence", "--size", "256", "--time", "0.02", "--stages", "1", *options]
+    told = json.loads(run("fit", *problem, "--dry-run", "--json").stdout)
+    done = run("fit", *problem, "--no-figure", "--quiet", "--json", "-o", tmp_path / "m.safetensors")
+    peak = json.loads(done.stdout)["peak_memory_bytes"]
+    # An upper bound, and not one that says nothing.
+    assert 0.3 * told["peak_bytes"] < peak < 1.1 * told["peak_bytes"]
+
+
+def test_sizes_of_the_stages():
+    config = FitConfig(mode="paper", n_features=(30, 50), stages=3, hidden=(8, 6), optimizer="adam")
+    told = forecast(Grid((32, 32)), config)
+    assert [(s.index, s.n_features) for s in told.stages] == [(1, 30), (2, 50), (3, 50)]
+    # b, W1 and c1, W2 and c2, W3 and c3.
+    assert told.stages[0].n_parameters == 30 + 30 * 8 + 8 + 8 * 6 + 6 + 6 + 1
+    assert told.points == 32 * 32
+    assert forecast(Grid((32, 32)), FitConfig()).points == 64 * 64
+    frozen = forecast(Grid((32, 32)), FitConfig(mode="paper", n_features=(30,))).stages[0]
+    trained = forecast(Grid((32, 32)), FitConfig(mode="paper", first_layer=("msnn",), n_features=(30,))).stages[0]
+    assert trained.feature_map == "separable"
+    assert forecast(Grid((128, 128)), FitConfig()).stages[0].feature_map == "fft"
+    assert trained.n_parameters == frozen.n_parameters + 30 * 2
+
+
+def test_time_and_memory_grow_with_the_grid():
+    config = FitConfig(mode="paper", n_features=(500,))
+    small, large = (forecast(Grid((n, n)), config) for n in (256, 512))
+    assert 3.9 < large.stages[0].seconds_per_step / small.stages[0].seconds_per_step < 4.7
+    assert 3.0 < (large.peak_bytes - forecast_module.BASE_BYTES) / (small.peak_bytes - forecast_module.BASE_BYTES) < 4.5
+
+
+def test_what_cannot_fit_is_refused_at_once(monkeypatch, tmp_path):
+    refused = run("fit", "--example", "abc3d", "--size", "600", "--dry-run")
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("simsnn: error: 1728000000 training points need at least ")
+    assert refused.stderr.count("\n") == 1
+    assert run("fit", "--example", "turbulence", "--size", "16", "--dry-run").returncode == 0
+    monkeypatch.setattr(forecast_module, "available_bytes", lambda: 10**6)
+    with pytest.raises(
+        ConfigError, match=r"1024 training points need at least 0.\d GiB of memory, 0.0 GiB are available"
+    ):
+        fit(np.random.default_rng(0).standard_normal((16, 16)))
+    monkeypatch.setattr(forecast_module, "available_bytes", lambda: None)
+    assert forecast(Grid((600, 600, 600)), FitConfig()).available_bytes is None
+
+
+def test_available_memory():
+    assert available_bytes() is None or available_bytes() > 2**20

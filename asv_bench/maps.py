@@ -12,6 +12,7 @@ import json
 import math
 import time
 from importlib.metadata import entry_points
+from pathlib import Path
 
 import numpy as np
 
@@ -126,8 +127,7 @@ def main() -> None:
                         flush=True,
                     )
     if arguments.json:
-        with open(arguments.json, "w", encoding="utf-8") as file:
-            json.dump(results, file)
+        Path(arguments.json).write_text(json.dumps(results), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """What the benchmarks share: a field to fit, and networks for it."""
 
 import math
+from importlib.metadata import entry_points
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from simsnn_ref.spectrum import count_modes
 BACKEND = NumpyBackend()
 EPS = float(np.finfo(np.float64).eps)
 HIDDEN = (30, 30, 30)
-MAPS = ("dense", "separable", "fft")
+MAPS = ("dense", "separable", "fft", "nufft")
 
 DENSE_LIMIT = 2e7
 """Points times features beyond which the dense map takes seconds per product."""
@@ -47,6 +48,8 @@ def network(
 
 def skip_what_does_not_fit(kind: str, grid: Grid, n_features: int) -> None:
     """Raise NotImplementedError, asv's way to leave a combination out."""
+    if kind == "nufft" and not entry_points(group="simsnn_ref.feature_maps", name="nufft"):
+        raise NotImplementedError("the FINUFFT plug-in is not installed")
     if n_features > count_modes(grid):
         raise NotImplementedError("the grid has fewer modes")
     if kind == "dense" and grid.size * n_features > DENSE_LIMIT:

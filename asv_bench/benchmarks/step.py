@@ -1,16 +1,23 @@
 """Time and memory of a training step and of the first layer's products, which dominate it."""
 
+import math
+import time
+
 import numpy as np
 
+from simsnn_ref.config import FitConfig
 from simsnn_ref.features import make_map
 from simsnn_ref.grid import Grid
 from simsnn_ref.losses import LpLoss
 from simsnn_ref.optimizers import Adam
+from simsnn_ref.stage import train
 
 from .common import BACKEND, MAPS, field, network, skip_what_does_not_fit
 
-SIZES = (32, 64, 128, 256)
-N_FEATURES = (100, 1000)
+SIZES = (32, 64, 128, 256, 512)
+N_FEATURES = (100, 1000, 10000)
+SEPARABLE_LIMIT = 5e8
+"""Points times features beyond which the separable map takes seconds per product."""
 
 
 class TimeStep:
@@ -22,6 +29,8 @@ class TimeStep:
     def setup(self, kind, n, n_features):
         grid = Grid((n, n))
         skip_what_does_not_fit(kind, grid, n_features)
+        if kind == "separable" and grid.size * n_features > SEPARABLE_LIMIT:
+            raise NotImplementedError("too slow for the separable map")
         self.target = field(grid).ravel()
         self.network, self.params_0 = network(grid, n_features)
         self.map = make_map(grid, BACKEND, kind=kind, indices=self.network.indices)
@@ -46,7 +55,7 @@ class TimeStep:
 class TimeFirstLayer:
     """The three products of a feature map with 30 rows of weights."""
 
-    params = (MAPS, (64, 256), N_FEATURES)
+    params = (MAPS, (64, 256), N_FEATURES[:2])
     param_names = ("map", "N", "n_f")
 
     def setup(self, kind, n, n_features):
@@ -63,7 +72,65 @@ class TimeFirstLayer:
         self.map.forward(self.W, self.features)
 
     def time_vjp(self, kind, n, n_features):
-        self.map.vjp(self.W, self.features, self.dz)
+        self.map.vjp(self.W, self.features, self.dz, wavenumbers=False)
 
     def time_jvp(self, kind, n, n_features):
         self.map.jvp(self.W, self.features, self.W_dot, None, self.b_dot)
+
+
+class Optimizer:
+    """Two steps of each method on the fft map, n_f = 200, p = 2; Gauss-Newton with at most 20 inner iterations."""
+
+    params = (("adam", "lbfgs", "gauss_newton", "levenberg_marquardt"), (32, 64, 128))
+    param_names = ("optimizer", "N")
+
+    def setup(self, optimizer, n):
+        if optimizer == "levenberg_marquardt" and n > 32:
+            raise NotImplementedError("too large for dense matrices")
+        grid = Grid((n, n))
+        self.target = field(grid).ravel()
+        self.network, self.params_0 = network(grid, 200)
+        self.map = make_map(grid, BACKEND, kind="fft", indices=self.network.indices)
+        self.config = FitConfig(optimizer=optimizer, p=2.0, inner_iterations=20, stall_tolerance=0.0)
+
+    def steps(self):
+        train(self.network, self.params_0, self.map, self.target, self.config, 2)
+
+    def time_steps(self, optimizer, n):
+        self.steps()
+
+    def peakmem_steps(self, optimizer, n):
+        self.steps()
+
+
+class Scaling:
+    """Exponents a of time ~ N^a (2-D, n_f = 1000) and time ~ n_f^a (N = 256): forward and vjp of the first layer."""
+
+    params = (("fft", "nufft"),)
+    param_names = ("map",)
+
+    def setup(self, kind):
+        skip_what_does_not_fit(kind, Grid((128, 128)), 1000)
+
+    def seconds(self, kind, n, n_features):
+        grid = Grid((n, n))
+        net, params = network(grid, n_features)
+        fmap = make_map(grid, BACKEND, kind=kind, indices=net.indices)
+        features, W = net.features(params), params["W1"]
+        dz = np.random.default_rng(2).normal(size=(W.shape[0], grid.size))
+        best = math.inf
+        for _ in range(4):
+            started = time.perf_counter()
+            fmap.forward(W, features)
+            fmap.vjp(W, features, dz, wavenumbers=False)
+            best = min(best, time.perf_counter() - started)
+        return best
+
+    def track_exponent_of_points(self, kind):
+        return math.log(self.seconds(kind, 512, 1000) / self.seconds(kind, 128, 1000)) / math.log(4.0)
+
+    def track_exponent_of_features(self, kind):
+        return math.log(self.seconds(kind, 256, 10000) / self.seconds(kind, 256, 1000)) / math.log(10.0)
+
+    track_exponent_of_points.unit = "exponent"
+    track_exponent_of_features.unit = "exponent"

@@ -428,7 +428,7 @@ class _StagedFit:
         layers = " x ".join(map(str, (network.n_features or self.grid.ndim, *network.hidden, 1)))
         text = (
             f"{network.first_layer}, {layers}, {network.n_parameters(params)} parameters,"
-            f" {map_name} map, eps = {eps:.2e}"
+            f" {map_name} map{' (auto)' if self.config.feature_map == 'auto' else ''}, eps = {eps:.2e}"
         )
         for callback in self.callbacks:
             callback.on_stage_start(index, self.config.stages, text)

@@ -10,7 +10,7 @@ from simsnn_ref import fit
 from simsnn_ref.backend import NumpyBackend
 from simsnn_ref.config import FitConfig
 from simsnn_ref.errors import ConfigError
-from simsnn_ref.features import DenseMap, make_map
+from simsnn_ref.features import DenseMap, MapSizes, make_map
 from simsnn_ref.grid import Grid
 from simsnn_ref.precision import ExtendedBackend
 
@@ -86,7 +86,24 @@ def test_it_trains_and_never_evaluates_a_residue(install, options):
     assert len(Recorded.asked) == asked
 
 
-def test_auto_does_not_choose_it(install):
+def test_auto_chooses_it_for_training_alone(install):
+    """Many trainable wavenumbers are its case; without a tolerance, as residues ask, the exact maps are all there is."""
     install(f"{__name__}:Recorded")
-    assert make_map(Grid((4, 4)), NumpyBackend()).name == "separable"
-    assert make_map(np.zeros((3, 2)), NumpyBackend()).name == "dense"
+    many = MapSizes(n_features=10000, trains_wavenumbers=True)
+    where = Grid((128, 128))
+    assert make_map(where, NumpyBackend(), tolerance=1e-14, sizes=many).name == "nufft"
+    assert make_map(where, NumpyBackend(), sizes=many).name == "separable"
+    assert make_map(where, ExtendedBackend(), tolerance=1e-14, sizes=many).name == "separable"
+    few = MapSizes(n_features=100, trains_wavenumbers=True)
+    assert make_map(where, NumpyBackend(), tolerance=1e-14, sizes=few).name == "separable"
+    assert make_map(np.zeros((3, 2)), NumpyBackend(), tolerance=1e-14, sizes=few).name == "dense"
+
+
+def test_auto_goes_on_where_it_refuses(install):
+    install(f"{__name__}:refuses")
+    many = MapSizes(n_features=10000, trains_wavenumbers=True)
+    assert make_map(Grid((128, 128)), NumpyBackend(), tolerance=1e-20, sizes=many).name == "separable"
+
+
+def refuses(where, backend, tolerance):
+    raise ConfigError("nufft_tolerance = 1e-20: too small")

@@ -8,18 +8,26 @@ machine scales them all, and the order of the maps with them, more or less.
 import math
 from dataclasses import dataclass
 
-__all__ = ["MULTIPLY_ADD", "PASS", "MapSizes", "step_seconds"]
+__all__ = ["MULTIPLY_ADD", "MapSizes", "step_seconds"]
 
-MULTIPLY_ADD = 2.0e-11
-COSINE = 6.0e-9
-PASS = 8.0e-10
-"""Seconds for one multiply-add of a matrix product, one sine or cosine, and reading or writing one number."""
+MULTIPLY_ADD = 5.3e-11
+COSINE = 1.3e-8
+"""Seconds for one multiply-add of a matrix product; for one sine or cosine and the passes over it."""
 
-TRANSFORM = 6.0e-10
-"""Seconds for one point and doubling of a real fast Fourier transform."""
+OPERAND = 9.6e-10
+SEPARABLE_BLOCK = 3.7e-5
+"""separable: seconds for one number of a product's operand, and for the calls of a block."""
 
-CALL = 1.0e-5
-"""Seconds for a handful of NumPy calls."""
+TRANSFORM = 5.1e-10
+FFT_CALLS = 3.0e-5
+"""fft: seconds for one point and doubling of a real transform, and for the calls."""
+
+FINE_TRANSFORM = 7.0e-10
+SPREAD = 9.4e-10
+KERNEL_WIDTH = 14.0
+NUFFT_PAIR = 8.2e-5
+"""nufft: seconds for one point and doubling of the fine grid, and for one point of a kernel; a kernel's width at a
+tolerance of 1e-14; seconds for the calls of a pair of units."""
 
 
 @dataclass(frozen=True)
@@ -61,10 +69,8 @@ def step_seconds(kind: str, shape: tuple[int, ...], ndim: int, sizes: MapSizes, 
 
 
 def _dense(n_points: int, sizes: MapSizes) -> float:
-    """Gamma's cosines and sines, three products and some passes over them."""
-    elements = n_points * sizes.n_features
-    blocks = elements // 2**20 + 1
-    return elements * (3.0 * COSINE + 8.0 * PASS + 3.0 * sizes.units * MULTIPLY_ADD) + 6.0 * blocks * CALL
+    """Gamma's cosines and sines, and three products with them."""
+    return n_points * sizes.n_features * (3.0 * COSINE + 3.0 * sizes.units * MULTIPLY_ADD)
 
 
 def _separable(shape: tuple[int, ...], sizes: MapSizes) -> float:
@@ -73,12 +79,11 @@ def _separable(shape: tuple[int, ...], sizes: MapSizes) -> float:
     rows = n_points // shape[-1] if len(shape) > 1 else math.isqrt(n_points)
     products = 3.0 if sizes.trains_wavenumbers else 2.0
     operands = rows * sizes.n_features * sizes.units
-    blocks = (operands // 2**18 + 1) * products
     return (
         products * n_points * sizes.n_features * sizes.units * MULTIPLY_ADD
-        + rows * sizes.n_features * 4.0 * COSINE
-        + operands * 3.0 * products * PASS
-        + 4.0 * blocks * CALL
+        + 4.0 * rows * sizes.n_features * COSINE
+        + 3.0 * products * operands * OPERAND
+        + products * (operands // 2**18 + 1) * SEPARABLE_BLOCK
     )
 
 
@@ -86,16 +91,12 @@ def _fft(lattice: tuple[int, ...], reach: int, sizes: MapSizes) -> float:
     """Two transforms per unit: along the last axis, and along the others as far as the modes reach."""
     *others, last = lattice
     doublings = math.log2(last) + reach / (last // 2 + 1) * sum(math.log2(n) for n in others)
-    return (
-        2.0 * sizes.units * math.prod(lattice) * (doublings * TRANSFORM + 2.0 * PASS)
-        + 8.0 * sizes.units * sizes.n_features * PASS
-        + 20.0 * CALL
-    )
+    return 2.0 * sizes.units * math.prod(lattice) * doublings * TRANSFORM + FFT_CALLS
 
 
 def _nufft(n_points: int, ndim: int, sizes: MapSizes) -> float:
     """Complex transforms of twice the points per axis, two units each: 2, and d more if K trains; and spreading."""
     transforms = (2.0 + (ndim if sizes.trains_wavenumbers else 0.0)) * math.ceil(sizes.units / 2)
     fine = 2.0**ndim * n_points
-    spreading = 2.0 * sizes.n_features * 14.0**ndim
-    return transforms * (1.5 * fine * math.log2(fine) * TRANSFORM + spreading * PASS + 10.0 * CALL)
+    spreading = 2.0 * sizes.n_features * KERNEL_WIDTH**ndim
+    return transforms * (fine * math.log2(fine) * FINE_TRANSFORM + spreading * SPREAD + NUFFT_PAIR)

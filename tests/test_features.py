@@ -12,7 +12,7 @@ import simsnn_ref.features.fft as fft_module
 import simsnn_ref.features.separable as separable_module
 from simsnn_ref.backend import NumpyBackend
 from simsnn_ref.errors import ConfigError
-from simsnn_ref.features import DenseMap, Features, FFTMap, LinearMap, SeparableMap, make_map
+from simsnn_ref.features import DenseMap, Features, FFTMap, LinearMap, MapSizes, SeparableMap, make_map
 from simsnn_ref.grid import Grid
 from simsnn_ref.spectrum import count_modes, fourier_modes
 
@@ -329,15 +329,16 @@ def test_choice_of_a_map(backend):
     points = backend.asarray(grid.scaled_points())
 
     def chosen(*where, **options):
-        return make_map(*where, backend, **options).name
+        return make_map(*where, backend, sizes=MapSizes(n_features=1000), **options).name
 
-    assert chosen(grid, indices=indices) == "fft"
-    assert chosen(grid.refined(), indices=indices) == "fft"
-    assert chosen(grid) == "separable"
+    large = Grid((96, 80))
+    assert chosen(large, indices=indices) == "fft"
+    assert chosen(large.refined(), indices=indices) == "fft"
+    assert chosen(large) == "separable"
     assert chosen(points) == "dense"
     assert chosen(points, indices=indices) == "dense"
     # (3, 4) and (0, 0) are one mode of a 3 x 4 grid.
-    assert chosen(Grid((3, 4)), indices=indices) == "separable"
+    assert chosen(Grid((3, 4)), indices=indices) != "fft"
     for kind in ("dense", "separable", "fft"):
         fmap = make_map(grid, backend, kind=kind, indices=indices)
         assert fmap.name == kind

@@ -87,7 +87,7 @@ def test_it_trains_and_never_evaluates_a_residue(install, options):
 
 
 def test_auto_chooses_it_for_training_alone(install):
-    """Many trainable wavenumbers are its case; without a tolerance, as residues ask, the exact maps are all there is."""
+    """Many trainable wavenumbers are its case; without a tolerance, as residues ask, there are the exact maps only."""
     install(f"{__name__}:Recorded")
     many = MapSizes(n_features=10000, trains_wavenumbers=True)
     where = Grid((128, 128))

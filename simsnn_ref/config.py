@@ -44,7 +44,6 @@ _NOT_NEGATIVE = (
     "target_rms",
     "stall_tolerance",
     "max_seconds",
-    "z1_rms",
 )
 
 
@@ -87,7 +86,7 @@ class FitConfig:
         0, "accurate: training points per sample along each axis, where the field is known between (0: chosen)"
     )
     hidden: tuple[int, ...] = _option((30, 30, 30), "widths of the tanh layers")
-    z1_rms: float = _option(0.0, "paper: RMS of z_1 at the start (0: as Xavier's rule has it)")
+    z1_rms: tuple[float, ...] = _option((0.0,), "paper: RMS of z_1 at the start, per stage (0: by Xavier's rule)")
     sigma: float = _option(1.0, "standard deviation of B for rff, ffm and cos, in cycles per unit of [-1, 1]")
     train_wavenumbers: bool | None = _option(
         None, "whether B trains (default: only for msnn and cos; the fft map needs it frozen)"
@@ -155,10 +154,12 @@ class FitConfig:
         for name in ("mode_threshold", "tail_tolerance"):
             if not 0 < getattr(self, name) <= 1:
                 raise ConfigError(f"{name} = {getattr(self, name)}: needs 0 < {name} <= 1")
-        for name, least_entry in (("hidden", 1), ("n_features", 0), ("steps", 0)):
-            if any(entry < least_entry for entry in getattr(self, name)):
-                raise ConfigError(f"{name} = {getattr(self, name)}: every entry needs to be at least {least_entry}")
-        for name in ("first_layer", "n_features"):
+        for name, least_entry in (("hidden", 1), ("n_features", 0), ("steps", 0), ("z1_rms", 0)):
+            if not all(least_entry <= entry < math.inf for entry in getattr(self, name)):
+                raise ConfigError(
+                    f"{name} = {getattr(self, name)}: every entry needs to be finite and at least {least_entry}"
+                )
+        for name in ("first_layer", "n_features", "z1_rms"):
             if not getattr(self, name):
                 raise ConfigError(f"{name}: needs at least one entry")
         self._check_mode()

@@ -315,7 +315,7 @@ class _StagedFit:
             backend=self.backend,
             sigma=config.sigma,
             train_wavenumbers=config.train_wavenumbers,
-            z1_rms=config.z1_rms,
+            z1_rms=config.for_stage(config.z1_rms, stage),
         )
         return network, params, 0.0
 

@@ -4,7 +4,7 @@ import numpy as np
 from problem import Problem
 
 from simsnn_ref.backend import NumpyBackend
-from simsnn_ref.features import make_map
+from simsnn_ref.features import MapSizes, make_map
 from simsnn_ref.grid import Grid
 from simsnn_ref.losses import LpLoss
 from simsnn_ref.network import Network
@@ -13,15 +13,23 @@ from simsnn_ref.network import Network
 class Peer:
     def __init__(self, problem: Problem, feature_map: str):
         self.params, self.target = problem.params, problem.target
+        backend = NumpyBackend()
         self.network = Network(
-            np,
+            backend,
             first_layer="si",
             hidden=tuple(problem.params[f"W{layer + 1}"].shape[0] for layer in range(problem.depth)),
             amplitudes=problem.amplitudes,
             frozen=frozenset(problem.frozen),
             indices=problem.indices if "B" in problem.frozen else None,
         )
-        self.map = make_map(Grid(problem.shape), NumpyBackend(), kind=feature_map, indices=self.network.indices)
+        self.map = make_map(
+            Grid(problem.shape),
+            backend,
+            kind=feature_map,
+            indices=self.network.indices,
+            tolerance=1e-14,
+            sizes=MapSizes(self.network.n_features, self.network.hidden[0], "B" not in problem.frozen),
+        )
         self.loss = LpLoss(problem.p)
         self.description = f"map {self.map.name}"
 

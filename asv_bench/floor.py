@@ -1,8 +1,8 @@
 """A training step beside what it cannot avoid, and how its time grows.
 
 One step is the L^10 loss of a 3 x 30 tanh network on N^d points and its gradient for every parameter, B frozen (fft
-map) or trained (nufft, where the plug-in is installed). What it cannot avoid: one inverse and one forward real transform
-per hidden unit of the first layer, and one tanh per hidden unit and point.
+map) or trained (nufft, where the plug-in is installed). What it cannot avoid: one inverse and one forward real
+transform per hidden unit of the first layer, and one tanh per hidden unit and point.
 
     python asv_bench/floor.py [--sizes 128,256,512] [--features 1000,10000] [--dimensions 2]
 """

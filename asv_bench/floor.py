@@ -21,6 +21,7 @@ from simsnn_ref.features import make_map
 from simsnn_ref.grid import Grid
 from simsnn_ref.initialization import initialize
 from simsnn_ref.losses import LpLoss
+from simsnn_ref.spectrum import count_modes
 
 HIDDEN = (30, 30, 30)
 LEAST_SECONDS = 3.0
@@ -105,7 +106,7 @@ def main() -> None:
     for n in arguments.sizes:
         grid = Grid((n,) * arguments.dimensions)
         transforms, tanh = unavoidable(grid)
-        for n_features in arguments.features:
+        for n_features in (n_f for n_f in arguments.features if n_f <= count_modes(grid)):
             for kind in kinds:
                 seconds = best(training_step(grid, n_features, kind))
                 print(

@@ -42,8 +42,8 @@ POINT_TILE = 2**8
 """Points of one matrix product: for 30 units few enough that BLAS does not start threads of its own, which would
 contend with the blocks' (OpenBLAS does from 2^18 multiply-adds on)."""
 
-POINT_BLOCK = 2**11
-"""Points of one task: 30 units take half a megabyte, so that the layers' temporaries stay in cache."""
+POINT_BLOCK = 2**12
+"""Points of one task: 30 units take a megabyte, so that the layers' temporaries stay in cache."""
 
 
 def point_blocks(n_points: int) -> list[slice]:

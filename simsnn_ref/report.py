@@ -103,7 +103,7 @@ def blas_threads() -> int | None:
 def threads_line() -> str:
     """Both kinds of threads in words."""
     blas = blas_threads()
-    return f"{default_threads()} of the host, {'as many as it likes' if blas is None else blas} of BLAS"
+    return f"threads: {default_threads()} here, BLAS {'as it likes' if blas is None else blas}"
 
 
 def peak_memory_bytes() -> int | None:

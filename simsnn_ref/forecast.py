@@ -26,8 +26,8 @@ from simsnn_ref.spectrum import count_modes
 
 __all__ = ["Forecast", "StageForecast", "available_bytes", "forecast", "require_memory"]
 
-BASE_BYTES = 120 * 2**20
-"""Python, NumPy, SciPy and what they hold."""
+BASE_BYTES = 170 * 2**20
+"""Python, NumPy, SciPy, and what their allocator keeps for several threads."""
 
 REAL, EXTENDED = 8, 16
 """Bytes of a number in training, and in the residues (long double, or double-double)."""

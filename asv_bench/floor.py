@@ -11,13 +11,12 @@ import argparse
 import math
 import resource
 import time
-from importlib.metadata import entry_points
 
 import numpy as np
 import scipy.fft
 
 from simsnn_ref.backend import NumpyBackend
-from simsnn_ref.features import make_map
+from simsnn_ref.features import has_nufft, make_map
 from simsnn_ref.grid import Grid
 from simsnn_ref.initialization import initialize
 from simsnn_ref.losses import LpLoss
@@ -117,10 +116,6 @@ def main() -> None:
     print(
         f"\n{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB at the peak, {BACKEND.workers} threads"
     )
-
-
-def has_nufft() -> bool:
-    return bool(entry_points(group="simsnn_ref.feature_maps", name="nufft"))
 
 
 if __name__ == "__main__":

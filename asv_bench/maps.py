@@ -11,13 +11,12 @@ import argparse
 import json
 import math
 import time
-from importlib.metadata import entry_points
 from pathlib import Path
 
 import numpy as np
 
 from simsnn_ref.backend import NumpyBackend
-from simsnn_ref.features import Features, FFTMap, MapSizes, make_map
+from simsnn_ref.features import Features, FFTMap, MapSizes, has_nufft, make_map
 from simsnn_ref.features.cost import step_seconds
 from simsnn_ref.grid import Grid
 from simsnn_ref.spectrum import count_modes
@@ -59,7 +58,7 @@ def compare(grid: Grid, n_f: int, trains: bool, longest: float) -> dict | None:
     W = rng.standard_normal((UNITS, n_f))
     dz = rng.standard_normal((UNITS, grid.size))
     kinds = ["dense", "separable"] + ([] if trains else ["fft"])
-    if entry_points(group="simsnn_ref.feature_maps", name="nufft"):
+    if has_nufft():
         kinds.append("nufft")
     measured, expected = {}, {}
     for kind in kinds:

@@ -16,8 +16,8 @@ from typing import Any
 from simsnn_ref.config import FitConfig
 from simsnn_ref.errors import ConfigError
 from simsnn_ref.extension import count_extension_modes, extension_period
-from simsnn_ref.features import MapSizes
-from simsnn_ref.features.cost import MULTIPLY_ADD, step_seconds
+from simsnn_ref.features import MapSizes, has_nufft
+from simsnn_ref.features.cost import MULTIPLY_ADD, map_costs, step_seconds
 from simsnn_ref.features.fft import BLOCK_ELEMENTS
 from simsnn_ref.grid import Grid
 from simsnn_ref.network import KEPT_ELEMENTS
@@ -121,9 +121,14 @@ def _stage(index: int, grid: Grid, config: FitConfig) -> StageForecast:
     parameters = sum(a * b + b for a, b in pairwise(widths)) + n_f * (1 + trains * grid.ndim)
     sizes = MapSizes(n_f, widths[1], trains)
     lattice = _lattice(grid) if has_modes else grid.shape
-    costs = {"separable": step_seconds("separable", grid.shape, grid.ndim, sizes)}
-    if has_modes:
-        costs["fft"] = step_seconds("fft", lattice, grid.ndim, sizes)
+    costs = map_costs(
+        grid.shape,
+        grid.ndim,
+        sizes,
+        is_grid=True,
+        lattice=lattice if has_modes else None,
+        has_nufft=config.backend == "numpy" and has_nufft(),
+    )
     kind = min(costs, key=lambda name: costs[name])
     if config.feature_map not in ("auto", kind):
         kind = config.feature_map

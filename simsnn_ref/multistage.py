@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -217,7 +218,6 @@ class _StagedFit:
         self.field_rms = rms(np, samples)
         self.field_max = float(np.max(np.abs(samples)))
         self.spectrum = self._spectrum()
-        self.resolved_level = self._resolved_level(samples)
         self.stages: list[Stage] = []
         self.records: list[StageRecord] = []
         self.notes: list[str] = []
@@ -227,11 +227,14 @@ class _StagedFit:
         relative = np.asarray(self.training.at_samples(self.residue)) / (self.field_rms or 1.0)
         return energy_spectrum(relative.astype(np.float64), self.grid, NumpyBackend())
 
-    def _resolved_level(self, samples: np.ndarray) -> float:
+    @cached_property
+    def resolved_level(self) -> float:
         """That of the finest values there are; extended modes of more than the samples would take too long."""
         # Samples are refined by interpolation, which adds nothing: only a function's values do.
         known = self.judge.method == "random" and all(self.grid.periodic)
-        values, grid = (self.training.values, self.training.grid) if known else (samples, self.grid)
+        values, grid = self.training.values, self.training.grid
+        if not known:
+            values, grid = self.training.at_samples(values), self.grid
         return resolved_level(np.asarray(values).astype(np.float64), grid)
 
     def note(self, text: str) -> None:

@@ -1,11 +1,11 @@
 """What the benchmarks share: a field to fit, and networks for it."""
 
 import math
-from importlib.metadata import entry_points
 
 import numpy as np
 
 from simsnn_ref.backend import NumpyBackend
+from simsnn_ref.features import has_nufft
 from simsnn_ref.grid import Grid
 from simsnn_ref.initialization import initialize
 from simsnn_ref.network import Network, Parameters
@@ -48,7 +48,7 @@ def network(
 
 def skip_what_does_not_fit(kind: str, grid: Grid, n_features: int) -> None:
     """Raise NotImplementedError, asv's way to leave a combination out."""
-    if kind == "nufft" and not entry_points(group="simsnn_ref.feature_maps", name="nufft"):
+    if kind == "nufft" and not has_nufft():
         raise NotImplementedError("the FINUFFT plug-in is not installed")
     if n_features > count_modes(grid):
         raise NotImplementedError("the grid has fewer modes")

@@ -7,6 +7,7 @@ The map ``nufft`` is a plug-in: a class or function of (where, backend, toleranc
     nufft = "simsnn_ref_finufft:NufftMap"
 """
 
+import contextlib
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 from simsnn_ref.backend import Array, Backend, NumpyBackend
 from simsnn_ref.errors import ConfigError
 from simsnn_ref.features.base import FeatureGradient, FeatureMap, Features
-from simsnn_ref.features.cost import MapSizes, step_seconds
+from simsnn_ref.features.cost import MapSizes, map_costs
 from simsnn_ref.features.dense import DenseMap
 from simsnn_ref.features.fft import FFTMap
 from simsnn_ref.features.linear import LinearMap
@@ -32,6 +33,7 @@ __all__ = [
     "LinearMap",
     "MapSizes",
     "SeparableMap",
+    "has_nufft",
     "make_map",
 ]
 
@@ -107,19 +109,21 @@ def _fastest(
     """The cheapest of the maps that can be built."""
     shape = where.shape if isinstance(where, Grid) else (where.shape[0],)
     ndim = where.ndim if isinstance(where, Grid) else where.shape[1]
-    costs = {"dense": step_seconds("dense", shape, ndim, sizes)}
     fft = None
-    if isinstance(where, Grid):
-        costs["separable"] = step_seconds("separable", shape, ndim, sizes)
-        if indices is not None:
-            try:
-                fft = FFTMap(where, indices, backend, period)
-                costs["fft"] = step_seconds("fft", fft.lattice, ndim, sizes, reach=fft.half_shape[-1])
-            except ConfigError:  # another lattice, or two modes alias onto one of a coarser grid
-                pass
+    if isinstance(where, Grid) and indices is not None:
+        # Refused: another lattice, or two modes alias onto one of a coarser grid.
+        with contextlib.suppress(ConfigError):
+            fft = FFTMap(where, indices, backend, period)
     is_host = isinstance(backend, NumpyBackend) and backend.real_dtype is np.float64
-    if tolerance is not None and is_host and entry_points(group=ENTRY_POINT_GROUP, name="nufft"):
-        costs["nufft"] = step_seconds("nufft", shape, ndim, sizes)
+    costs = map_costs(
+        shape,
+        ndim,
+        sizes,
+        is_grid=isinstance(where, Grid),
+        lattice=None if fft is None else fft.lattice,
+        reach=None if fft is None else fft.half_shape[-1],
+        has_nufft=tolerance is not None and is_host and has_nufft(),
+    )
     for kind in sorted(costs, key=lambda kind: costs[kind]):
         if kind == "fft" and fft is not None:
             return fft
@@ -128,6 +132,11 @@ def _fastest(
         except ConfigError:  # FINUFFT refuses the tolerance or the size
             pass
     raise AssertionError("the dense map serves everything")
+
+
+def has_nufft() -> bool:
+    """Whether a distribution registers the map ``nufft``."""
+    return bool(entry_points(group=ENTRY_POINT_GROUP, name="nufft"))
 
 
 def _nufft_map(where: Grid | Array, backend: Backend, tolerance: float) -> FeatureMap:

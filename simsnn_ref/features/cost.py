@@ -8,7 +8,7 @@ machine scales them all, and the order of the maps with them, more or less.
 import math
 from dataclasses import dataclass
 
-__all__ = ["MULTIPLY_ADD", "MapSizes", "step_seconds"]
+__all__ = ["MULTIPLY_ADD", "MapSizes", "map_costs", "step_seconds"]
 
 MULTIPLY_ADD = 5.3e-11
 COSINE = 1.3e-8
@@ -66,6 +66,37 @@ def step_seconds(kind: str, shape: tuple[int, ...], ndim: int, sizes: MapSizes, 
     if kind == "fft":
         return _fft(shape, shape[-1] // 2 + 1 if reach is None else reach, sizes)
     return _nufft(math.prod(shape), ndim, sizes)
+
+
+def map_costs(
+    shape: tuple[int, ...],
+    ndim: int,
+    sizes: MapSizes,
+    *,
+    is_grid: bool,
+    lattice: tuple[int, ...] | None = None,
+    reach: int | None = None,
+    has_nufft: bool = False,
+) -> dict[str, float]:
+    """`step_seconds` of every map that is admissible, by name.
+
+    Parameters
+    ----------
+    is_grid : bool
+        Whether the points are a uniform tensor grid.
+    lattice : tuple of int, optional
+        Of the modes' period, where the fft map can serve them.
+    has_nufft : bool
+        Whether the plug-in is installed and may be used.
+    """
+    costs = {"dense": step_seconds("dense", shape, ndim, sizes)}
+    if is_grid:
+        costs["separable"] = step_seconds("separable", shape, ndim, sizes)
+    if lattice is not None:
+        costs["fft"] = step_seconds("fft", lattice, ndim, sizes, reach)
+    if has_nufft:
+        costs["nufft"] = step_seconds("nufft", shape, ndim, sizes)
+    return costs
 
 
 def _dense(n_points: int, sizes: MapSizes) -> float:

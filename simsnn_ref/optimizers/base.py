@@ -50,6 +50,10 @@ class Objective:
     def xp(self) -> ModuleType | Any:
         return self.network.xp
 
+    def is_consistent(self, params: Parameters) -> bool:
+        """Whether there are as many parameters as points, so that J d = -e can be solved whatever the row weights."""
+        return self.network.n_parameters(params) >= self.fmap.n_points
+
     def evaluate(self, params: Parameters) -> tuple[float, Array, Activations]:
         """L(e), the residual e = u - t, and the activations that the products with J take."""
         u, activations = self.network.forward(params, self.fmap)

@@ -112,7 +112,7 @@ def descend(
 ) -> Journal:
     """Take steps from `params` until a limit applies or none lowers the loss."""
     journal = Journal(objective, limits, on_step)
-    control = _Control(damping, consistent=objective.network.n_parameters(params) >= objective.fmap.n_points)
+    control = _Control(damping, consistent=objective.is_consistent(params))
     value, e, activations = objective.evaluate(params)
     work = 1
     while journal.goes_on(params, value, e, work):
@@ -190,7 +190,7 @@ class _Control:
     Attributes
     ----------
     consistent : bool
-        Whether there are as many parameters as points, so that J d = -e can be solved whatever S is.
+        `Objective.is_consistent`.
     """
 
     damping: float

@@ -35,7 +35,7 @@ class _MatrixFree:
         self.objective, self.params, self.activations = objective, params, activations
         self.inner_iterations = inner_iterations
         self.scales = objective.flatten(natural_scales(objective, params, activations).by_name(), params)
-        self.consistent = self.scales.shape[0] >= objective.fmap.n_points
+        self.consistent = objective.is_consistent(params)
         self.spectral: SpectralWeights | None = None
         shape = objective.fmap.grid_shape
         if shape is not None and self.consistent:

@@ -213,5 +213,5 @@ class LevenbergMarquardt:
                 f"optimizer = 'levenberg_marquardt': {n} points and {P} parameters need {elements * 8 / 2**30:.1f} GiB"
                 f" of matrices, the limit is {LARGEST_ELEMENTS * 8 / 2**30:g}; use 'gauss_newton'"
             )
-        space: Linearize = _DataSpace if n < P else _ParameterSpace
+        space: Linearize = _DataSpace if objective.is_consistent(params) else _ParameterSpace
         return descend(objective, params, limits, on_step, space, self.damping).result("levenberg_marquardt")

@@ -7,6 +7,7 @@ One plan runs both ways, so that analysis is the transpose of synthesis to round
 """
 
 import warnings
+from abc import ABC, abstractmethod
 from typing import Any
 
 import finufft
@@ -62,7 +63,7 @@ class Lane:
         self._plan.execute_adjoint(field, out=self.coefficients.reshape(-1))
 
 
-class _Transform:
+class _Transform(ABC):
     """What the two kinds share; `_plan` is all that another library with FINUFFT's interface replaces.
 
     Parameters
@@ -125,13 +126,13 @@ class _Transform:
         """One more plan."""
         return Lane(_tell(self._plan, self._modes, self.upsampling), self.shape)
 
+    @abstractmethod
     def points(self, K: np.ndarray) -> tuple[np.ndarray | None, ...]:
         """What `Lane.set_points` takes for the wavenumbers K, shape (n_f, d)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def fine_size(self, K: np.ndarray) -> int:
         """About how many complex numbers a transform holds."""
-        raise NotImplementedError
 
 
 class GridTransform(_Transform):

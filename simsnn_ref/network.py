@@ -202,8 +202,12 @@ class Network:
         # Added up in the order of the blocks, whatever order they were done in.
         pulled = self.backend.map(pull, zip(point_blocks(du.shape[0]), activations, strict=True))
         grads = {name: sum(part[name] for part in pulled) for name in pulled[0]}
+        return self.first_layer_vjp(params, fmap, dz1, grads)
+
+    def first_layer_vjp(self, params: Parameters, fmap: FeatureMap, dz1: Array, grads: Parameters) -> Parameters:
+        """`grads` of the tail completed by those of the first layer, from dz_1; the parameters that train alone."""
         first = fmap.vjp(params["W1"], self.features(params), dz1, wavenumbers="B" not in self.frozen)
-        grads["W1"], grads["b"] = first.weights, first.phases
+        grads = grads | {"W1": first.weights, "b": first.phases}
         if first.wavenumbers is not None:
             grads["B"] = self._wavenumbers_vjp(first.wavenumbers)
         return {name: grads[name] for name in self.trainable(params)}
@@ -211,11 +215,7 @@ class Network:
     def jvp(self, params: Parameters, fmap: FeatureMap, activations: Activations, params_dot: Parameters) -> Array:
         """u_dot, shape (n_points,), for a direction over the parameters that train."""
         xp = self.xp
-        B_dot, b_dot = params_dot.get("B"), params_dot.get("b")
-        if b_dot is None and self.amplitudes is not None:
-            b_dot = xp.zeros_like(params["b"])
-        K_dot = None if B_dot is None else self._wavenumbers(B_dot)
-        z1_dot = fmap.jvp(params["W1"], self.features(params), params_dot["W1"], K_dot, b_dot)
+        z1_dot = self.first_layer_jvp(params, fmap, params_dot)
 
         def push(task: tuple[slice, Any]) -> Array:
             block, hs = task[0], self.hidden_layers(params, task[1])
@@ -226,6 +226,24 @@ class Network:
             return xp.reshape(z_dot, (-1,))
 
         return xp.concat(self.backend.map(push, zip(point_blocks(z1_dot.shape[1]), activations, strict=True)))
+
+    def first_layer_jvp(self, params: Parameters, fmap: FeatureMap, params_dot: Parameters) -> Array:
+        """z_1_dot less c_1_dot, shape (h_1, n_points)."""
+        B_dot, b_dot = params_dot.get("B"), params_dot.get("b")
+        if b_dot is None and self.amplitudes is not None:
+            b_dot = self.xp.zeros_like(params["b"])
+        K_dot = None if B_dot is None else self._wavenumbers(B_dot)
+        return fmap.jvp(params["W1"], self.features(params), params_dot["W1"], K_dot, b_dot)
+
+    def slopes(self, params: Parameters, hs: list[Array], one: Array) -> list[Array]:
+        """D_l = du/dz_l, l = 1 .. L + 1, each (tiles, h_l, points), at a block whose hidden layers are `hs`:
+
+        D_{L+1} = 1,  D_l = (1 - h_l^2) W_{l+1}^T D_{l+1}.
+        """
+        slopes = [one]
+        for layer in range(self.depth, 0, -1):
+            slopes.insert(0, tanh_vjp(hs[layer - 1], params[f"W{layer + 1}"].T @ slopes[0]))
+        return slopes
 
     def derivatives(self, params: Parameters, fmap: FeatureMap, ndim: int) -> tuple[Array, Array, Array]:
         """u, its gradient and its Hessian with respect to x in [-1, 1]^d at the map's points.

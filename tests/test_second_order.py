@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from conftest import EPS, StrictBackend, relative_error
 
+from simsnn_ref import network as network_module
 from simsnn_ref.backend import NumpyBackend
 from simsnn_ref.config import FitConfig
 from simsnn_ref.errors import ConfigError
@@ -20,12 +21,13 @@ from simsnn_ref.optimizers import (
     Adam,
     Exponential,
     GaussNewton,
+    Jacobian,
     LevenbergMarquardt,
     Limits,
     Objective,
     SpectralWeights,
+    dense_jacobian,
     is_small,
-    jacobian,
     kernel,
     natural_scales,
 )
@@ -107,23 +109,45 @@ def test_flatten_is_the_inverse_of_unflatten(backend, first_layer, kind, wavenum
 def test_jacobian_is_what_the_products_multiply_by(backend, first_layer, kind, wavenumbers):
     objective, params = problem(backend, first_layer, kind, wavenumbers)
     _, _, activations = objective.evaluate(params)
-    J = backend.to_numpy(jacobian(objective, params, activations))
+    jacobian = Jacobian(objective, params, activations)
+    J = backend.to_numpy(dense_jacobian(jacobian))
     v, values = direction(objective, params)
     w = np.random.default_rng(1).standard_normal(J.shape[0])
-    forward = backend.to_numpy(objective.jvp(params, activations, values))
-    back = objective.vjp(params, activations, backend.asarray(w))
+    network, w_device = objective.network, backend.asarray(w)
+    # By the products of the columns, and by the chain rule.
+    pushed = [jacobian.jvp(values), network.jvp(params, objective.fmap, activations, values)]
+    pulled = [jacobian.vjp(w_device), network.vjp(params, objective.fmap, activations, w_device)]
     # Sums of at most 200 products, behind phases of up to 20 radians.
-    assert relative_error(forward, J @ v) < 200 * EPS
-    assert relative_error(backend.to_numpy(objective.flatten(back, params)), J.T @ w) < 200 * EPS
+    for u_dot in pushed:
+        assert relative_error(backend.to_numpy(u_dot), J @ v) < 200 * EPS
+    for grads in pulled:
+        assert list(grads) == objective.network.trainable(params)
+        assert relative_error(backend.to_numpy(objective.flatten(grads, params)), J.T @ w) < 200 * EPS
+
+
+def test_jacobian_without_its_factors_kept(backend, monkeypatch):
+    """Computed again block by block they are the same to the bit, and so are the products."""
+    results = []
+    for kept in (2**28, 0):
+        monkeypatch.setattr(network_module, "KEPT_ELEMENTS", kept)
+        objective, params = problem(backend)
+        jacobian = Jacobian(objective, params, objective.evaluate(params)[2])
+        assert bool(jacobian._kept) == (kept > 0)
+        _, values = direction(objective, params)
+        grads = objective.flatten(jacobian.vjp(objective.target), params)
+        results.append([backend.to_numpy(x) for x in (jacobian.jvp(values), grads)])
+    assert all(np.array_equal(one, two) for one, two in zip(*results, strict=True))
 
 
 @each_case
 def test_kernel_is_j_d_squared_j_transposed(backend, first_layer, kind, wavenumbers):
     objective, params = problem(backend, first_layer, kind, wavenumbers)
     _, _, activations = objective.evaluate(params)
-    scales = natural_scales(objective, params, activations)
-    JD = backend.to_numpy(jacobian(objective, params, activations) * objective.flatten(scales.by_name(), params))
-    K = backend.to_numpy(kernel(objective, params, activations, scales))
+    scales = natural_scales(Jacobian(objective, params, activations))
+    JD = backend.to_numpy(
+        dense_jacobian(Jacobian(objective, params, activations)) * objective.flatten(scales.by_name(), params)
+    )
+    K = backend.to_numpy(kernel(Jacobian(objective, params, activations), scales))
     assert relative_error(K, JD @ JD.T) < 200 * EPS
     assert np.array_equal(K, K.T)
 
@@ -131,10 +155,10 @@ def test_kernel_is_j_d_squared_j_transposed(backend, first_layer, kind, wavenumb
 def test_the_kernel_of_many_blocks(backend, monkeypatch):
     objective, params = problem(backend)
     _, _, activations = objective.evaluate(params)
-    scales = natural_scales(objective, params, activations)
-    whole = backend.to_numpy(kernel(objective, params, activations, scales))
+    scales = natural_scales(Jacobian(objective, params, activations))
+    whole = backend.to_numpy(kernel(Jacobian(objective, params, activations), scales))
     monkeypatch.setattr("simsnn_ref.optimizers.levenberg_marquardt.KERNEL_BLOCK", 7)
-    assert relative_error(backend.to_numpy(kernel(objective, params, activations, scales)), whole) < 8 * EPS
+    assert relative_error(backend.to_numpy(kernel(Jacobian(objective, params, activations), scales)), whole) < 8 * EPS
 
 
 @pytest.mark.parametrize("size", [1.0, 1e-5])
@@ -143,8 +167,8 @@ def test_natural_scales_even_out_the_columns(backend, size):
     objective, params = problem(backend, hidden=(6, 5, 4), n_features=20, u=field(decay=1.5))
     params |= {"W1": size * params["W1"], "c1": size * params["c1"], "W4": params["W4"] / size}
     _, _, activations = objective.evaluate(params)
-    J = backend.to_numpy(jacobian(objective, params, activations))
-    named = natural_scales(objective, params, activations).by_name()
+    J = backend.to_numpy(dense_jacobian(Jacobian(objective, params, activations)))
+    named = natural_scales(Jacobian(objective, params, activations)).by_name()
     scales = backend.to_numpy(objective.flatten(named, params))
     weights = np.arange(J.shape[1]) >= params["b"].size
     raw = np.sqrt(np.mean(J**2, axis=0))
@@ -179,7 +203,7 @@ def linear_problem(backend, p=2.0, noise=0.5):
 def test_one_step_solves_linear_least_squares(backend, method):
     objective, params = linear_problem(backend)
     _, e, activations = objective.evaluate(params)
-    J, e = backend.to_numpy(jacobian(objective, params, activations)), backend.to_numpy(e)
+    J, e = backend.to_numpy(dense_jacobian(Jacobian(objective, params, activations))), backend.to_numpy(e)
     least = np.linalg.norm(e - J @ np.linalg.lstsq(J, e)[0]) / math.sqrt(e.size)
     result = method.minimize(objective, params, Limits(steps=1))
     value, e, activations = objective.evaluate(result.params)
@@ -198,7 +222,7 @@ def test_methods_agree_on_the_minimum_of_a_convex_problem(backend, p):
         result = method.minimize(objective, params, Limits(steps=60))
         value, e, activations = objective.evaluate(result.params)
         gradient = backend.to_numpy(objective.flatten(objective.gradient(result.params, e, activations), params))
-        scale = natural_scales(objective, result.params, activations).by_name()
+        scale = natural_scales(Jacobian(objective, result.params, activations)).by_name()
         slopes.append(np.max(np.abs(gradient * backend.to_numpy(objective.flatten(scale, params)))) / value)
         losses.append(value)
     # The loss is flat at its minimum: an error in the parameters enters squared. 60 steps of L-BFGS are the limit.
@@ -458,7 +482,7 @@ def test_a_path_leads_from_descent_to_the_solution(backend):
     assert np.all(np.diff(left) < 0.0)
     assert np.all(np.diff(size) > 0.0)
     for step in path:
-        du = backend.to_numpy(objective.jvp(params, activations, step.direction))
+        du = backend.to_numpy(objective.network.jvp(params, objective.fmap, activations, step.direction))
         # 60 updates of J d, each to a few eps.
         assert relative_error(backend.to_numpy(step.du), du) < 1e3 * EPS
 

@@ -3,8 +3,9 @@
 from simsnn_ref.optimizers.adam import Adam, AdamState
 from simsnn_ref.optimizers.base import Journal, Limits, Objective, OnStep, Result
 from simsnn_ref.optimizers.gauss_newton import GaussNewton
+from simsnn_ref.optimizers.jacobian import Jacobian
 from simsnn_ref.optimizers.lbfgs import LBFGS
-from simsnn_ref.optimizers.levenberg_marquardt import LevenbergMarquardt, is_small, jacobian, kernel
+from simsnn_ref.optimizers.levenberg_marquardt import LevenbergMarquardt, dense_jacobian, is_small, kernel
 from simsnn_ref.optimizers.scaling import NaturalScales, SpectralWeights, natural_scales
 from simsnn_ref.optimizers.schedules import Constant, Exponential, Plateau, Schedule
 
@@ -15,6 +16,7 @@ __all__ = [
     "Constant",
     "Exponential",
     "GaussNewton",
+    "Jacobian",
     "Journal",
     "LevenbergMarquardt",
     "Limits",
@@ -25,8 +27,8 @@ __all__ = [
     "Result",
     "Schedule",
     "SpectralWeights",
+    "dense_jacobian",
     "is_small",
-    "jacobian",
     "kernel",
     "natural_scales",
 ]

@@ -62,15 +62,7 @@ class Objective:
 
     def gradient(self, params: Parameters, e: Array, activations: Activations) -> Parameters:
         """dL/dtheta = J^T dL/de."""
-        return self.vjp(params, activations, self.loss.vjp(self.xp, e))
-
-    def jvp(self, params: Parameters, activations: Activations, direction: Parameters) -> Array:
-        """J v, shape (n_points,)."""
-        return self.network.jvp(params, self.fmap, activations, direction)
-
-    def vjp(self, params: Parameters, activations: Activations, du: Array) -> Parameters:
-        """J^T du."""
-        return self.network.vjp(params, self.fmap, activations, du)
+        return self.network.vjp(params, self.fmap, activations, self.loss.vjp(self.xp, e))
 
     def flatten(self, values: Parameters, params: Parameters) -> Array:
         """`values` (parameters, a direction or scales) as one vector, in the order of ``network.trainable(params)``."""

@@ -19,21 +19,23 @@ backwards until the loss rises again (Martens 2010), at one evaluation each wher
 products. The next path ends at `REACH` times the length that was best. If the whole path fails, its first direction is
 cut to a quarter until the loss falls: a step is taken only if it lowers the loss.
 
-L^p with p > 2. As many parameters as points can lower all residuals alike, so the step is that of p = 2, S = 1 or
-spectral, with the direction of steepest descent in L^p to fall back on. With fewer, L is convex in e, so its
-generalised Gauss-Newton step is the weighted least-squares step with S_i^2 = |e_i|^(p-2) and right-hand side
--e / (p - 1): iteratively reweighted least squares with the Newton step length alpha = 1 / (p - 1). That length takes
-(p - 2) / (p - 1) of e away from a problem that could be solved to zero at once, and the vanishing weights leave most
-points to themselves. So alpha in (0, 1] minimises L(e + alpha J d), one number, and S is kept above a floor. Where the
-model of a step promises little, the floor is lowered, in the end to zero: then d is a descent direction of L whatever
-the residual at the minimum. Where it promises much the floor is raised again.
+L^p with p > 2. As many parameters as points can make every residual zero, which minimises L^p for all p at once, and
+on the way there the largest residuals come last: the steps are those of p = 2, S = 1 or spectral, as long as they lower
+the RMS. Then L^p takes over, with its direction of steepest descent to fall back on. With fewer parameters, L is convex
+in e, so its generalised Gauss-Newton step is the weighted least-squares step with S_i^2 = |e_i|^(p-2) and right-hand
+side -e / (p - 1): iteratively reweighted least squares with the Newton step length alpha = 1 / (p - 1). That length
+takes (p - 2) / (p - 1) of e away from a problem that could be solved to zero at once, and the vanishing weights leave
+most points to themselves. So alpha in (0, 1] minimises L(e + alpha J d), one number, and S is kept above a floor. Where
+the model of a step promises little, the floor is lowered, in the end to zero: then d is a descent direction of L
+whatever the residual at the minimum. Where it promises much the floor is raised again.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from simsnn_ref.backend import Array
+from simsnn_ref.losses import LpLoss
 from simsnn_ref.network import Activations, Parameters
 from simsnn_ref.optimizers.base import Journal, Limits, Objective, OnStep
 
@@ -42,7 +44,8 @@ __all__ = ["Effort", "LinearModel", "Linearize", "Step", "descend"]
 WEIGHT_FLOOR = 0.3
 SMALLEST_FLOOR = 1e-4
 LITTLE = 1e-2
-"""Of S at first; of S before zero; and the share of the loss that a model must promise for the floor to stay."""
+"""Of S at first; of S before zero; and the share of the loss that a model must promise for the floor to stay, or a step
+bring for p = 2 to go on steering."""
 
 FIRST_FORCING = 0.1
 FORCING_SHARE = 0.5
@@ -50,7 +53,7 @@ FORCING_MEMORY = 1.618
 """eta at first; how much of the last model's error; and the safeguard's exponent, (1 + sqrt 5) / 2."""
 
 FIRST_REACH = 20
-REACH = 2.0
+REACH = 1.4
 """Inner iterations of the first step; and of the next one, as a multiple of those whose direction was taken."""
 
 BACKTRACKS = 12
@@ -113,18 +116,23 @@ def descend(
     """Take steps from `params` until a limit applies or none lowers the loss."""
     journal = Journal(objective, limits, on_step)
     control = _Control(damping, consistent=objective.is_consistent(params))
-    value, e, activations = objective.evaluate(params)
+    merit = replace(objective, loss=LpLoss(2.0)) if control.consistent else objective
+    value, e, activations = merit.evaluate(params)
     work = 1
-    while journal.goes_on(params, value, e, work):
-        path = _solve(objective, linearize(objective, params, activations), value, e, control)
-        best, at_end = _search(objective, params, value, path)
-        if not best.value < value:
+    while journal.goes_on(params, _value(objective, e), e, work):
+        path = _solve(merit, linearize(merit, params, activations), value, e, control)
+        best, at_end = _search(merit, params, value, path)
+        work = path[-1].iterations
+        gained = 1.0 - best.value / value
+        if gained > 0.0:
+            control.learn(value, promised=_promised(merit, e, path[-1]), at_end=at_end)
+            control.aim(value, best, promised=_promised(merit, e, best.step))
+            params, value, e, activations = best.params, best.value, best.e, best.activations
+        elif merit.loss == objective.loss:
             journal.stop("converged: no step lowers the loss")
             break
-        work = path[-1].iterations
-        control.learn(value, promised=_promised(objective, e, path[-1]), at_end=at_end)
-        control.aim(value, best, promised=_promised(objective, e, best.step))
-        params, value, e, activations = best.params, best.value, best.e, best.activations
+        if gained < LITTLE:
+            merit, value = objective, _value(objective, e)
     return journal
 
 
@@ -178,9 +186,13 @@ def _solve(objective: Objective, model: LinearModel, value: float, e: Array, con
             return path
 
 
+def _value(objective: Objective, e: Array) -> float:
+    return float(objective.loss.forward(objective.xp, e))
+
+
 def _promised(objective: Objective, e: Array, step: Step) -> float:
     """The loss that the linear model says."""
-    return float(objective.loss.forward(objective.xp, e + step.du))
+    return _value(objective, e + step.du)
 
 
 @dataclass

@@ -18,6 +18,7 @@ from simsnn_ref.backend import Array
 from simsnn_ref.network import Activations, Parameters
 from simsnn_ref.optimizers.base import Limits, Objective, OnStep, Result
 from simsnn_ref.optimizers.descent import Effort, LinearModel, Step, descend
+from simsnn_ref.optimizers.jacobian import Jacobian
 from simsnn_ref.optimizers.scaling import SpectralWeights, natural_scales
 
 __all__ = ["GaussNewton"]
@@ -32,9 +33,10 @@ class _MatrixFree:
     def __init__(
         self, objective: Objective, params: Parameters, activations: Activations, inner_iterations: int
     ) -> None:
-        self.objective, self.params, self.activations = objective, params, activations
+        self.objective, self.params = objective, params
+        self.jacobian = Jacobian(objective, params, activations)
         self.inner_iterations = inner_iterations
-        self.scales = objective.flatten(natural_scales(objective, params, activations).by_name(), params)
+        self.scales = objective.flatten(natural_scales(self.jacobian).by_name(), params)
         self.consistent = objective.is_consistent(params)
         self.spectral: SpectralWeights | None = None
         shape = objective.fmap.grid_shape
@@ -42,11 +44,10 @@ class _MatrixFree:
             self.spectral = SpectralWeights.measure(self._push, self.scales.shape[0], shape, objective.backend)
 
     def _push(self, y: Array) -> Array:
-        direction = self.objective.unflatten(self.scales * y, self.params)
-        return self.objective.jvp(self.params, self.activations, direction)
+        return self.jacobian.jvp(self.objective.unflatten(self.scales * y, self.params))
 
     def _pull(self, du: Array) -> Array:
-        return self.scales * self.objective.flatten(self.objective.vjp(self.params, self.activations, du), self.params)
+        return self.scales * self.objective.flatten(self.jacobian.vjp(du), self.params)
 
     def _step(self, y: Array, du: Array, iterations: int) -> Step:
         return Step(self.objective.unflatten(self.scales * y, self.params), du, iterations)

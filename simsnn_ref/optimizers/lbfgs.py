@@ -8,6 +8,7 @@ from scipy.optimize import OptimizeResult, minimize
 from simsnn_ref.errors import ConfigError
 from simsnn_ref.network import Parameters
 from simsnn_ref.optimizers.base import Journal, Limits, Objective, OnStep, Result
+from simsnn_ref.optimizers.jacobian import Jacobian
 from simsnn_ref.optimizers.scaling import natural_scales
 
 __all__ = ["LBFGS"]
@@ -80,7 +81,7 @@ class _Search:
         self.value, self.e, activations = objective.evaluate(self.params)
         if not objective.network.trainable(self.params):
             return
-        scales = objective.flatten(natural_scales(objective, self.params, activations).by_name(), self.params)
+        scales = objective.flatten(natural_scales(Jacobian(objective, self.params, activations)).by_name(), self.params)
         # A parameter without effect has the scale 0 and stays.
         self.scales = objective.backend.to_numpy(scales)
         self.origin = objective.backend.to_numpy(objective.flatten(self.params, self.params))

@@ -20,13 +20,13 @@ from dataclasses import dataclass
 
 from simsnn_ref.backend import Array
 from simsnn_ref.errors import ConfigError
-from simsnn_ref.layers import tanh_vjp
 from simsnn_ref.network import Activations, Parameters, untile
 from simsnn_ref.optimizers.base import Limits, Objective, OnStep, Result
 from simsnn_ref.optimizers.descent import Effort, Linearize, Step, descend
+from simsnn_ref.optimizers.jacobian import Jacobian
 from simsnn_ref.optimizers.scaling import NaturalScales, natural_scales
 
-__all__ = ["LevenbergMarquardt", "is_small", "jacobian", "kernel"]
+__all__ = ["LevenbergMarquardt", "dense_jacobian", "is_small", "kernel"]
 
 MACHINE_EPSILON = 2.0**-52
 
@@ -59,13 +59,12 @@ class _Factors:
     first: Parameters
 
 
-def _factors(objective: Objective, params: Parameters, activations: Activations) -> _Factors:
+def _factors(jacobian: Jacobian) -> _Factors:
+    objective, params = jacobian.objective, jacobian.params
     xp, network = objective.xp, objective.network
-    hidden = [network.hidden_layers(params, kept) for kept in activations]
-    inputs = [xp.concat([untile(xp, hs[i]) for hs in hidden], axis=1) for i in range(network.depth)]
-    slopes = [xp.ones_like(objective.target)[None, :]]
-    for layer in range(network.depth, 0, -1):
-        slopes.insert(0, tanh_vjp(inputs[layer - 1], params[f"W{layer + 1}"].T @ slopes[0]))
+    blocks = jacobian.map(lambda block, hs, slopes: [untile(xp, factor) for factor in (*slopes, *hs)])
+    joined = [xp.concat(parts, axis=1) for parts in zip(*blocks, strict=True)]
+    slopes, inputs = joined[: network.depth + 1], joined[network.depth + 1 :]
     # The map's products with W = 1 spell out gamma and its derivatives.
     features = network.features(params)
     W = params["W1"]
@@ -91,22 +90,22 @@ def _factors(objective: Objective, params: Parameters, activations: Activations)
     return _Factors(slopes, inputs, first)
 
 
-def jacobian(objective: Objective, params: Parameters, activations: Activations) -> Array:
+def dense_jacobian(jacobian: Jacobian) -> Array:
     """J, shape (n_points, P), its columns in the order of ``objective.flatten``."""
-    xp = objective.xp
-    factors = _factors(objective, params, activations)
+    objective, xp = jacobian.objective, jacobian.xp
+    factors = _factors(jacobian)
     n_points = objective.fmap.n_points
     rows = dict(factors.first)
     for layer, (D, H) in enumerate(zip(factors.slopes, factors.inputs, strict=True), start=1):
         rows[f"W{layer}"] = xp.reshape(D[:, None, :] * H[None, :, :], (-1, n_points))
         rows[f"c{layer}"] = D
-    return xp.concat([rows[name] for name in objective.network.trainable(params)], axis=0).T
+    return xp.concat([rows[name] for name in objective.network.trainable(jacobian.params)], axis=0).T
 
 
-def kernel(objective: Objective, params: Parameters, activations: Activations, scales: NaturalScales) -> Array:
+def kernel(jacobian: Jacobian, scales: NaturalScales) -> Array:
     """K = J D^2 J^T, shape (n_points, n_points), without J."""
-    xp, trains = objective.xp, objective.network.trainable(params)
-    factors = _factors(objective, params, activations)
+    objective, xp = jacobian.objective, jacobian.xp
+    trains, factors = objective.network.trainable(jacobian.params), _factors(jacobian)
     pairs = []
     for layer, (D, H) in enumerate(zip(factors.slopes, factors.inputs, strict=True), start=1):
         if f"W{layer}" in trains:
@@ -130,10 +129,10 @@ def kernel(objective: Objective, params: Parameters, activations: Activations, s
 
 class _DataSpace:
     def __init__(self, objective: Objective, params: Parameters, activations: Activations) -> None:
-        self.objective, self.params, self.activations = objective, params, activations
-        scales = natural_scales(objective, params, activations)
+        self.objective, self.params, self.jacobian = objective, params, Jacobian(objective, params, activations)
+        scales = natural_scales(self.jacobian)
         self.squares = objective.flatten(scales.by_name(), params) ** 2
-        self.kernel = kernel(objective, params, activations, scales)
+        self.kernel = kernel(self.jacobian, scales)
         self.one = _identity(objective, self.kernel.shape[0])
 
     def solve(self, e: Array, weights: Array, damping: float, effort: Effort) -> list[Step]:
@@ -141,16 +140,17 @@ class _DataSpace:
         # Rounding in K is a few eps of its diagonal; a smaller shift would leave the system indefinite.
         shift = max(damping, 4.0 * MACHINE_EPSILON * float(xp.max(xp.linalg.diagonal(self.kernel))))
         z = xp.linalg.solve(self.kernel + shift * self.one, -e[:, None])[:, 0]
-        d = self.squares * objective.flatten(objective.vjp(self.params, self.activations, z), self.params)
+        d = self.squares * objective.flatten(self.jacobian.vjp(z), self.params)
         direction = objective.unflatten(d, self.params)
-        return [Step(direction, objective.jvp(self.params, self.activations, direction))]
+        return [Step(direction, self.jacobian.jvp(direction))]
 
 
 class _ParameterSpace:
     def __init__(self, objective: Objective, params: Parameters, activations: Activations) -> None:
         self.objective, self.params = objective, params
-        self.scales = objective.flatten(natural_scales(objective, params, activations).by_name(), params)
-        self.scaled = jacobian(objective, params, activations) * self.scales
+        jacobian = Jacobian(objective, params, activations)
+        self.scales = objective.flatten(natural_scales(jacobian).by_name(), params)
+        self.scaled = dense_jacobian(jacobian) * self.scales
         self.one = _identity(objective, self.scaled.shape[1])
 
     def solve(self, e: Array, weights: Array, damping: float, effort: Effort) -> list[Step]:

@@ -17,14 +17,13 @@ there are as many parameters as points.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from simsnn_ref.backend import Array, Backend
-from simsnn_ref.layers import tanh_vjp
-from simsnn_ref.network import Activations, Parameters, point_blocks, tile
+from simsnn_ref.network import Parameters
 from simsnn_ref.optimizers.base import Objective
+from simsnn_ref.optimizers.jacobian import Jacobian
 
 __all__ = ["NaturalScales", "SpectralWeights", "natural_scales"]
 
@@ -69,26 +68,25 @@ class NaturalScales:
         return scales
 
 
-def natural_scales(objective: Objective, params: Parameters, activations: Activations) -> NaturalScales:
-    """Natural scales of the parameters from one backward pass of du = 1 at every point."""
+def natural_scales(jacobian: Jacobian) -> NaturalScales:
+    """Natural scales of the parameters from the factors of J's columns."""
+    objective, params = jacobian.objective, jacobian.params
     xp, network = objective.xp, objective.network
-    n_points, depth = objective.fmap.n_points, network.depth
-    unit = xp.ones_like(objective.target)
+    n_points = objective.fmap.n_points
 
-    def sums(task: tuple[slice, Any]) -> list[Array]:
-        """Over a block of points: (du/dz_l)^2 from the output down to l = 2, each with h_{l-1}^2; du/dz_1 du/dz_1^T."""
-        block, hs = task[0], network.hidden_layers(params, task[1])
-        dz, found = tile(xp, unit[None, block]), []
-        for layer in range(depth, 0, -1):
-            h = hs[layer - 1]
-            found += [xp.sum(dz * dz, axis=(0, 2)), xp.sum(h * h, axis=(0, 2))]
-            dz = tanh_vjp(h, params[f"W{layer + 1}"].T @ dz)
-        return [*found, xp.sum(dz @ xp.matrix_transpose(dz), axis=0)]
+    def sums(_: slice, hs: list[Array], slopes: list[Array]) -> tuple[list[Array], list[Array], Array]:
+        """Over a block of points: D_l^2, l > 1; H_l^2; D_1 D_1^T."""
+        D = slopes[0]
+        return (
+            [xp.sum(D * D, axis=(0, 2)) for D in slopes[1:]],
+            [xp.sum(h * h, axis=(0, 2)) for h in hs],
+            xp.sum(D @ xp.matrix_transpose(D), axis=0),
+        )
 
-    parts = objective.backend.map(sums, zip(point_blocks(n_points), activations, strict=True))
-    *found, gram = (sum(entries) for entries in zip(*parts, strict=True))
-    squares = [xp.linalg.diagonal(gram), *reversed(found[0::2])]
-    units = list(reversed(found[1::2]))
+    slope_parts, unit_parts, gram_parts = zip(*jacobian.map(sums), strict=True)
+    gram = sum(gram_parts)
+    squares = [xp.linalg.diagonal(gram), *(sum(parts) for parts in zip(*slope_parts, strict=True))]
+    units = [sum(parts) for parts in zip(*unit_parts, strict=True)]
     rows = [_inverse(objective, xp.sqrt(square / n_points), SMALLEST_EFFECT) for square in squares]
     columns = [_inverse(objective, xp.sqrt(unit / n_points), SMALLEST_EFFECT) for unit in units]
     A = network.amplitudes

@@ -16,8 +16,8 @@ nu = 2 to begin with.
 A solver that iterates returns a path of directions, from the first, nearly steepest descent, to the last, the
 solution. Far from the minimum the loss itself, unlike its model, is lowest somewhere on the way: the path is searched
 backwards until the loss rises again (Martens 2010), at one evaluation each where a new solve would cost hundreds of
-products. The next path ends at `REACH` times the length that was best. If the whole path fails, its first direction is
-cut to a quarter until the loss falls: a step is taken only if it lowers the loss.
+products. The next path ends a little beyond the length that was best, well beyond where that was the end. If the whole
+path fails, its first direction is cut to a quarter until the loss falls: a step is taken only if it lowers the loss.
 
 L^p with p > 2. As many parameters as points can make every residual zero, which minimises L^p for all p at once, and
 on the way there the largest residuals come last: the steps are those of p = 2, S = 1 or spectral, as long as they lower
@@ -54,7 +54,9 @@ FORCING_MEMORY = 1.618
 
 FIRST_REACH = 20
 REACH = 1.4
-"""Inner iterations of the first step; and of the next one, as a multiple of those whose direction was taken."""
+REACH_OF_END = 2.0
+"""Inner iterations of the first step; and of the next one, as a multiple of those whose direction was taken, if that
+came before the path's end and if it was the end."""
 
 BACKTRACKS = 12
 """Trial lengths of the first direction, down to 4^-11 = 2e-7: what does not lower the loss by then is rounding."""
@@ -126,7 +128,7 @@ def descend(
         gained = 1.0 - best.value / value
         if gained > 0.0:
             control.learn(value, promised=_promised(merit, e, path[-1]), at_end=at_end)
-            control.aim(value, best, promised=_promised(merit, e, best.step))
+            control.aim(value, best, promised=_promised(merit, e, best.step), at_end=best.step is path[-1])
             params, value, e, activations = best.params, best.value, best.e, best.activations
         elif merit.loss == objective.loss:
             journal.stop("converged: no step lowers the loss")
@@ -231,9 +233,10 @@ class _Control:
         if self.floor < WEIGHT_FLOOR and promised < 0.5 * value:
             self.floor = min(WEIGHT_FLOOR, max(10.0 * self.floor, SMALLEST_FLOOR))
 
-    def aim(self, value: float, best: _Trial, promised: float) -> None:
+    def aim(self, value: float, best: _Trial, promised: float, *, at_end: bool) -> None:
         """From the step that was taken: how far and how exactly to go next time."""
-        self.reach = max(FIRST_REACH // 2, int(REACH * best.step.iterations))
+        reach = REACH_OF_END if at_end else REACH
+        self.reach = max(FIRST_REACH // 2, int(reach * best.step.iterations))
         least = self.forcing**FORCING_MEMORY
         forcing = FORCING_SHARE * abs(best.value - promised) / value
         self.forcing = min(FORCING_SHARE, max(forcing, least) if least > 0.1 else forcing)

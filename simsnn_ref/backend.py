@@ -12,7 +12,9 @@ Plug-ins register a class or function without arguments in the entry-point group
 Only the one that is asked for is imported.
 """
 
+import functools
 import os
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -117,6 +119,20 @@ def default_threads() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+_thread = threading.local()
+
+
+@functools.cache
+def _pool(workers: int) -> ThreadPoolExecutor:
+    """Threads that stay, so that what they free is theirs to take again: memory is not fetched anew in every step."""
+    return ThreadPoolExecutor(workers, "simsnn", initializer=lambda: setattr(_thread, "is_worker", True))
+
+
+if hasattr(os, "register_at_fork"):
+    # A child has none of its parent's threads and would wait for them for ever.
+    os.register_at_fork(after_in_child=_pool.cache_clear)
+
+
 @dataclass(frozen=True)
 class NumpyBackend:
     """The embedded backend: NumPy arrays, SciPy's threaded FFT.
@@ -140,25 +156,30 @@ class NumpyBackend:
     def to_numpy(self, array: Array) -> np.ndarray:
         return np.asarray(array)
 
+    def _threads(self) -> int:
+        """Inside `map` every core has a task already."""
+        return 1 if getattr(_thread, "is_worker", False) else self.workers
+
     def rfftn(self, x: Array, axes: Sequence[int], kept: int | None = None) -> Array:
         *others, last = axes
+        threads = self._threads()
         # Modes that are not kept need not be transformed along the other axes.
-        spectrum = scipy.fft.rfft(x, axis=last, workers=self.workers)[..., :kept]
-        return scipy.fft.fftn(spectrum, axes=others, workers=self.workers) if others else spectrum
+        spectrum = scipy.fft.rfft(x, axis=last, workers=threads)[..., :kept]
+        return scipy.fft.fftn(spectrum, axes=others, workers=threads) if others else spectrum
 
     def irfftn(self, x: Array, shape: Sequence[int], axes: Sequence[int]) -> Array:
         *others, last = axes
+        threads = self._threads()
         if others:
-            x = scipy.fft.ifftn(x, axes=others, norm="forward", workers=self.workers)
-        return scipy.fft.irfft(x, shape[-1], axis=last, norm="forward", workers=self.workers)
+            x = scipy.fft.ifftn(x, axes=others, norm="forward", workers=threads)
+        return scipy.fft.irfft(x, shape[-1], axis=last, norm="forward", workers=threads)
 
     def map(self, function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
         items = list(items)
-        if self.workers == 1 or len(items) < 2:
+        if self._threads() == 1 or len(items) < 2:
             return [function(item) for item in items]
-        # NumPy lets other threads run while it computes.
-        with ThreadPoolExecutor(self.workers) as pool:
-            return list(pool.map(function, items))
+        # NumPy and SciPy let other threads run while they compute.
+        return list(_pool(self.workers).map(function, items))
 
     def synchronize(self) -> None:
         pass

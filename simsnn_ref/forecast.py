@@ -13,6 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from simsnn_ref.backend import default_threads
 from simsnn_ref.config import FitConfig
 from simsnn_ref.errors import ConfigError
 from simsnn_ref.extension import count_extension_modes, extension_period
@@ -94,7 +95,7 @@ def forecast(grid: Grid, config: FitConfig, *, is_function: bool = False) -> For
     h = max((config.hidden or (1,))[0], 1)
     lattice = math.prod(_lattice(training))
     # z_1 in extended precision, the blocks of its transform, and the points' tail.
-    residue = EXTENDED * (h * training.size + 3 * min(h * lattice, max(BLOCK_ELEMENTS, lattice)))
+    residue = EXTENDED * (h * training.size + 3 * _transformed(h, lattice))
     judged = 2**grid.ndim - 1 if all(grid.periodic) and not is_function else 2
     fields = EXTENDED * training.size * (6 + 2 * judged)
     least = BASE_BYTES + fields + residue
@@ -105,6 +106,11 @@ def forecast(grid: Grid, config: FitConfig, *, is_function: bool = False) -> For
 def _lattice(grid: Grid) -> tuple[int, ...]:
     """Points of the period that a transform runs over."""
     return tuple(math.ceil(n * float(period)) for n, period in zip(grid.shape, extension_period(grid), strict=True))
+
+
+def _transformed(h: int, lattice: int) -> int:
+    """Points of the hidden units that are transformed at the same time."""
+    return min(h * lattice, default_threads() * max(BLOCK_ELEMENTS, lattice))
 
 
 def _stage(index: int, grid: Grid, config: FitConfig) -> StageForecast:
@@ -157,7 +163,7 @@ def _training_bytes(grid: Grid, widths: list[int], parameters: int, lattice: int
     activations = ACTIVATION_SETS[config.optimizer] * (kept if kept <= KEPT_ELEMENTS else grid.size * widths[1])
     # W_1 gamma, its gradient, and the blocks of their transforms.
     first = widths[1] * (2 * grid.size + 2 * parameters // max(widths[1], 1))
-    first += 2 * min(widths[1] * lattice, max(BLOCK_ELEMENTS, lattice))
+    first += 2 * _transformed(widths[1], lattice)
     vectors = 20 * (grid.size + parameters)
     return REAL * (activations + first + vectors)
 

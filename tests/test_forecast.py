@@ -27,7 +27,7 @@ def run(*argv):
     [
         ["--mode", "paper", "--optimizer", "adam", "--steps", "3", "--n-features", "400"],
         ["--mode", "paper", "--optimizer", "gauss_newton", "--steps", "2", "--n-features", "400"],
-        ["--stages", "1"],
+        ["--n-features", "20000"],
     ],
     ids=["adam", "gauss-newton", "accurate"],
 )

@@ -21,8 +21,9 @@ from simsnn_ref.grid import Grid, Period
 
 __all__ = ["BLOCK_ELEMENTS", "FFTMap"]
 
-BLOCK_ELEMENTS = 2**24
-"""Points of a period times hidden units transformed at a time: 128 MiB per float64 temporary."""
+BLOCK_ELEMENTS = 2**18
+"""Points of a period times hidden units of one task: 2 MiB per float64 temporary stay in the cache and in the hands of
+the allocator, which fetches larger ones anew each time. At least one unit."""
 
 _FROZEN = "feature_map = 'fft' keeps the wavenumbers B frozen; use 'separable' or 'dense'"
 
@@ -113,13 +114,13 @@ class FFTMap:
     def _synthesize(self, coefficients: Array) -> Array:
         """Re sum_j c_hj exp(2 pi i m_j.n / N): (h, n_f) complex to (h, n_points) real."""
         xp = self.xp
-        blocks = self._blocks(coefficients.shape[0])
-        if len(blocks) == 1:
-            return self._synthesize_block(coefficients)
-        real = xp.real(coefficients).dtype
-        z = xp.empty((coefficients.shape[0], self.n_points), dtype=real, device=self.backend.device)
-        for block in blocks:
+        h, real = coefficients.shape[0], xp.real(coefficients).dtype
+        z = xp.empty((h, self.n_points), dtype=real, device=self.backend.device)
+
+        def transform(block: slice) -> None:
             z[block, :] = self._synthesize_block(coefficients[block, :])
+
+        self.backend.map(transform, self._blocks(h))
         return z
 
     def _synthesize_block(self, coefficients: Array) -> Array:
@@ -136,7 +137,8 @@ class FFTMap:
 
     def _analyze(self, dz: Array) -> Array:
         """sum_n dz_h(x_n) exp(2 pi i m_j.n / N) at the stored modes: (h, n_points) real to (h, n_f) complex."""
-        return self.xp.concat([self._analyze_block(dz[block, :]) for block in self._blocks(dz.shape[0])])
+        blocks = self._blocks(dz.shape[0])
+        return self.xp.concat(self.backend.map(lambda block: self._analyze_block(dz[block, :]), blocks))
 
     def _analyze_block(self, dz: Array) -> Array:
         xp = self.xp

@@ -87,6 +87,9 @@ class FitConfig:
     )
     hidden: tuple[int, ...] = _option((30, 30, 30), "widths of the tanh layers")
     z1_rms: tuple[float, ...] = _option((0.0,), "paper: RMS of z_1 at the start, per stage (0: by Xavier's rule)")
+    output_gain: tuple[float, ...] = _option(
+        (1.0,), "paper: factor on Xavier's output weights at the start, per stage (well above 1: a linear start)"
+    )
     sigma: float = _option(1.0, "standard deviation of B for rff, ffm and cos, in cycles per unit of [-1, 1]")
     train_wavenumbers: bool | None = _option(
         None, "whether B trains (default: only for msnn and cos; the fft map needs it frozen)"
@@ -159,7 +162,9 @@ class FitConfig:
                 raise ConfigError(
                     f"{name} = {getattr(self, name)}: every entry needs to be finite and at least {least_entry}"
                 )
-        for name in ("first_layer", "n_features", "z1_rms"):
+        if not all(0.0 < entry < math.inf for entry in self.output_gain):
+            raise ConfigError(f"output_gain = {self.output_gain}: every entry needs to be finite and above 0")
+        for name in ("first_layer", "n_features", "z1_rms", "output_gain"):
             if not getattr(self, name):
                 raise ConfigError(f"{name}: needs at least one entry")
         self._check_mode()

@@ -177,6 +177,7 @@ def initialize(
     sigma: float = 1.0,
     train_wavenumbers: bool | None = None,
     z1_rms: float = 0.0,
+    output_gain: float = 1.0,
 ) -> tuple[Network, Parameters]:
     """Build one stage's network and its initial parameters.
 
@@ -203,6 +204,10 @@ def initialize(
     z1_rms : float
         W1 is scaled so that z_1 has this RMS; 0 leaves Xavier's rule, which makes z_1 small where the amplitudes
         decay, and the network nearly linear. Not used by ``none`` and ``fourier``.
+    output_gain : float
+        Factor on W_{L+1}. A network that starts far larger than its target gets there by small changes of its
+        parameters, so that it hardly bends on the way (lazy training; Chizat, Oyallon & Bach 2019), and its range
+        covers the target's peaks. Not used by ``fourier``.
 
     Raises
     ------
@@ -216,7 +221,7 @@ def initialize(
         if not hidden:
             raise ConfigError("hidden: first_layer 'none' needs at least one tanh layer")
         network = Network(backend, first_layer, hidden, amplitudes=None)
-        return network, _tail(hidden, grid.ndim, rng, backend)
+        return network, _tail(hidden, grid.ndim, rng, backend, output_gain)
     if first_layer not in _COSINE_LAYERS:
         raise ConfigError(f"first_layer = {first_layer!r}: choose one of {', '.join(FIRST_LAYERS)}")
     layer = _COSINE_LAYERS[first_layer](_Request(target, grid, n_features, sigma, rng, backend))
@@ -242,7 +247,7 @@ def initialize(
         params["W1"] = backend.asarray(np.ones((1, n_features)))
         params["c1"] = backend.asarray(np.zeros(1))
         return network, params
-    params |= _tail(hidden, n_features, rng, backend)
+    params |= _tail(hidden, n_features, rng, backend, output_gain)
     if z1_rms > 0.0:
         # A cosine has mean square A^2 / 2, and two are orthogonal.
         square = float(backend.xp.sum((params["W1"] * layer.amplitudes) ** 2)) / (2.0 * params["W1"].shape[0])
@@ -265,12 +270,13 @@ def constant_network(value_sign: float, ndim: int, backend: Backend) -> tuple[Ne
     return network, {name: backend.asarray(value) for name, value in params.items()}
 
 
-def _tail(hidden: Sequence[int], n_in: int, rng: np.random.Generator, backend: Backend) -> Parameters:
-    """W1, c1, ..., W{L+1}, c{L+1} for widths n_in, hidden, 1."""
+def _tail(hidden: Sequence[int], n_in: int, rng: np.random.Generator, backend: Backend, gain: float) -> Parameters:
+    """W1, c1, ..., W{L+1}, c{L+1} for widths n_in, hidden, 1; W{L+1} times `gain`."""
     widths = [n_in, *hidden, 1]
     params: Parameters = {}
     for layer in range(1, len(widths)):
         n_out = widths[layer]
-        params[f"W{layer}"] = backend.asarray(xavier(rng, n_out, widths[layer - 1]))
+        factor = gain if layer == len(widths) - 1 else 1.0
+        params[f"W{layer}"] = backend.asarray(factor * xavier(rng, n_out, widths[layer - 1]))
         params[f"c{layer}"] = backend.asarray(np.zeros(n_out))
     return params

@@ -319,6 +319,7 @@ class _StagedFit:
             sigma=config.sigma,
             train_wavenumbers=config.train_wavenumbers,
             z1_rms=config.for_stage(config.z1_rms, stage),
+            output_gain=config.for_stage(config.output_gain, stage),
         )
         return network, params, 0.0
 

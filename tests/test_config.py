@@ -62,6 +62,9 @@ def test_per_stage_options_repeat_their_last_entry():
         ({"train_wavenumbers": "yes"}, "expected true or false"),
         ({"mode_threshold": 0.0}, "0 < mode_threshold <= 1"),
         ({"seed": -1}, "at least 0"),
+        ({"z1_rms": [0.5, -1.0]}, "at least 0"),
+        ({"output_gain": [1.0, 0.0]}, "above 0"),
+        ({"output_gain": []}, "at least one entry"),
         ({"backend": 3}, "expected a string"),
     ],
 )

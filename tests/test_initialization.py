@@ -280,3 +280,13 @@ def test_z1_rms_scales_the_first_weights_and_nothing_else(backend, first_layer):
     z = backend.to_numpy(DenseMap(points, backend).forward(scaled["W1"], network.features(scaled)))
     # 30 features at random points, of which the mean k = 0 may be one and counts twice.
     assert 0.5 < np.sqrt(np.mean(z**2)) / 0.7 < 1.5
+
+
+@pytest.mark.parametrize("first_layer", ["si", "msnn", "none"])
+def test_output_gain_scales_the_output_weights_and_nothing_else(backend, first_layer):
+    xavier, scaled = (build(first_layer, backend=backend, output_gain=gain)[1] for gain in (1.0, 40.0))
+    last = list(xavier)[-2]
+    assert last == f"W{len([name for name in xavier if name[0] == 'W'])}"
+    for name in xavier:
+        factor = 40.0 if name == last else 1.0
+        assert np.array_equal(backend.to_numpy(factor * xavier[name]), backend.to_numpy(scaled[name])), name

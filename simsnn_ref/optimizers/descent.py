@@ -19,15 +19,16 @@ backwards until the loss rises again (Martens 2010), at one evaluation each wher
 products. The next path ends a little beyond the length that was best, well beyond where that was the end. If the whole
 path fails, its first direction is cut to a quarter until the loss falls: a step is taken only if it lowers the loss.
 
-L^p with p > 2. As many parameters as points can make every residual zero, which minimises L^p for all p at once, and
-on the way there the largest residuals come last: the steps are those of p = 2, S = 1 or spectral, as long as they lower
-the RMS. Then L^p takes over, with its direction of steepest descent to fall back on. With fewer parameters, L is convex
-in e, so its generalised Gauss-Newton step is the weighted least-squares step with S_i^2 = |e_i|^(p-2) and right-hand
-side -e / (p - 1): iteratively reweighted least squares with the Newton step length alpha = 1 / (p - 1). That length
-takes (p - 2) / (p - 1) of e away from a problem that could be solved to zero at once, and the vanishing weights leave
-most points to themselves. So alpha in (0, 1] minimises L(e + alpha J d), one number, and S is kept above a floor. Where
-the model of a step promises little, the floor is lowered, in the end to zero: then d is a descent direction of L
-whatever the residual at the minimum. Where it promises much the floor is raised again.
+L^p with p > 2. The steps are those of p = 2 as long as they lower the RMS by `LITTLE`; then L^p takes over. Far from
+the minimum all norms fall together, p = 2 fastest: a step in L^p moves the few largest residuals. As many parameters as
+points can make every residual zero, the minimum of all norms at once; then L^p keeps the step of p = 2, S = 1 or
+spectral, with its own direction of steepest descent to fall back on. With fewer, L is convex in e, so its generalised
+Gauss-Newton step is the weighted least-squares step with S_i^2 = |e_i|^(p-2) and right-hand side -e / (p - 1):
+iteratively reweighted least squares with the Newton step length alpha = 1 / (p - 1). That length takes
+(p - 2) / (p - 1) of e away from a problem that could be solved to zero at once, and the vanishing weights leave most
+points to themselves. So alpha in (0, 1] minimises L(e + alpha J d), one number, and S is kept above a floor. Where the
+model of a step promises little, the floor is lowered, in the end to zero: then d is a descent direction of L whatever
+the residual at the minimum. Where it promises much the floor is raised again.
 """
 
 from collections.abc import Iterator
@@ -118,7 +119,7 @@ def descend(
     """Take steps from `params` until a limit applies or none lowers the loss."""
     journal = Journal(objective, limits, on_step)
     control = _Control(damping, consistent=objective.is_consistent(params))
-    merit = replace(objective, loss=LpLoss(2.0)) if control.consistent else objective
+    merit = replace(objective, loss=LpLoss(2.0))
     value, e, activations = merit.evaluate(params)
     work = 1
     while journal.goes_on(params, _value(objective, e), e, work):

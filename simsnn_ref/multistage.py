@@ -50,6 +50,9 @@ __all__ = ["DEFAULT_SIZE", "certify_model", "fit"]
 PREDICTABLE = 0.5
 """RMS of the predictions of what is left at scattered points, relative to it, up to which another stage makes sense."""
 
+FAR_APART = 10.0
+"""Error at held-out points over that at the others, from which a note says so."""
+
 DEFAULT_SIZE = {1: 256, 2: 64, 3: 32}
 """Samples per axis, by dimension, of a function given with a box only."""
 
@@ -316,13 +319,20 @@ class _StagedFit:
                 f" each point best from the others, to an RMS of {self.resolved_level:.1e} of the field's"
             )
         if self.resolved_level > NOTEWORTHY_LEVEL:
+            limit = "the grid" if isinstance(self.grid, Grid) else "the points determine"
             self.note(
                 f"the samples stop being resolved at an RMS of {self.resolved_level:.1e} of the field's: noise, or"
-                f" structure finer than the {'grid' if isinstance(self.grid, Grid) else 'points determine'}; below, a fit follows the samples and not the field between them"
+                f" structure finer than {limit}; below, a fit follows the samples and not the field between them"
             )
         for index in range(1, self.config.stages + 1):
             if not self._add_stage(index):
-                return
+                break
+        last = self.records[-1] if self.records and isinstance(self.grid, Scatter) else None
+        if last is not None and (last.rms_off_grid or 0.0) > FAR_APART * last.rms_on_grid:
+            self.note(
+                f"the error at the held-out points is {last.rms_off_grid:.1e}, at those trained on {last.rms_on_grid:.1e}:"
+                " the points do not determine the field between them any better"
+            )
 
     def _fit_constant(self) -> None:
         value = float(np.asarray(self.residue).flat[0])

@@ -31,7 +31,7 @@ from simsnn_ref.spectrum import EnergySpectrum, Modes
 __all__ = ["ScatteredFit", "ScatteredModes", "count_scattered_modes"]
 
 DAMPING = 1e-14
-"""Lambda: smaller singular values, relative to sqrt(n), are rounding; they only make the sum large between the points."""
+"""Lambda: smaller singular values, relative to sqrt(n), are rounding, and make the sum large between the points."""
 
 POINTS_PER_COEFFICIENT = 2
 """Of the largest candidate set; with fewer points per coefficient a sum can follow anything."""

@@ -29,6 +29,7 @@ ORDER = (
     {"initialization"},
     {"near_linear"},
     {"optimizers.base", "optimizers.schedules"},
+    {"optimizers.jacobian"},
     {"optimizers.adam", "optimizers.scaling", "optimizers.descent"},
     {"optimizers.lbfgs", "optimizers.gauss_newton", "optimizers.levenberg_marquardt"},
     {"optimizers"},

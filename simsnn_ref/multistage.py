@@ -330,7 +330,7 @@ class _StagedFit:
         last = self.records[-1] if self.records and isinstance(self.grid, Scatter) else None
         if last is not None and (last.rms_off_grid or 0.0) > FAR_APART * last.rms_on_grid:
             self.note(
-                f"the error at the held-out points is {last.rms_off_grid:.1e}, at those trained on {last.rms_on_grid:.1e}:"
+                f"the error at the held-out points is {last.rms_off_grid:.1e}, at the others {last.rms_on_grid:.1e}:"
                 " the points do not determine the field between them any better"
             )
 

@@ -58,6 +58,7 @@ class Modes:
 
     def largest(self, n: int) -> "Modes":
         """The first `n` modes, or all if there are fewer."""
+        n = min(n, len(self))
         return replace(
             self,
             indices=self.indices[:n, :],

@@ -38,7 +38,7 @@ POINTS_PER_COEFFICIENT = 2
 
 FIRST_MODES = 128
 GROWTH = 2
-"""The candidate set grows by this factor while its predictions have not become worse."""
+"""For the first field, the candidate set grows by this factor while its predictions get better."""
 
 MAX_ELEMENTS = 2**26
 MAX_WORK = 2**38
@@ -49,6 +49,9 @@ CUTOFFS = 48
 
 WORSE = 10.0
 """Times the best prediction: beyond, more candidates do not help."""
+
+SETTLED, PREDICTED = 0.5, 1e-3
+"""Nor do they where twice as many do not halve the error, once the field is predicted at all."""
 
 ROUNDING = 8.0 * float(np.finfo(np.float64).eps)
 LEAST_FREEDOM = 1e-10
@@ -95,6 +98,8 @@ class ScatteredModes:
         self.period = extension_period(scatter)
         self._points = np.asarray(scatter.box.to_scaled(scatter.points.astype(np.longdouble)), dtype=np.float64)
         self._units = np.asarray([np.pi / float(period) for period in self.period])
+        # What later stages leave over is what these candidates cannot predict; more of them rarely can.
+        self._is_chosen = False
         self._factorize(min(FIRST_MODES, self.count()))
 
     def count(self) -> int:
@@ -160,14 +165,18 @@ class ScatteredModes:
         t = t / scale
         while self._indices.shape[0] < n_modes:
             self._grow()
+        before = math.inf
         while True:
             projections = self._q.T @ t
             errors = self._predictions(t, projections)
             best = int(np.argmin(np.where(self._cutoffs >= 2 * n_modes - 1, errors, np.inf)))
-            done = errors[best] <= ROUNDING or errors[-1] > WORSE * errors[best]
-            if done or self._indices.shape[0] == self.count():
+            has_settled = before * SETTLED < errors[best] < PREDICTED
+            done = errors[best] <= ROUNDING or errors[-1] > WORSE * errors[best] or has_settled
+            if self._is_chosen or done or self._indices.shape[0] == self.count():
                 break
+            before = errors[best]
             self._grow()
+        self._is_chosen = True
         cutoff = int(self._cutoffs[best])
         c = scale * solve_triangular(self._r[:cutoff, :cutoff], projections[:cutoff], check_finite=False)
         host = self._modes(c, NumpyBackend())

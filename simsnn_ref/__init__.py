@@ -8,6 +8,7 @@ from simsnn_ref.history import Callback, History, StageRecord, Step
 from simsnn_ref.model import Model, load_model
 from simsnn_ref.multistage import fit
 from simsnn_ref.provenance import package_version
+from simsnn_ref.scatter import Scatter
 
 __all__ = [
     "Backend",
@@ -23,6 +24,7 @@ __all__ = [
     "ModelFileError",
     "NumpyBackend",
     "OutputError",
+    "Scatter",
     "SimsnnError",
     "StageRecord",
     "Step",

@@ -22,7 +22,7 @@ from simsnn_ref.config import FitConfig, config_from_dict, config_from_toml
 from simsnn_ref.data import check_grid, check_samples, load_samples, sample_function
 from simsnn_ref.errors import CertificationError, ConfigError, OutputError, SimsnnError
 from simsnn_ref.forecast import Forecast, forecast, require_memory
-from simsnn_ref.grid import Grid
+from simsnn_ref.grid import Box, Grid
 from simsnn_ref.history import Callback
 from simsnn_ref.model import Model, load_model
 from simsnn_ref.multistage import certify_model, fit
@@ -31,6 +31,7 @@ from simsnn_ref.problems.turbulence import SPECTRA, energy, enstrophy, vorticity
 from simsnn_ref.progress import SimulationLines, make_progress
 from simsnn_ref.provenance import versions
 from simsnn_ref.report import blas_threads, describe_grid, fit_report, stage_table, text_table, threads_line
+from simsnn_ref.scatter import Scatter
 from simsnn_ref.spectrum import count_modes, dominant_frequency, energy_spectrum, fourier_modes
 from simsnn_ref.storage import check_writable
 
@@ -141,8 +142,17 @@ _PROBLEM_OPTIONS = {
 }
 
 
-def _read_input(arguments: argparse.Namespace, quiet: bool = False) -> tuple[Any, Grid, dict[str, Any]]:
-    """Samples or function, grid, and a description of the problem for the report, with notes on the input."""
+def _add_values(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--values",
+        metavar="VALUES.npy",
+        help="values (n,) at scattered points: INPUT.npy then holds the points (n, d), --box defaults to their bounding"
+        " box and --periodic to false",
+    )
+
+
+def _read_input(arguments: argparse.Namespace, quiet: bool = False) -> tuple[Any, Grid | Scatter, dict[str, Any]]:
+    """Samples or function, grid or points, and a description of the problem for the report, with notes on the input."""
     if (arguments.input is None) == (arguments.example is None):
         raise ConfigError("give either INPUT.npy or --example NAME")
     given = {
@@ -151,18 +161,20 @@ def _read_input(arguments: argparse.Namespace, quiet: bool = False) -> tuple[Any
         if getattr(arguments, ours) is not None
     }
     if arguments.example is not None:
-        for name in ("box", "periodic"):
-            if getattr(arguments, name) is not None:
+        for name in ("box", "periodic", "values"):
+            if getattr(arguments, name, None) is not None:
                 raise ConfigError(f"--{name} describes INPUT.npy; example {arguments.example!r} has its own")
         return _read_example(arguments, given, quiet)
     for name in ("size", *_PROBLEM_OPTIONS):
         if getattr(arguments, name) is not None:
             raise ConfigError(f"--{name.replace('_', '-')} belongs to --example, not to INPUT.npy")
-    samples, notes = check_samples(load_samples(arguments.input), arguments.input)
+    values = getattr(arguments, "values", None)
+    samples, notes = check_samples(load_samples(values or arguments.input), values or arguments.input)
     if not quiet:
         for note in notes:
             print(f"note: {note}", file=sys.stderr)
-    return samples, _grid_of_input(arguments, samples), {"name": arguments.input, "notes": notes}
+    grid = _grid_of_input(arguments, samples) if values is None else _points_of_input(arguments, samples)
+    return samples, grid, {"name": arguments.input, "notes": notes}
 
 
 def _read_example(
@@ -188,17 +200,31 @@ def _simulation_lines(arguments: argparse.Namespace, n: int, quiet: bool = False
 
 
 def _grid_of_input(arguments: argparse.Namespace, samples: np.ndarray) -> Grid:
-    words = (arguments.periodic or "true").lower().split(",")
-    if any(word not in ("true", "false") for word in words) or len(words) not in (1, samples.ndim):
-        raise ConfigError(
-            f"--periodic {arguments.periodic}: give true or false, once or for each of {samples.ndim} axes"
-        )
+    periodic, box = _domain(arguments, samples.ndim, "true")
+    if box is None:
+        return Grid(samples.shape, periodic=periodic)
+    return Grid(samples.shape, box.lower, box.upper, periodic)
+
+
+def _points_of_input(arguments: argparse.Namespace, values: np.ndarray) -> Scatter:
+    points = load_samples(arguments.input)
+    periodic, box = _domain(arguments, 1 if points.ndim < 2 else points.shape[1], "false")
+    scatter = Scatter(points, box, periodic)
+    scatter.check_values(values)
+    return scatter
+
+
+def _domain(arguments: argparse.Namespace, ndim: int, default: str) -> tuple[tuple[bool, ...], Box | None]:
+    """What --periodic and --box say."""
+    words = (arguments.periodic or default).lower().split(",")
+    if any(word not in ("true", "false") for word in words) or len(words) not in (1, ndim):
+        raise ConfigError(f"--periodic {arguments.periodic}: give true or false, once or for each of {ndim} axes")
     periodic = tuple(word == "true" for word in words)
     if arguments.box is None:
-        return Grid(samples.shape, periodic=periodic)
-    if len(arguments.box) != 2 * samples.ndim:
-        raise ConfigError(f"--box: {samples.ndim} axes need {2 * samples.ndim} numbers, got {len(arguments.box)}")
-    return Grid(samples.shape, tuple(arguments.box[0::2]), tuple(arguments.box[1::2]), periodic)
+        return periodic, None
+    if len(arguments.box) != 2 * ndim:
+        raise ConfigError(f"--box: {ndim} axes need {2 * ndim} numbers, got {len(arguments.box)}")
+    return periodic, Box(tuple(arguments.box[0::2]), tuple(arguments.box[1::2]))
 
 
 # fit
@@ -207,6 +233,7 @@ def _grid_of_input(arguments: argparse.Namespace, samples: np.ndarray) -> Grid:
 def _add_fit(commands: Any) -> None:
     parser = _command(commands, "fit", _run_fit, "fit samples or a built-in problem, stage by stage")
     _add_input(parser)
+    _add_values(parser)
     output = parser.add_argument_group("output")
     output.add_argument("-o", "--output", metavar="MODEL", help=f"model file (default: NAME{MODEL_SUFFIX})")
     output.add_argument("--figure", metavar="PATH", help="figure, .png, .pdf or .svg (default: beside the model, .png)")
@@ -283,7 +310,7 @@ def _run_fit(arguments: argparse.Namespace) -> None:
     model = fit(u, grid, config, callbacks=[progress], backend=backend)
     model.save(output)
     if figure is not None:
-        _write_figure(model, u, figure, problem["name"])
+        _write_figure(model, u, grid, figure, problem["name"])
     report = fit_report(model, problem, time.perf_counter() - started)
     report["notes"] = [*notes, *report["notes"]]
     report["model"] = str(output)
@@ -295,8 +322,8 @@ def _run_fit(arguments: argparse.Namespace) -> None:
     _require_agreement(model.history.certified)
 
 
-def _size_of_input(arguments: argparse.Namespace) -> tuple[Grid, bool]:
-    """The grid of the samples, and whether they are a function's: nothing is simulated or evaluated for it."""
+def _size_of_input(arguments: argparse.Namespace) -> tuple[Grid | Scatter, bool]:
+    """Where the samples are, and whether they are a function's: nothing is simulated or evaluated for it."""
     if arguments.example is None:
         _, grid, _ = _read_input(arguments, quiet=True)
         return grid, False
@@ -346,17 +373,21 @@ def _figure_path(arguments: argparse.Namespace, output: Path) -> Path | None:
     return path
 
 
-def _write_figure(model: Model, u: Any, path: Path, title: str) -> None:
+def _write_figure(model: Model, u: Any, where: Any, path: Path, title: str) -> None:
     from simsnn_ref.plotting import figure_of_fit, save_figure  # noqa: PLC0415 - an extra
 
-    grid = model.grid
-    if callable(u):
+    grid: Any = model.grid
+    if isinstance(where, Scatter):
+        # The points that were not held out.
+        rows = {tuple(point): row for row, point in enumerate(where.points.tolist())}
+        samples = check_samples(u)[0][[rows[tuple(point)] for point in grid.points.tolist()]]
+    elif callable(u):
         points = grid.box.to_physical(grid.scaled_points(np.longdouble))
         samples = sample_function(u, points, extended=True).reshape(grid.shape)
     else:
         samples = check_samples(u)[0]
     if samples.shape != grid.shape:
-        samples = samples[(slice(None, None, 2),) * grid.ndim]
+        samples = samples[(slice(None, None, 2),) * grid.ndim]  # every second one was held out
     save_figure(figure_of_fit(model, samples, title=title), path)
 
 
@@ -364,7 +395,7 @@ def _print_fit(model: Model, report: dict[str, Any]) -> None:
     print()
     print(stage_table(model.history))
     print()
-    print(f"Errors are relative to the RMS of the field, {model.history.rms:.6g}. {_OFF_GRID[model.history.off_grid]}")
+    print(f"Errors are relative to the RMS of the field, {model.history.rms:.6g}. {_off_grid_line(model)}")
     print(_BEND)
     if model.history.certified is not None:
         print(_certified_line(model.history.certified))
@@ -384,6 +415,14 @@ _OFF_GRID = {
     "holdout": "Off the grid: at held-out samples; training saw every second one along each axis.",
     "none": "Off the grid: not measured (samples that are not periodic; --off-grid holdout keeps some of them back).",
 }
+
+
+def _off_grid_line(model: Model) -> str:
+    if isinstance(model.grid, Grid):
+        return _OFF_GRID[model.history.off_grid]
+    if model.history.off_grid == "none":
+        return "Off the points: not measured (--off-grid holdout keeps a tenth of them back)."
+    return "On the grid: at the points that training saw. Off it: at the tenth of the points that was held out."
 
 
 # predict
@@ -444,6 +483,7 @@ def _add_certify(commands: Any) -> None:
     parser = _command(commands, "certify", _run_certify, "check a model's errors against its data by a second route")
     parser.add_argument("model", metavar="MODEL")
     _add_input(parser)
+    _add_values(parser)
     parser.add_argument(
         "--digits",
         type=int,
@@ -537,17 +577,19 @@ def _run_info(arguments: argparse.Namespace) -> None:
         print(json.dumps(told, allow_nan=False))
         return
     grid = model.grid
+    counts = [f"{n} points on " for n in grid.shape] if isinstance(grid, Grid) else [""] * grid.ndim
     axes = [
-        f"{n} points on [{lo:.6g}, {hi:.6g}{')' if periodic else ']'}"
-        for n, lo, hi, periodic in zip(grid.shape, grid.lower, grid.upper, grid.periodic, strict=True)
+        f"{count}[{lo:.6g}, {hi:.6g}{')' if periodic else ']'}"
+        for count, lo, hi, periodic in zip(counts, grid.lower, grid.upper, grid.periodic, strict=True)
     ]
-    print(f"{arguments.model}: {len(model.stages)} stages, fitted to {' x '.join(axes)}")
+    scattered = "" if isinstance(grid, Grid) else f"{grid.size} scattered points of "
+    print(f"{arguments.model}: {len(model.stages)} stages, fitted to {scattered}{' x '.join(axes)}")
     print(f"RMS of the field {history.rms:.6g}, largest value {history.max:.6g}")
     for note in history.notes:
         print(f"note: {note}")
     print()
     print(stage_table(history))
-    print(f"\nErrors are relative to the RMS of the field. {_OFF_GRID[history.off_grid]}\n{_BEND}\n")
+    print(f"\nErrors are relative to the RMS of the field. {_off_grid_line(model)}\n{_BEND}\n")
     print(text_table(["made with", "version"], [[name, str(value)] for name, value in model.provenance.items()]))
     print(f"\n{model.config.to_toml()}", end="")
 
@@ -598,6 +640,7 @@ def _run_spectrum(arguments: argparse.Namespace) -> None:
 
         check_figure_path(arguments.figure)
     u, grid, problem = _read_input(arguments)
+    assert isinstance(grid, Grid)
     samples, _ = check_samples(u(grid.points()).reshape(grid.shape) if callable(u) else u)
     check_grid(samples, grid)
     backend = NumpyBackend()

@@ -122,7 +122,8 @@ class FitConfig:
     max_seconds: float = _option(0.0, "a stage's training ends after this time (0: no limit)")
     off_grid: str = _option(
         "auto",
-        "how the error between the samples is measured; auto: interpolation for periodic samples, random for functions",
+        "how the error between the samples is measured; auto: interpolation for periodic samples, random for functions,"
+        " holdout for scattered points",
         OFF_GRID_METHODS,
     )
     off_grid_points: int = _option(1000, "random: number of points")

@@ -14,6 +14,7 @@ import numpy as np
 
 from simsnn_ref.backend import Backend
 from simsnn_ref.grid import PI, Grid, Period
+from simsnn_ref.scatter import Scatter
 from simsnn_ref.spectrum import Modes
 
 __all__ = ["EXTENSION", "FourierExtension", "count_extension_modes", "extension_modes", "extension_period"]
@@ -22,9 +23,9 @@ EXTENSION = Fraction(2)
 """Period along an axis that is not periodic, in lengths of the box."""
 
 
-def extension_period(grid: Grid) -> Period:
+def extension_period(where: Grid | Scatter) -> Period:
     """Per axis 1 (periodic) or `EXTENSION`."""
-    return tuple(Fraction(1) if periodic else EXTENSION for periodic in grid.periodic)
+    return tuple(Fraction(1) if periodic else EXTENSION for periodic in where.periodic)
 
 
 @dataclass(frozen=True)

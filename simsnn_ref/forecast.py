@@ -19,10 +19,13 @@ from simsnn_ref.errors import ConfigError
 from simsnn_ref.extension import count_extension_modes, extension_period
 from simsnn_ref.features import MapSizes, has_nufft
 from simsnn_ref.features.cost import MULTIPLY_ADD, map_costs, step_seconds
+from simsnn_ref.features.dense import BLOCK_ELEMENTS as DENSE_BLOCK
 from simsnn_ref.features.fft import BLOCK_ELEMENTS
 from simsnn_ref.grid import Grid
 from simsnn_ref.network import KEPT_ELEMENTS
 from simsnn_ref.sampling import refinement
+from simsnn_ref.scatter import Scatter
+from simsnn_ref.scattered_modes import count_scattered_modes
 from simsnn_ref.spectrum import count_modes
 
 __all__ = ["Forecast", "StageForecast", "available_bytes", "forecast", "require_memory"]
@@ -87,9 +90,11 @@ class Forecast:
         return asdict(self)
 
 
-def forecast(grid: Grid, config: FitConfig, *, is_function: bool = False) -> Forecast:
-    """Forecast a fit of samples on `grid`, or of a function sampled there."""
+def forecast(grid: Grid | Scatter, config: FitConfig, *, is_function: bool = False) -> Forecast:
+    """Forecast a fit of samples on `grid` or at scattered points, or of a function sampled on a grid."""
     config = config.resolved()
+    if isinstance(grid, Scatter):
+        return _forecast_scatter(grid, config)
     training = grid.refined(factor) if (factor := refinement(grid, is_function, config)) > 1 else grid
     stages = tuple(_stage(index, training, config) for index in range(1, config.stages + 1))
     h = max((config.hidden or (1,))[0], 1)
@@ -103,6 +108,17 @@ def forecast(grid: Grid, config: FitConfig, *, is_function: bool = False) -> For
     return Forecast(training.size, stages, peak, least, available_bytes())
 
 
+def _forecast_scatter(scatter: Scatter, config: FitConfig) -> Forecast:
+    stages = tuple(_stage(index, scatter, config) for index in range(1, config.stages + 1))
+    n, h = scatter.size, max((config.hidden or (1,))[0], 1)
+    # z_1 in extended precision and a block of its features.
+    least = BASE_BYTES + EXTENDED * ((h + 8) * n + DENSE_BLOCK)
+    columns = 2 * count_scattered_modes(scatter)
+    # The damped matrix, its factors, and LAPACK's copy.
+    factors = REAL * 4 * (n + columns) * columns
+    return Forecast(n, stages, least + factors + max(stage.bytes for stage in stages), least, available_bytes())
+
+
 def _lattice(grid: Grid) -> tuple[int, ...]:
     """Points of the period that a transform runs over."""
     return tuple(math.ceil(n * float(period)) for n, period in zip(grid.shape, extension_period(grid), strict=True))
@@ -113,7 +129,7 @@ def _transformed(h: int, lattice: int) -> int:
     return min(h * lattice, default_threads() * max(BLOCK_ELEMENTS, lattice))
 
 
-def _stage(index: int, grid: Grid, config: FitConfig) -> StageForecast:
+def _stage(index: int, grid: Grid | Scatter, config: FitConfig) -> StageForecast:
     stage = index - 1
     first_layer = config.for_stage(config.first_layer, stage)
     has_modes = first_layer in ("si", "fourier") and not config.train_wavenumbers
@@ -121,18 +137,22 @@ def _stage(index: int, grid: Grid, config: FitConfig) -> StageForecast:
         config.train_wavenumbers if config.train_wavenumbers is not None else first_layer in ("msnn", "cos")
     ) and first_layer != "none"
     is_extended = config.mode == "accurate" and not all(grid.periodic)
-    most = count_extension_modes(grid) if is_extended else count_modes(grid)
+    if isinstance(grid, Scatter):
+        most = count_scattered_modes(grid)
+    else:
+        most = count_extension_modes(grid) if is_extended else count_modes(grid)
     n_f = config.for_stage(config.n_features, stage) or min(config.max_features, most)
     widths = [grid.ndim if first_layer == "none" else n_f, *(() if first_layer == "fourier" else config.hidden), 1]
     parameters = sum(a * b + b for a, b in pairwise(widths)) + n_f * (1 + trains * grid.ndim)
     sizes = MapSizes(n_f, widths[1], trains)
-    lattice = _lattice(grid) if has_modes else grid.shape
+    is_grid = isinstance(grid, Grid)
+    lattice = _lattice(grid) if has_modes and isinstance(grid, Grid) else grid.shape
     costs = map_costs(
         grid.shape,
         grid.ndim,
         sizes,
-        is_grid=True,
-        lattice=lattice if has_modes else None,
+        is_grid=is_grid,
+        lattice=lattice if has_modes and is_grid else None,
         has_nufft=config.backend == "numpy" and has_nufft(),
     )
     kind = min(costs, key=lambda name: costs[name])
@@ -158,7 +178,7 @@ def _tail_seconds(n_points: int, widths: list[int]) -> float:
     return n_points * (3.0 * products * MULTIPLY_ADD + units * ACTIVATION)
 
 
-def _training_bytes(grid: Grid, widths: list[int], parameters: int, lattice: int, config: FitConfig) -> int:
+def _training_bytes(grid: Grid | Scatter, widths: list[int], parameters: int, lattice: int, config: FitConfig) -> int:
     kept = grid.size * sum(widths[1:-1])
     activations = ACTIVATION_SETS[config.optimizer] * (kept if kept <= KEPT_ELEMENTS else grid.size * widths[1])
     # W_1 gamma, its gradient, and the blocks of their transforms.

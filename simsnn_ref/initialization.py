@@ -24,7 +24,8 @@ from simsnn_ref.backend import Array, Backend
 from simsnn_ref.errors import ConfigError
 from simsnn_ref.grid import Grid, Period
 from simsnn_ref.network import Network, Parameters
-from simsnn_ref.spectrum import Modes, dominant_frequency, fourier_modes
+from simsnn_ref.scattered_modes import ScatteredModes
+from simsnn_ref.spectrum import Modes, count_modes, dominant_of, fourier_modes
 
 __all__ = ["FIRST_LAYERS", "constant_network", "initialize", "scale_factor", "xavier"]
 
@@ -52,11 +53,21 @@ class _Request:
     """What a first layer is made from."""
 
     target: Array
-    grid: Grid
+    grid: Grid | ScatteredModes
     n_features: int
     sigma: float
     rng: np.random.Generator
     backend: Backend
+
+    def modes(self, n: int) -> Modes:
+        """The `n` largest of the target."""
+        if isinstance(self.grid, Grid):
+            return fourier_modes(self.target, self.grid, self.backend, n)
+        return self.grid.fit(self.backend.to_numpy(self.target), self.backend, n).modes.largest(n)
+
+    def dominant_frequency(self) -> float:
+        total = count_modes(self.grid) if isinstance(self.grid, Grid) else self.grid.count()
+        return dominant_of(self.modes(min(2, total)), self.backend)
 
     def gaussian(self, n: int, sigma: float) -> Array:
         if n < 1:
@@ -91,7 +102,7 @@ def _from_modes(modes: Modes) -> _FirstLayer:
 
 def _si(request: _Request) -> _FirstLayer:
     """Algorithm 1: the n_f largest modes of the target's DFT."""
-    return _from_modes(fourier_modes(request.target, request.grid, request.backend, request.n_features))
+    return _from_modes(request.modes(request.n_features))
 
 
 def _fourier(request: _Request) -> _FirstLayer:
@@ -103,7 +114,7 @@ def _msnn(request: _Request) -> _FirstLayer:
     """Section 4.1: w ~ N(0, Var) of Xavier, kappa from the target's dominant frequency."""
     n, d = request.n_features, request.grid.ndim
     variance = 2.0 / (d + n)
-    f_d = dominant_frequency(request.target, request.grid, request.backend)
+    f_d = request.dominant_frequency()
     return _FirstLayer(
         amplitudes=request.backend.asarray(np.ones(n)),
         B=request.gaussian(n, math.sqrt(variance)),
@@ -168,7 +179,7 @@ _WAVENUMBERS_NEVER_TRAIN = ("rff", "fourier")
 def initialize(
     first_layer: str,
     target: Array,
-    grid: Grid,
+    grid: Grid | ScatteredModes,
     *,
     n_features: int,
     hidden: Sequence[int],
@@ -187,10 +198,10 @@ def initialize(
     ----------
     first_layer : str
         One of `FIRST_LAYERS`; see the module's table.
-    target : Array of float64, shape grid.shape
+    target : Array of float64, shape grid.shape, or (n,) at scattered points
         What the stage is to fit; Algorithm 1 and kappa are computed from it.
-    grid : Grid
-        The training grid.
+    grid : Grid or ScatteredModes
+        The training grid, or the least squares at scattered points.
     n_features : int
         n_f; not used by ``none``.
     hidden : sequence of int

@@ -12,10 +12,11 @@ from simsnn_ref.backend import Array, Backend, NumpyBackend
 from simsnn_ref.config import FitConfig, config_from_dict
 from simsnn_ref.errors import DataError, ModelFileError, SimsnnError
 from simsnn_ref.features import LinearMap, SeparableMap
-from simsnn_ref.grid import Grid
+from simsnn_ref.grid import Box, Grid
 from simsnn_ref.history import History, StageRecord
 from simsnn_ref.network import Network, Parameters
 from simsnn_ref.off_grid import network_map
+from simsnn_ref.scatter import Scatter
 from simsnn_ref.spectrum import EnergySpectrum
 from simsnn_ref.storage import read_file, write_file
 
@@ -44,8 +45,8 @@ class Model:
     Attributes
     ----------
     stages : tuple of Stage
-    grid : Grid
-        The training grid: box, samples per axis, which axes are periodic.
+    grid : Grid or Scatter
+        The training grid: box, samples per axis, which axes are periodic; or the training points.
     config : FitConfig
     history : History
     provenance : dict of str to str or None
@@ -54,7 +55,7 @@ class Model:
     """
 
     stages: tuple[Stage, ...]
-    grid: Grid
+    grid: Grid | Scatter
     config: FitConfig
     history: History
     provenance: dict[str, str | None]
@@ -171,6 +172,8 @@ class Model:
             "spectrum/wavenumber": self.history.spectrum.wavenumber,
             "spectrum/energy": self.history.spectrum.energy,
         }
+        if isinstance(self.grid, Scatter):
+            arrays["points"] = self.grid.points
         stages = []
         for number, stage in enumerate(self.stages, start=1):
             network = stage.network
@@ -197,7 +200,7 @@ class Model:
                 arrays[f"record{record.index}/{name}"] = getattr(record, name)
         content = {
             "grid": {
-                "shape": list(self.grid.shape),
+                **({"shape": list(self.grid.shape)} if isinstance(self.grid, Grid) else {}),
                 "lower": list(self.grid.lower),
                 "upper": list(self.grid.upper),
                 "periodic": list(self.grid.periodic),
@@ -252,11 +255,17 @@ def load_model(path: str | Path, backend: Backend | None = None) -> Model:
             resolved_level=told["resolved_level"],
             certified=told["certified"],
         )
-        grid = Grid(**{name: tuple(value) for name, value in content["grid"].items()})
+        grid = _load_grid({name: tuple(value) for name, value in content["grid"].items()}, arrays)
         config = config_from_dict(content["config"])
         return Model(stages, grid, config, history, content["provenance"], backend)
     except (KeyError, TypeError, IndexError, AttributeError, SimsnnError) as error:
         raise ModelFileError(f"{path}: not a complete simsnn model ({type(error).__name__}: {error})") from error
+
+
+def _load_grid(told: dict[str, Any], arrays: dict[str, np.ndarray]) -> Grid | Scatter:
+    if "points" in arrays:
+        return Scatter(arrays["points"], Box(told["lower"], told["upper"]), told["periodic"])
+    return Grid(**told)
 
 
 def _load_record(summary: dict[str, Any], arrays: dict[str, np.ndarray]) -> StageRecord:

@@ -27,15 +27,31 @@ from simsnn_ref.losses import LpLoss, rms
 from simsnn_ref.model import Model, Stage
 from simsnn_ref.near_linear import near_linear_network
 from simsnn_ref.network import Network, Parameters
-from simsnn_ref.off_grid import Judge, choose_off_grid, hold_out, network_map, sampled_claim, scaled_points
+from simsnn_ref.off_grid import (
+    Judge,
+    choose_off_grid,
+    hold_out,
+    hold_out_points,
+    network_map,
+    sampled_claim,
+    scaled_points,
+)
 from simsnn_ref.precision import extend, extended_backend, extended_eps, is_extended
 from simsnn_ref.provenance import versions
 from simsnn_ref.resolution import resolved_level
 from simsnn_ref.sampling import TrainingSet, training_set
+from simsnn_ref.scatter import Scatter
+from simsnn_ref.scattered_modes import ScatteredModes
 from simsnn_ref.spectrum import EnergySpectrum, Modes, count_modes, energy_spectrum, fourier_modes
 from simsnn_ref.stage import Trained, train
 
 __all__ = ["DEFAULT_SIZE", "certify_model", "fit"]
+
+PREDICTABLE = 0.5
+"""RMS of the predictions of what is left at scattered points, relative to it, up to which another stage makes sense."""
+
+FAR_APART = 10.0
+"""Error at held-out points over that at the others, from which a note says so."""
 
 DEFAULT_SIZE = {1: 256, 2: 64, 3: 32}
 """Samples per axis, by dimension, of a function given with a box only."""
@@ -53,23 +69,31 @@ NOTEWORTHY_LEVEL = 1e-12
 
 def fit(
     u: Any,
-    grid: Grid | Box | None = None,
+    grid: Any = None,
     config: FitConfig | None = None,
     *,
+    box: Box | None = None,
+    periodic: bool | Sequence[bool] = False,
     callbacks: Sequence[Callback] = (),
     backend: Backend | str | None = None,
     **options: Any,
 ) -> Model:
-    """Fit a sampled field, or a function, stage by stage.
+    """Fit a sampled field, values at scattered points, or a function, stage by stage.
+
+    ``fit(points, values)`` is ``fit(values, Scatter(points, box, periodic))``.
 
     Parameters
     ----------
     u : array_like of shape grid.shape, or callable
-        Samples (computed in float64), or a function of points (n, d) that returns (n,) values.
-    grid : Grid or Box, optional
+        Samples (computed in float64), or a function of points (n, d) that returns (n,) values; or points, of shape
+        (n, d), or (n,) in one dimension.
+    grid : Grid, Box or Scatter, or array_like of shape (n,), optional
         Where the samples are. Without it samples are taken as periodic on [-1, 1)^d. A function needs one: a Grid is
-        where it is sampled, a Box is sampled with both ends included and `DEFAULT_SIZE` points per axis.
+        where it is sampled, a Box is sampled with both ends included and `DEFAULT_SIZE` points per axis. After points,
+        their values.
     config : FitConfig, optional
+    box, periodic
+        Of the points, see `simsnn_ref.scatter.Scatter`; a grid has its own.
     callbacks : sequence of Callback
         Told of every step, stage and note.
     backend : Backend or str, optional
@@ -95,6 +119,7 @@ def fit(
     config = _merge(config, options).resolved()
     if backend is None or isinstance(backend, str):
         backend = load_backend(backend or config.backend)
+    u, grid = _where_and_what(u, grid, box, periodic)
     staged = _staged_fit(u, grid, config, callbacks, backend)
     staged.run()
     certified = staged.certificate() if config.certify else None
@@ -113,13 +138,13 @@ def fit(
     return Model(tuple(staged.stages), grid, config, history, versions(), backend)
 
 
-def certify_model(model: Model, u: Any, grid: Grid | Box | None = None, digits: int = 18) -> Certificate:
+def certify_model(model: Model, u: Any, grid: Grid | Box | Scatter | None = None, digits: int = 18) -> Certificate:
     """Certify a model, as loaded from its file, against the data it was fitted to.
 
     Parameters
     ----------
     u, grid
-        As for `fit`.
+        As for `fit`; values and a `Scatter` of scattered points.
     digits : int
         18 is long double; more is mpmath, which takes a tenth of the points. Where long double is no wider than
         float64, 18 is mpmath too, or if that is not installed double-double.
@@ -137,14 +162,29 @@ def certify_model(model: Model, u: Any, grid: Grid | Box | None = None, digits: 
     return staged.certificate(digits)
 
 
+def _where_and_what(
+    u: Any, grid: Any, box: Box | None, periodic: bool | Sequence[bool]
+) -> tuple[Any, Grid | Box | Scatter | None]:
+    """Samples or function, and their domain, of what `fit` was given."""
+    if grid is None or isinstance(grid, Grid | Box | Scatter):
+        if box is not None or periodic is not False:
+            raise DataError("box, periodic: these describe scattered points, fit(points, values); a grid has its own")
+        return u, grid
+    return grid, Scatter(u, box, periodic)
+
+
 def _staged_fit(
-    u: Any, grid: Grid | Box | None, config: FitConfig, callbacks: Sequence[Callback], backend: Backend
+    u: Any, grid: Grid | Box | Scatter | None, config: FitConfig, callbacks: Sequence[Callback], backend: Backend
 ) -> "_StagedFit":
     """Everything before the first stage."""
     target = u if callable(u) else None
     samples, grid, notes = _take_samples(u, grid)
     held_out = None
-    if config.off_grid == "holdout":
+    if isinstance(grid, Scatter):
+        samples, grid, held_out = hold_out_points(samples, grid, config)
+        if held_out is not None:
+            notes = [*notes, f"{len(held_out[1])} of the points, drawn at random, are held out to judge the fit"]
+    elif config.off_grid == "holdout":
         samples, grid, held_out = hold_out(samples, grid)
         target = None
     require_memory(forecast(grid, config, is_function=target is not None))
@@ -164,7 +204,13 @@ def _merge(config: FitConfig | None, options: dict[str, Any]) -> FitConfig:
         raise ConfigError(f"fit: {str(error).split(') ')[-1]}") from error
 
 
-def _take_samples(u: Any, grid: Grid | Box | None) -> tuple[np.ndarray, Grid, list[str]]:
+def _take_samples(u: Any, grid: Grid | Box | Scatter | None) -> tuple[np.ndarray, Grid | Scatter, list[str]]:
+    if isinstance(grid, Scatter):
+        if callable(u):
+            raise DataError("values: a function is fitted on a Grid or a Box, points need an array of values")
+        samples, notes = check_samples(u, "values")
+        grid.check_values(samples)
+        return samples, grid, notes
     if callable(u):
         if isinstance(grid, Box):
             size = DEFAULT_SIZE.get(grid.ndim, 0)
@@ -202,7 +248,7 @@ class _StagedFit:
 
     def __init__(
         self,
-        grid: Grid,
+        grid: Grid | Scatter,
         training: TrainingSet,
         config: FitConfig,
         judge: Judge,
@@ -217,6 +263,7 @@ class _StagedFit:
         self.is_constant = bool(np.all(values == values.flat[0]))
         self.field_rms = rms(np, samples)
         self.field_max = float(np.max(np.abs(samples)))
+        self.source = ScatteredModes(training.grid) if isinstance(training.grid, Scatter) else training.grid
         self.spectrum = self._spectrum()
         self.stages: list[Stage] = []
         self.records: list[StageRecord] = []
@@ -225,15 +272,27 @@ class _StagedFit:
     def _spectrum(self) -> EnergySpectrum:
         """E(k) of the residue relative to the field, so that the squares stay in range whatever the units are."""
         relative = np.asarray(self.training.at_samples(self.residue)) / (self.field_rms or 1.0)
-        return energy_spectrum(relative.astype(np.float64), self.grid, NumpyBackend())
+        relative = relative.astype(np.float64)
+        if isinstance(self.grid, Grid):
+            return energy_spectrum(relative, self.grid, NumpyBackend())
+        return self._least_squares().energy_spectrum(relative)
+
+    def _least_squares(self) -> ScatteredModes:
+        assert isinstance(self.source, ScatteredModes)
+        return self.source
 
     @cached_property
     def resolved_level(self) -> float:
         """That of the finest values there are; extended modes of more than the samples would take too long."""
+        if isinstance(self.source, ScatteredModes):
+            return self.source.fit(np.asarray(self.training.values, dtype=np.float64), NumpyBackend()).predicted / (
+                self.field_rms or 1.0
+            )
+        assert isinstance(self.grid, Grid)
         # Samples are refined by interpolation, which adds nothing: only a function's values do.
         known = self.judge.method == "random" and all(self.grid.periodic)
         values, grid = self.training.values, self.training.grid
-        if not known:
+        if not known or not isinstance(grid, Grid):
             values, grid = self.training.at_samples(values), self.grid
         return resolved_level(np.asarray(values).astype(np.float64), grid)
 
@@ -254,14 +313,26 @@ class _StagedFit:
         if not is_extended():
             self.note("long double is no wider than float64 here: residues are evaluated in double-double")
         self._check()
+        if isinstance(self.source, ScatteredModes):
+            self.note(
+                f"modes by least squares at the points, up to {self.source.count()}: as many as predict the value at"
+                f" each point best from the others, to an RMS of {self.resolved_level:.1e} of the field's"
+            )
         if self.resolved_level > NOTEWORTHY_LEVEL:
+            limit = "the grid" if isinstance(self.grid, Grid) else "the points determine"
             self.note(
                 f"the samples stop being resolved at an RMS of {self.resolved_level:.1e} of the field's: noise, or"
-                " structure finer than the grid; below, a fit follows the samples and not the field between them"
+                f" structure finer than {limit}; below, a fit follows the samples and not the field between them"
             )
         for index in range(1, self.config.stages + 1):
             if not self._add_stage(index):
-                return
+                break
+        last = self.records[-1] if self.records and isinstance(self.grid, Scatter) else None
+        if last is not None and (last.rms_off_grid or 0.0) > FAR_APART * last.rms_on_grid:
+            self.note(
+                f"the error at the held-out points is {last.rms_off_grid:.1e}, at the others {last.rms_on_grid:.1e}:"
+                " the points do not determine the field between them any better"
+            )
 
     def _fit_constant(self) -> None:
         value = float(np.asarray(self.residue).flat[0])
@@ -273,17 +344,22 @@ class _StagedFit:
         network, params = constant_network(1.0 if value > 0.0 else -1.0, self.grid.ndim, self.backend)
         nothing = np.zeros(0)
         trained = Trained(params, 0, "the field is constant and is fitted exactly", nothing, nothing, "none")
-        self._describe(1, network, params, "fft", abs(value))
-        self._keep(1, network, abs(value), trained, "fft", started)
+        kind = "fft" if isinstance(self.grid, Grid) else "dense"
+        self._describe(1, network, params, kind, abs(value))
+        self._keep(1, network, abs(value), trained, kind, started)
 
     def _check(self) -> None:
         """Find an impossible option before training: in mode paper by building every stage's network for the field."""
         if self.config.mode == "accurate":
-            grid = self.training.grid
+            grid, asked = self.training.grid, max(self.config.n_features)
+            if not isinstance(grid, Grid):
+                self._least_squares().require(asked or 1)
+                make_map(np.zeros((1, grid.ndim)), self.backend, kind=self.config.feature_map)
+                return
             total = count_modes(grid) if all(grid.periodic) else count_extension_modes(grid)
-            if max(self.config.n_features) > total:
+            if asked > total:
                 raise ConfigError(
-                    f"n_features = {max(self.config.n_features)}: the training grid of"
+                    f"n_features = {asked}: the training grid of"
                     f" {' x '.join(map(str, grid.shape))} points has {total} Fourier modes; choose 1 to {total}"
                 )
             if self.config.feature_map == "nufft":
@@ -311,7 +387,7 @@ class _StagedFit:
         network, params = initialize(
             first_layer,
             normalised,
-            self.training.grid,
+            self.source,
             n_features=self._n_features(first_layer, stage, normalised),
             hidden=config.hidden,
             rng=self._rng(index),
@@ -329,7 +405,11 @@ class _StagedFit:
             return asked
         if first_layer not in ("si", "fourier"):
             return RANDOM_FEATURES
-        amplitudes = self.backend.to_numpy(fourier_modes(normalised, self.training.grid, self.backend).amplitudes)
+        if isinstance(self.source, ScatteredModes):
+            modes = self.source.fit(self.backend.to_numpy(normalised), self.backend).modes
+        else:
+            modes = fourier_modes(normalised, self.source, self.backend)
+        amplitudes = self.backend.to_numpy(modes.amplitudes)
         primary = int(np.count_nonzero(amplitudes >= self.config.mode_threshold * np.max(amplitudes)))
         return min(primary, self.config.max_features)
 
@@ -364,13 +444,18 @@ class _StagedFit:
     def _modes(self, field: Array, asked: int, enough: float) -> tuple[Modes, float]:
         """`asked` modes, or those that carry all but `tail_tolerance` or a tenth of `enough`, whichever is more.
 
-        They belong to the extended box if not all axes are periodic. Also the RMS of what they leave out.
+        They belong to the extended box if not all axes are periodic. Also the RMS of what they leave out. Where they
+        are found by least squares all are taken: small ones, too, are part of what keeps the sum small between.
         """
-        grid, backend, limit = self.training.grid, self.backend, self.config.max_features
-        if all(grid.periodic):
-            modes, left_out = fourier_modes(field, grid, backend), 0.0
+        source, backend, limit = self.source, self.backend, self.config.max_features
+        if isinstance(source, ScatteredModes):
+            found = source.fit(backend.to_numpy(field), backend, asked or 1)
+            modes, left_out = found.modes, found.left_out
+            asked = asked or len(modes)
+        elif all(source.periodic):
+            modes, left_out = fourier_modes(field, source, backend), 0.0
         else:
-            modes, left_out = extension_modes(backend.to_numpy(field), grid, backend)
+            modes, left_out = extension_modes(backend.to_numpy(field), source, backend)
             asked = asked or len(modes)
         energy = backend.to_numpy(modes.amplitudes) ** 2 / 2.0
         tail = np.append(np.sqrt(np.cumsum(energy[::-1])[::-1]), 0.0)
@@ -385,6 +470,12 @@ class _StagedFit:
         rounded = np.asarray(self.residue)
         eps = rms(np, rounded)
         normalised = backend.asarray((rounded / eps).astype(np.float64))
+        if index > 1 and not self._is_predictable(normalised):
+            self.note(
+                f"no stage {index}: what is left at a point does not follow from what is left at the others; it is"
+                " noise, or finer than the points determine"
+            )
+            return False
         build = self._paper_network if config.mode == "paper" else self._accurate_network
         self._begin(f"stage {index}: modes of the residue")
         network, params, left_out = build(index, normalised, eps)
@@ -416,6 +507,12 @@ class _StagedFit:
             self.note(f"RMS below the target {config.target:g} with stage {index}; no further stage")
             return False
         return True
+
+    def _is_predictable(self, normalised: Array) -> bool:
+        """Whether the modes of a stage can halve the error between the points too. Grids are judged by their judge."""
+        if self.config.mode == "paper" or not isinstance(self.source, ScatteredModes):
+            return True
+        return self.source.fit(self.backend.to_numpy(normalised), NumpyBackend()).predicted < PREDICTABLE
 
     def _evaluate(self, network: Network, params: Parameters) -> Array:
         """u_s on the training grid in extended precision."""

@@ -4,10 +4,12 @@
 interpolation             periodic samples: trigonometric interpolation half way between the training points
 random                    a function: its values at random points of the box (of a periodic one: at copies of the
                           training grid with random offsets)
-holdout                   samples: training sees every second one along each axis, the others are the judge
+holdout                   samples: training sees every second one along each axis, the others are the judge; of
+                          scattered points a random tenth is the judge
 ========================  =======================================================================================
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -26,24 +28,29 @@ from simsnn_ref.features import LinearMap, MapSizes, make_map
 from simsnn_ref.grid import Grid
 from simsnn_ref.losses import rms
 from simsnn_ref.network import Network, Parameters
-from simsnn_ref.precision import extended_backend, interpolated, scaled_axes
+from simsnn_ref.precision import ExtendedBackend, extended_backend, interpolated, scaled_axes
 from simsnn_ref.sampling import TrainingSet
+from simsnn_ref.scatter import Scatter
 
-__all__ = ["Judge", "choose_off_grid", "hold_out", "network_map", "sampled_claim", "scaled_points"]
+__all__ = ["Judge", "choose_off_grid", "hold_out", "hold_out_points", "network_map", "sampled_claim", "scaled_points"]
 
 
 def network_map(
     network: Network,
-    where: Grid | Array,
+    where: Grid | Scatter | Array,
     backend: Backend | DoubleDoubleBackend,
     kind: str = "auto",
     tolerance: float | None = None,
 ) -> Any:
-    """The feature map that serves `network` at `where` (a Grid, or points in [-1, 1]^d).
+    """The feature map that serves `network` at `where` (a Grid, scattered points, or points in [-1, 1]^d).
 
     `kind` and `tolerance` are for training only. Residues take ``auto``, which is exact to rounding: a later stage
     would fit the error of an approximate map as if it were the field.
     """
+    if isinstance(where, Scatter):
+        wide = _extended_points(where)
+        is_wide = isinstance(backend, ExtendedBackend | DoubleDoubleBackend)
+        where = wide if is_wide else backend.asarray(np.asarray(wide, dtype=np.float64))
     if isinstance(backend, DoubleDoubleBackend):
         return double_double_map(network, where, backend)
     if network.amplitudes is None:
@@ -80,8 +87,14 @@ class _Patch:
         return points + self.delta
 
 
-def scaled_points(grid: Grid, chosen: np.ndarray) -> Array:
-    """Some points of a grid, by number in C order, in [-1, 1]^d and extended precision."""
+def _extended_points(scatter: Scatter) -> Array:
+    return scatter.box.to_scaled(extended_backend().asarray(scatter.points))
+
+
+def scaled_points(grid: Grid | Scatter, chosen: np.ndarray) -> Array:
+    """Some points of a grid, by number in C order, or of scattered ones, in [-1, 1]^d and extended precision."""
+    if isinstance(grid, Scatter):
+        return _extended_points(grid)[chosen]
     indices = np.unravel_index(chosen, grid.shape)
     stack = extended_backend().xp.stack
     return stack([x[i] for x, i in zip(scaled_axes(grid), indices, strict=True)], axis=-1)
@@ -166,6 +179,8 @@ def choose_off_grid(
         If the method does not fit the data.
     """
     method, grid = config.off_grid, training.grid
+    if isinstance(grid, Scatter):
+        return Judge("none", []) if held_out is None else Judge("holdout", [_scattered(*held_out, grid)])
     if method == "auto":
         method = "random" if target is not None else "interpolation" if all(grid.periodic) else "none"
     patches = []
@@ -200,13 +215,50 @@ def _random(config: FitConfig, grid: Grid, target: Callable[[np.ndarray], Any]) 
     return patches
 
 
-def _scattered(points: np.ndarray, values: np.ndarray, grid: Grid) -> _Patch:
+def _scattered(points: np.ndarray, values: np.ndarray, grid: Grid | Scatter) -> _Patch:
     asarray = extended_backend().asarray
     return _patch(grid.box.to_scaled(asarray(points)), asarray(np.zeros(grid.ndim)), asarray(values))
 
 
 def _patch(where: Grid | Array, delta: Array, values: Array) -> _Patch:
     return _Patch(where, delta, values, values)
+
+
+HELD_OUT = 0.1
+"""Share of scattered points that judge the fit."""
+
+
+def hold_out_points(
+    u: np.ndarray, scatter: Scatter, config: FitConfig
+) -> tuple[np.ndarray, Scatter, tuple[np.ndarray, np.ndarray] | None]:
+    """Split scattered points: a random tenth, drawn with the seed, judges, unless `config.off_grid` is ``none``.
+
+    Returns
+    -------
+    u, scatter
+        What is left to train on.
+    held_out : pair of ndarrays or None
+        Physical points (n, d) and values (n,).
+
+    Raises
+    ------
+    ConfigError
+        If `config.off_grid` names a method for grids.
+    DataError
+        If too few points are left.
+    """
+    if config.off_grid not in ("auto", "holdout", "none"):
+        raise ConfigError(f"off_grid = {config.off_grid!r} needs a grid or a function; points take 'holdout' or 'none'")
+    n_held = 0 if config.off_grid == "none" else math.ceil(HELD_OUT * scatter.size)
+    if scatter.size - n_held < LEAST_SAMPLES:
+        raise DataError(
+            f"points: {scatter.size} of them, {n_held} held out, are too few to fit; at least {LEAST_SAMPLES} train"
+        )
+    if n_held == 0:
+        return u, scatter, None
+    order = np.random.default_rng([config.seed, 0]).permutation(scatter.size)
+    held, kept = np.sort(order[:n_held]), np.sort(order[n_held:])
+    return u[kept], scatter.subset(kept), (scatter.points[held], u[held])
 
 
 def hold_out(u: np.ndarray, grid: Grid) -> tuple[np.ndarray, Grid, tuple[np.ndarray, np.ndarray]]:

@@ -21,6 +21,7 @@ from simsnn_ref.model import Model
 from simsnn_ref.network import Network, Parameters
 from simsnn_ref.off_grid import network_map
 from simsnn_ref.precision import extend, extended_backend
+from simsnn_ref.scatter import Scatter
 from simsnn_ref.spectrum import EnergySpectrum, energy_spectrum
 from simsnn_ref.storage import check_writable
 
@@ -126,7 +127,7 @@ def figure_of_fit(model: Model, samples: np.ndarray, *, title: str = "") -> "Fig
     ----------
     model : Model
     samples : ndarray of shape model.grid.shape
-        What the model was fitted to, on its grid.
+        What the model was fitted to, on its grid or at its points.
     title : str, optional
 
     Raises
@@ -137,6 +138,8 @@ def figure_of_fit(model: Model, samples: np.ndarray, *, title: str = "") -> "Fig
         If matplotlib is not installed.
     """
     grid, records = model.grid, model.history.stages
+    if not isinstance(grid, Grid):
+        return _figure_of_scatter(model, grid, samples, title)
     check_grid(samples, grid)
     figure, axes = _panels(grid, len(records), title)
 
@@ -161,6 +164,50 @@ def figure_of_fit(model: Model, samples: np.ndarray, *, title: str = "") -> "Fig
         space.set_title(_errors(record), fontsize=NORMAL)
         _draw_modes(modes, before[stage], relative[stage], grid, _colour(stage))
     return figure
+
+
+def _figure_of_scatter(model: Model, scatter: Scatter, values: np.ndarray, title: str) -> "Figure":
+    """Values, spectra and history of the training; then what each stage left at the points."""
+    scatter.check_values(values)
+    history = model.history
+    unit = history.rms or 1.0
+    columns = max(3, len(history.stages))
+    figure = _new_figure(PANEL_WIDTH * columns, 2.0 * LINE_HEIGHT, title)
+    axes = figure.subplots(2, columns, squeeze=False)
+    for panel in axes.flat:
+        panel.set_visible(False)
+    limits = float(np.min(values)), float(np.max(values))
+    _draw_points(axes[0, 0], values, scatter, limits, FIELD_MAP)
+    axes[0, 0].set_title("target $u$", fontsize=NORMAL)
+    spectra = [(history.spectrum, TARGET_COLOUR, "target")]
+    for stage, record in enumerate(history.stages):
+        spectrum = EnergySpectrum(history.spectrum.wavenumber, record.energy)
+        spectra.append((spectrum, _colour(stage), f"stage {record.index}"))
+    axes[0, 1].set_visible(True)
+    _draw_spectra(axes[0, 1], spectra, floor=MACHINE_EPSILON**2)
+    _label(axes[0, 1], title="spectra by least squares", x="wavenumber $k$", y=r"$E(k)\,/\,$RMS$(u)^2$")
+    axes[0, 2].set_visible(True)
+    _draw_history(axes[0, 2], history, model.config.p)
+    for stage, residue in enumerate(_residues(model, values)):
+        relative = (residue / unit).astype(np.float64)
+        limit = float(np.max(np.abs(relative))) or MACHINE_EPSILON
+        _draw_points(axes[1, stage], relative, scatter, (-limit, limit), RESIDUE_MAP)
+        axes[1, stage].set_title(_errors(history.stages[stage]), fontsize=NORMAL)
+    return figure
+
+
+def _draw_points(axes: Any, values: np.ndarray, scatter: Scatter, limits: tuple[float, float], cmap: str) -> None:
+    """Values over the coordinate, or as colours over the last two."""
+    axes.set_visible(True)
+    if scatter.ndim == 1:
+        axes.plot(scatter.points[:, 0], values, ".", color=TARGET_COLOUR, markersize=2)
+        _label(axes, title="", x="$x$", y="")
+        return
+    across, up = scatter.points.T[-2:]
+    image = axes.scatter(across, up, c=values, s=4, cmap=cmap, vmin=limits[0], vmax=limits[1], linewidths=0)
+    bar = axes.figure.colorbar(image, ax=axes, format=_scientific())
+    bar.ax.tick_params(labelsize=SMALL)
+    _label(axes, title="", x=f"${'xyz'[scatter.ndim - 2]}$", y=f"${'xyz'[scatter.ndim - 1]}$")
 
 
 def _new_figure(width: float, height: float, title: str) -> "Figure":
@@ -200,7 +247,12 @@ def _residues(model: Model, samples: np.ndarray) -> Iterator[np.ndarray]:
     residue = extended_backend().asarray(samples)
     for stage in model.stages:
         network, params = extend(stage.network, stage.params, model.backend)
-        residue = residue - stage.eps * _at_samples(network, params, model.grid)
+        grid = model.grid
+        if isinstance(grid, Grid):
+            u_s = _at_samples(network, params, grid)
+        else:
+            u_s = network.evaluate(params, network_map(network, grid, extended_backend()))
+        residue = residue - stage.eps * u_s
         yield np.asarray(residue)
 
 

@@ -9,6 +9,7 @@ from simsnn_ref.backend import default_threads
 from simsnn_ref.grid import Grid
 from simsnn_ref.history import History
 from simsnn_ref.model import Model
+from simsnn_ref.scatter import Scatter
 
 __all__ = [
     "blas_threads",
@@ -63,8 +64,8 @@ def stage_table(history: History) -> str:
     return text_table([*header, "seconds", "stopped because"], rows)
 
 
-def describe_grid(grid: Grid) -> dict[str, Any]:
-    """Shape, box and periodicity, ready for JSON."""
+def describe_grid(grid: Grid | Scatter) -> dict[str, Any]:
+    """Shape (of scattered points, their number), box and periodicity, ready for JSON."""
     return {
         "shape": list(grid.shape),
         "lower": list(grid.lower),

@@ -18,6 +18,7 @@ from simsnn_ref.config import FitConfig
 from simsnn_ref.data import sample_function
 from simsnn_ref.grid import Grid
 from simsnn_ref.precision import extended_backend, interpolated
+from simsnn_ref.scatter import Scatter
 
 __all__ = ["TrainingSet", "refinement", "training_set"]
 
@@ -27,19 +28,22 @@ MAX_POINTS = 2**18
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """Values of the field on `grid` in extended precision; every `stride`-th point along each axis is a sample."""
+    """Values of the field on `grid` in extended precision; every `stride`-th point along each axis is a sample.
 
-    grid: Grid
+    Scattered points are all samples: `grid` is then the points.
+    """
+
+    grid: Grid | Scatter
     values: Array
     stride: int
 
     def at_samples(self, field: Array) -> Array:
         """The entries of a field on the training grid that belong to the samples."""
-        return field[(slice(None, None, self.stride),) * self.grid.ndim]
+        return field[(slice(None, None, self.stride),) * len(field.shape)]
 
 
 def training_set(
-    samples: np.ndarray, grid: Grid, target: Callable[[np.ndarray], Any] | None, config: FitConfig
+    samples: np.ndarray, grid: Grid | Scatter, target: Callable[[np.ndarray], Any] | None, config: FitConfig
 ) -> TrainingSet:
     """Choose the training grid and fill it.
 
@@ -50,6 +54,8 @@ def training_set(
         The function the samples were taken from.
     """
     asarray = extended_backend().asarray
+    if isinstance(grid, Scatter):
+        return TrainingSet(grid, asarray(samples), 1)
     factor = refinement(grid, target is not None, config)
     if target is not None:
         fine = grid.refined(factor)

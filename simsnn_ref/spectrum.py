@@ -22,6 +22,7 @@ __all__ = [
     "Modes",
     "count_modes",
     "dominant_frequency",
+    "dominant_of",
     "energy_spectrum",
     "fourier_modes",
     "shift_samples",
@@ -57,6 +58,7 @@ class Modes:
 
     def largest(self, n: int) -> "Modes":
         """The first `n` modes, or all if there are fewer."""
+        n = min(n, len(self))
         return replace(
             self,
             indices=self.indices[:n, :],
@@ -164,7 +166,12 @@ def dominant_frequency(u: Array, grid: Grid, backend: Backend) -> float:
     This is the unit in which kappa = pi f_d / sqrt(Var) gives first-layer wavenumbers kappa w of standard deviation
     |k|. The mean of the field does not count. A field without any variation but the transform's rounding gives 0.
     """
-    modes = fourier_modes(u, grid, backend, min(2, count_modes(grid)))
+    return dominant_of(fourier_modes(u, grid, backend, min(2, count_modes(grid))), backend)
+
+
+def dominant_of(modes: Modes, backend: Backend) -> float:
+    """`dominant_frequency` of a field from its modes, largest first; two are enough."""
+    modes = modes.largest(2)
     amplitudes = backend.to_numpy(modes.amplitudes)
     wavenumbers = np.linalg.norm(backend.to_numpy(modes.wavenumbers), axis=1)
     varying = (wavenumbers > 0.0) & (amplitudes > 8.0 * np.finfo(np.float64).eps * amplitudes[0])

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from simsnn_ref.backend import Array, Backend
 from simsnn_ref.features.base import FeatureGradient, Features
 
-__all__ = ["DenseMap"]
+__all__ = ["BLOCK_ELEMENTS", "DenseMap"]
 
 BLOCK_ELEMENTS = 2**20
 """Points times features held at a time: 8 MiB per float64 temporary."""

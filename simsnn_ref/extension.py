@@ -30,15 +30,52 @@ def extension_period(where: Grid | Scatter) -> Period:
 
 @dataclass(frozen=True)
 class _Axis:
-    """U diag(s) V^H = exp(i k_m x_n) along one axis, m = -n .. n."""
+    """A = U diag(s) V^T along one axis, A's columns being 1, then sqrt(2) cos(k_m x), then sqrt(2) sin(k_m x), m = 1 .. n.
+
+    Attributes
+    ----------
+    wide : ndarray of long double
+        A.
+    """
 
     u: np.ndarray
     s: np.ndarray
     v: np.ndarray
+    wide: np.ndarray
+
+
+def _basis(x: np.ndarray, n: int, period: Fraction) -> np.ndarray:
+    """A, in long double."""
+    phase = np.multiply.outer(x, PI * np.arange(1, n + 1) * period.denominator / period.numerator)
+    ones = np.ones((len(x), 1), dtype=np.longdouble)
+    return np.concatenate([ones, np.sqrt(2 * ones[0]) * np.cos(phase), np.sqrt(2 * ones[0]) * np.sin(phase)], axis=1)
+
+
+def _axis(x: np.ndarray, n: int, period: Fraction) -> _Axis:
+    """Decompose A for the points `x`, long double, of one axis.
+
+    On a periodic axis its columns are orthogonal. On another one the points are symmetric about 0: cosines are even and
+    sines odd, and either half of A's decomposition is that of a matrix with half the rows.
+    """
+    wide = _basis(x, n, period)
+    a = wide.astype(np.float64)
+    if period == 1:
+        norm = math.sqrt(len(x))
+        return _Axis(a / norm, np.full(2 * n + 1, norm), np.eye(2 * n + 1), wide)
+    u, s, v = np.zeros((len(x), 2 * n + 1)), np.zeros(2 * n + 1), np.zeros((2 * n + 1, 2 * n + 1))
+    halves = ((slice(0, n + 1), len(x) // 2, 1.0), (slice(n + 1, None), (len(x) + 1) // 2, -1.0))
+    for columns, first, parity in halves:
+        # A row and its mirror image make one row, sqrt(2) times as long; that at 0 is its own image, where sines vanish.
+        weights = np.where(x[first:] == 0.0, 1.0, math.sqrt(2.0))[:, np.newaxis]
+        half, s[columns], vt = np.linalg.svd(weights * a[first:, columns], full_matrices=False)
+        u[first:, columns] = half / weights
+        u[: len(x) - first, columns] = parity * (half / weights)[::-1]
+        v[columns, columns] = vt.T
+    return _Axis(u, s, v, wide)
 
 
 class FourierExtension:
-    """Least squares with the modes |m_i| <= n_i of the extended box.
+    """Least squares with the modes |m_i| <= n_i of the extended box, as products of cosines and sines.
 
     Parameters
     ----------
@@ -51,43 +88,43 @@ class FourierExtension:
     def __init__(self, grid: Grid, n: tuple[int, ...]) -> None:
         self.n = n
         self.period = extension_period(grid)
-        self.grid = grid
-        self._axes = []
-        for x, n_i, period in zip(grid.scaled_axes(), n, self.period, strict=True):
-            matrix = np.exp(1j * np.pi / float(period) * np.multiply.outer(x, np.arange(-n_i, n_i + 1)))
-            u, s, vh = np.linalg.svd(matrix, full_matrices=False)
-            self._axes.append(_Axis(u, s, vh.conj().T))
+        axes = zip(grid.scaled_axes(np.longdouble), n, self.period, strict=True)
+        self._axes = [_axis(x, n_i, period) for x, n_i, period in axes]
 
     def coefficients(self, t: np.ndarray, rcond: float) -> np.ndarray:
-        """Complex coefficients c, shape (2 n_1 + 1, ...), of the truncated least-squares fit to real samples `t`.
+        """Coefficients a, float64 of shape (2 n_1 + 1, ...), of the truncated least-squares fit to samples `t`.
 
-        Singular values of the Kronecker product below `rcond` times the largest are left out.
+        Along each axis they belong to 1, cosines and sines, in this order. Singular values of the Kronecker product below
+        `rcond` times the largest are left out.
         """
-        c, s = t.astype(np.complex128), np.ones(())
+        a, s = t, np.ones(())
         for axis, part in enumerate(self._axes):
-            c = np.moveaxis(np.tensordot(part.u.conj().T, c, axes=(1, axis)), 0, axis)
+            a = _along(axis, part.u.T, a)
             s = np.multiply.outer(s, part.s)
         kept = s > rcond * np.max(s)
-        c = np.where(kept, c / np.where(kept, s, 1.0), 0.0)
+        a = np.where(kept, a / np.where(kept, s, 1.0), 0.0)
         for axis, part in enumerate(self._axes):
-            c = np.moveaxis(np.tensordot(part.v, c, axes=(1, axis)), 0, axis)
-        # Real data have c(-m) = conj c(m); what rounding left of the rest goes.
-        return 0.5 * (c + np.conj(np.flip(c)))
+            a = _along(axis, part.v, a)
+        return a
 
-    def values(self, c: np.ndarray) -> np.ndarray:
-        """The sum of the modes on the grid, long double: c's rounding is not to hide the fit's error."""
-        total = c.astype(np.clongdouble)
-        for axis, (x, n_i, period) in enumerate(
-            zip(self.grid.scaled_axes(np.longdouble), self.n, self.period, strict=True)
-        ):
-            k = PI * np.arange(-n_i, n_i + 1) * period.denominator / period.numerator
-            phase = np.multiply.outer(x, k)
-            total = np.moveaxis(np.tensordot(np.cos(phase) + 1j * np.sin(phase), total, axes=(1, axis)), 0, axis)
-        return np.real(total)
+    def values(self, a: np.ndarray) -> np.ndarray:
+        """The sum of the modes on the grid, long double: a's rounding is not to hide the fit's error."""
+        total = a.astype(np.longdouble)
+        for axis, part in enumerate(self._axes):
+            total = _along(axis, part.wide, total)
+        return total
 
-    def modes(self, c: np.ndarray, backend: Backend) -> Modes:
-        """The real modes of coefficients `c`, one of each pair, largest amplitude first."""
+    def modes(self, a: np.ndarray, backend: Backend) -> Modes:
+        """The real modes of coefficients `a`, one of each pair of wavenumbers, largest amplitude first.
+
+        sqrt(2) (a cos kx + b sin kx) = c exp(ikx) + conj(c) exp(-ikx) with c = (a - ib) / sqrt(2), axis by axis.
+        """
         n = np.asarray(self.n)
+        c = a.astype(np.complex128)
+        for axis, n_i in enumerate(self.n):
+            first, cosines, sines = np.split(np.moveaxis(c, axis, 0), [1, n_i + 1])
+            plus, minus = (cosines - 1j * sines) / math.sqrt(2.0), (cosines + 1j * sines) / math.sqrt(2.0)
+            c = np.moveaxis(np.concatenate([minus[::-1], first, plus]), 0, axis)
         indices = np.stack(np.meshgrid(*(np.arange(-n_i, n_i + 1) for n_i in self.n), indexing="ij"), axis=-1)
         indices, c = indices.reshape(-1, n.size), c.ravel()
         # C order is symmetric about the middle, m = 0: the second half holds one of each pair.
@@ -106,6 +143,11 @@ class FourierExtension:
         )
 
 
+def _along(axis: int, matrix: np.ndarray, field: np.ndarray) -> np.ndarray:
+    """matrix @ field along one axis."""
+    return np.moveaxis(np.tensordot(matrix, field, axes=(1, axis)), 0, axis)
+
+
 RCONDS = (1e-14, 1e-16, 1e-18, 1e-20)
 """Truncations tried. The Kronecker product's singular values are accurate far below eps times the largest."""
 
@@ -118,20 +160,42 @@ def extension_modes(t: np.ndarray, grid: Grid, backend: Backend) -> tuple[Modes,
 
     Also the RMS of what they leave of the samples.
 
-    The largest wavenumber along the axes that are not periodic grows by a fifth at a time, up to half of what the
-    samples resolve; each is tried with every truncation. Of the fits whose residue at the samples is within `WORTH_IT`
-    the lowest, the one with the fewest modes is taken, and of these the one with the largest singular values: both keep
-    the sum small between the samples.
+    The largest wavenumber along the axes that are not periodic is at most half of what the samples resolve; each is
+    tried with every truncation. The wavenumbers are the fewest whose best residue at the samples is within `WORTH_IT` of
+    that of all, found by bisection since more of them leave less, and the truncation is the mildest within `WORTH_IT`
+    of the best: both keep the sum small between the samples.
     """
-    tried = []
-    for n in _levels(grid):
-        fit = FourierExtension(grid, n)
-        for rcond in RCONDS:
-            c = fit.coefficients(t, rcond)
-            tried.append((float(np.sqrt(np.mean((t - fit.values(c)) ** 2))), fit, c))
-    lowest = min(residue for residue, _, _ in tried)
-    residue, fit, c = next(entry for entry in tried if WORTH_IT * entry[0] <= lowest)
-    return fit.modes(c, backend), residue
+    levels = _levels(grid)
+    low, high = 0, len(levels) - 1
+    best = _fits(t, grid, levels[high])
+    lowest = best[0].residue
+    while low < high:
+        middle = (low + high) // 2
+        fits = _fits(t, grid, levels[middle])
+        lowest = min(lowest, fits[0].residue)
+        if WORTH_IT * fits[0].residue <= lowest:
+            best, high = fits, middle
+        else:
+            low = middle + 1
+    chosen = max((fit for fit in best if WORTH_IT * fit.residue <= lowest), key=lambda fit: fit.rcond)
+    return chosen.extension.modes(chosen.coefficients, backend), chosen.residue
+
+
+@dataclass(frozen=True)
+class _Fit:
+    extension: FourierExtension
+    coefficients: np.ndarray
+    rcond: float
+    residue: float
+
+
+def _fits(t: np.ndarray, grid: Grid, n: tuple[int, ...]) -> list[_Fit]:
+    """The fits with each truncation, the lowest RMS of what is left first."""
+    extension, fits = FourierExtension(grid, n), []
+    for rcond in RCONDS:
+        a = extension.coefficients(t, rcond)
+        fits.append(_Fit(extension, a, rcond, float(np.sqrt(np.mean((t - extension.values(a)) ** 2)))))
+    return sorted(fits, key=lambda fit: fit.residue)
 
 
 def count_extension_modes(grid: Grid) -> int:

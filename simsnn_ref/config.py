@@ -83,7 +83,7 @@ class FitConfig:
     max_features: int = _option(0, "upper limit of n_features = 0 (0: 10000 in mode paper, 400000 in mode accurate)")
     delta: float = _option(1e-5, "accurate: size of z_1 at the start; the nonlinear part is of size delta^2")
     refine: int = _option(
-        0, "accurate: training points per sample along each axis, where the field is known between (0: chosen)"
+        0, "accurate: training points per sample along each axis, where the field is known between (0: as needed)"
     )
     hidden: tuple[int, ...] = _option((30, 30, 30), "widths of the tanh layers")
     z1_rms: tuple[float, ...] = _option((0.0,), "paper: RMS of z_1 at the start, per stage (0: by Xavier's rule)")

@@ -30,7 +30,7 @@ def extension_period(where: Grid | Scatter) -> Period:
 
 @dataclass(frozen=True)
 class _Axis:
-    """A = U diag(s) V^T along one axis, A's columns being 1, then sqrt(2) cos(k_m x), then sqrt(2) sin(k_m x), m = 1 .. n.
+    """A = U diag(s) V^T along one axis; A's columns: 1, then sqrt(2) cos(k_m x), then sqrt(2) sin(k_m x), m = 1 .. n.
 
     Attributes
     ----------
@@ -65,7 +65,7 @@ def _axis(x: np.ndarray, n: int, period: Fraction) -> _Axis:
     u, s, v = np.zeros((len(x), 2 * n + 1)), np.zeros(2 * n + 1), np.zeros((2 * n + 1, 2 * n + 1))
     halves = ((slice(0, n + 1), len(x) // 2, 1.0), (slice(n + 1, None), (len(x) + 1) // 2, -1.0))
     for columns, first, parity in halves:
-        # A row and its mirror image make one row, sqrt(2) times as long; that at 0 is its own image, where sines vanish.
+        # A row and its mirror image make one, sqrt(2) times as long; that at 0 is its own, and sines vanish there.
         weights = np.where(x[first:] == 0.0, 1.0, math.sqrt(2.0))[:, np.newaxis]
         half, s[columns], vt = np.linalg.svd(weights * a[first:, columns], full_matrices=False)
         u[first:, columns] = half / weights
@@ -94,8 +94,8 @@ class FourierExtension:
     def coefficients(self, t: np.ndarray, rcond: float) -> np.ndarray:
         """Coefficients a, float64 of shape (2 n_1 + 1, ...), of the truncated least-squares fit to samples `t`.
 
-        Along each axis they belong to 1, cosines and sines, in this order. Singular values of the Kronecker product below
-        `rcond` times the largest are left out.
+        Along each axis they belong to 1, cosines and sines, in this order. Singular values of the Kronecker product
+        below `rcond` times the largest are left out.
         """
         a, s = t, np.ones(())
         for axis, part in enumerate(self._axes):
@@ -144,7 +144,7 @@ class FourierExtension:
 
 
 def _along(axis: int, matrix: np.ndarray, field: np.ndarray) -> np.ndarray:
-    """matrix @ field along one axis."""
+    """The product with a matrix along one axis."""
     return np.moveaxis(np.tensordot(matrix, field, axes=(1, axis)), 0, axis)
 
 
@@ -161,9 +161,9 @@ def extension_modes(t: np.ndarray, grid: Grid, backend: Backend) -> tuple[Modes,
     Also the RMS of what they leave of the samples.
 
     The largest wavenumber along the axes that are not periodic is at most half of what the samples resolve; each is
-    tried with every truncation. The wavenumbers are the fewest whose best residue at the samples is within `WORTH_IT` of
-    that of all, found by bisection since more of them leave less, and the truncation is the mildest within `WORTH_IT`
-    of the best: both keep the sum small between the samples.
+    tried with every truncation. The wavenumbers are the fewest whose best residue at the samples is within `WORTH_IT`
+    of that of all, found by bisection since more of them leave less, and the truncation is the mildest within
+    `WORTH_IT` of the best: both keep the sum small between the samples.
     """
     levels = _levels(grid)
     low, high = 0, len(levels) - 1

@@ -5,7 +5,7 @@ e_0 = u;   eps_s = RMS(e_s);   u_s ~ e_s / eps_s on the grid;   e_{s+1} = e_s - 
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -39,7 +39,7 @@ from simsnn_ref.off_grid import (
 from simsnn_ref.precision import extend, extended_backend, extended_eps, is_extended
 from simsnn_ref.provenance import versions
 from simsnn_ref.resolution import resolved_level
-from simsnn_ref.sampling import TrainingSet, training_set
+from simsnn_ref.sampling import TrainingSet, finer, rounding_of, training_set
 from simsnn_ref.scatter import Scatter
 from simsnn_ref.scattered_modes import ScatteredModes
 from simsnn_ref.spectrum import EnergySpectrum, Modes, count_modes, energy_spectrum, fourier_modes
@@ -64,7 +64,14 @@ RANDOM_FEATURES = 256
 
 
 NOTEWORTHY_LEVEL = 1e-12
-"""Of `resolved_level`; rounding and the extension of smooth functions stay below."""
+"""Of `resolved_level`, and of what a stage's start leaves between the training points; rounding and the extension of
+smooth functions stay below."""
+
+WORTH_A_STAGE = 0.99
+"""Share of the residue that a stage may leave and be kept; so small a gain is rounding's."""
+
+WORTH_IT = 0.5
+"""A function is sampled more finely where that lowers a stage's error between the points to this share."""
 
 
 def fit(
@@ -190,7 +197,7 @@ def _staged_fit(
     require_memory(forecast(grid, config, is_function=target is not None))
     training = training_set(samples, grid, target, config)
     judge = choose_off_grid(config, training, target, held_out)
-    staged = _StagedFit(grid, training, config, judge, callbacks, backend)
+    staged = _StagedFit(grid, training, config, judge, callbacks, backend, target)
     for note in notes:
         staged.note(note)
     return staged
@@ -240,6 +247,44 @@ class _Errors:
     max_off_grid: float | None
 
 
+@dataclass(frozen=True)
+class _Found:
+    """Modes of a residue, the RMS of what no mode describes, and of the modes that were left aside."""
+
+    modes: Modes
+    beyond: float
+    aside: float
+
+
+@dataclass(frozen=True)
+class _Start:
+    """A stage before training, and the grid and the residue that it starts from.
+
+    Attributes
+    ----------
+    eps : float
+        RMS of the residue.
+    normalised : Array of float64
+        The residue over eps.
+    left_out : float
+        RMS, relative to eps, of what the modes leave out; 0 where that is not known.
+    is_fine : bool
+        Whether the grid is fine enough for the residue.
+    between : float
+        RMS that the start leaves at the judge's points, relative to the field.
+    """
+
+    training: TrainingSet
+    residue: Array
+    eps: float
+    normalised: Array
+    network: Network
+    params: Parameters
+    left_out: float
+    is_fine: bool = True
+    between: float = 0.0
+
+
 class _StagedFit:
     """The residue and what has been learnt of it; `run` adds one stage after another.
 
@@ -254,6 +299,7 @@ class _StagedFit:
         judge: Judge,
         callbacks: Sequence[Callback],
         backend: Backend,
+        target: Callable[[np.ndarray], Any] | None = None,
     ) -> None:
         self.grid, self.training, self.config, self.judge = grid, training, config, judge
         self.callbacks, self.backend = callbacks, backend
@@ -263,7 +309,11 @@ class _StagedFit:
         self.is_constant = bool(np.all(values == values.flat[0]))
         self.field_rms = rms(np, samples)
         self.field_max = float(np.max(np.abs(samples)))
-        self.source = ScatteredModes(training.grid) if isinstance(training.grid, Scatter) else training.grid
+        self.is_function = target is not None
+        # Sampling stays as it is where it was asked for, where nothing judges it, and in mode paper.
+        is_free = config.mode == "accurate" and not config.refine and judge.method == "random"
+        self.finer_target = target if is_free else None
+        self.least_squares = ScatteredModes(training.grid) if isinstance(training.grid, Scatter) else None
         self.spectrum = self._spectrum()
         self.stages: list[Stage] = []
         self.records: list[StageRecord] = []
@@ -275,25 +325,27 @@ class _StagedFit:
         relative = relative.astype(np.float64)
         if isinstance(self.grid, Grid):
             return energy_spectrum(relative, self.grid, NumpyBackend())
-        return self._least_squares().energy_spectrum(relative)
+        assert self.least_squares is not None
+        return self.least_squares.energy_spectrum(relative)
 
-    def _least_squares(self) -> ScatteredModes:
-        assert isinstance(self.source, ScatteredModes)
-        return self.source
+    @property
+    def source(self) -> Grid | ScatteredModes:
+        """Where the modes of a residue come from."""
+        if self.least_squares is not None:
+            return self.least_squares
+        assert isinstance(self.training.grid, Grid)
+        return self.training.grid
 
     @cached_property
     def resolved_level(self) -> float:
-        """That of the finest values there are; extended modes of more than the samples would take too long."""
-        if isinstance(self.source, ScatteredModes):
-            return self.source.fit(np.asarray(self.training.values, dtype=np.float64), NumpyBackend()).predicted / (
-                self.field_rms or 1.0
-            )
-        assert isinstance(self.grid, Grid)
-        # Samples are refined by interpolation, which adds nothing: only a function's values do.
-        known = self.judge.method == "random" and all(self.grid.periodic)
+        """That of the finest values there are. Samples are refined by interpolation, which adds nothing."""
+        if self.least_squares is not None:
+            values = np.asarray(self.training.values, dtype=np.float64)
+            return self.least_squares.fit(values, NumpyBackend()).predicted / (self.field_rms or 1.0)
         values, grid = self.training.values, self.training.grid
-        if not known or not isinstance(grid, Grid):
+        if not self.is_function:
             values, grid = self.training.at_samples(values), self.grid
+        assert isinstance(grid, Grid)
         return resolved_level(np.asarray(values).astype(np.float64), grid)
 
     def note(self, text: str) -> None:
@@ -313,25 +365,31 @@ class _StagedFit:
         if not is_extended():
             self.note("long double is no wider than float64 here: residues are evaluated in double-double")
         self._check()
-        if isinstance(self.source, ScatteredModes):
+        if self.least_squares is not None:
             self.note(
-                f"modes by least squares at the points, up to {self.source.count()}: as many as predict the value at"
-                f" each point best from the others, to an RMS of {self.resolved_level:.1e} of the field's"
+                f"modes by least squares at the points, up to {self.least_squares.count()}: as many as predict the"
+                f" value at each point best from the others, to an RMS of {self.resolved_level:.1e} of the field's"
             )
-        if self.resolved_level > NOTEWORTHY_LEVEL:
-            limit = "the grid" if isinstance(self.grid, Grid) else "the points determine"
-            self.note(
-                f"the samples stop being resolved at an RMS of {self.resolved_level:.1e} of the field's: noise, or"
-                f" structure finer than {limit}; below, a fit follows the samples and not the field between them"
-            )
+        if not self.is_function:
+            self._note_resolution()
         for index in range(1, self.config.stages + 1):
             if not self._add_stage(index):
                 break
+        if self.is_function:
+            self._note_resolution()
         last = self.records[-1] if self.records and isinstance(self.grid, Scatter) else None
         if last is not None and (last.rms_off_grid or 0.0) > FAR_APART * last.rms_on_grid:
             self.note(
                 f"the error at the held-out points is {last.rms_off_grid:.1e}, at the others {last.rms_on_grid:.1e}:"
                 " the points do not determine the field between them any better"
+            )
+
+    def _note_resolution(self) -> None:
+        if self.resolved_level > NOTEWORTHY_LEVEL:
+            limit = "the grid" if isinstance(self.grid, Grid) else "the points determine"
+            self.note(
+                f"the samples stop being resolved at an RMS of {self.resolved_level:.1e} of the field's: noise, or"
+                f" structure finer than {limit}; below, a fit follows the samples and not the field between them"
             )
 
     def _fit_constant(self) -> None:
@@ -352,10 +410,11 @@ class _StagedFit:
         """Find an impossible option before training: in mode paper by building every stage's network for the field."""
         if self.config.mode == "accurate":
             grid, asked = self.training.grid, max(self.config.n_features)
-            if not isinstance(grid, Grid):
-                self._least_squares().require(asked or 1)
+            if self.least_squares is not None:
+                self.least_squares.require(asked or 1)
                 make_map(np.zeros((1, grid.ndim)), self.backend, kind=self.config.feature_map)
                 return
+            assert isinstance(grid, Grid)
             total = count_modes(grid) if all(grid.periodic) else count_extension_modes(grid)
             if asked > total:
                 raise ConfigError(
@@ -367,7 +426,7 @@ class _StagedFit:
             return
         values = self.backend.asarray(np.asarray(self.training.values, dtype=np.float64))
         for index in range(1, self.config.stages + 1):
-            network, _, _ = self._paper_network(index, values)
+            network, _ = self._paper_network(index, values)
             self._training_map(network)
 
     def _training_map(self, network: Network) -> Any:
@@ -377,14 +436,11 @@ class _StagedFit:
     def _rng(self, index: int) -> np.random.Generator:
         return np.random.default_rng([self.config.seed, index])
 
-    def _paper_network(self, index: int, normalised: Array, eps: float = 1.0) -> tuple[Network, Parameters, float]:
-        """Stage `index` (1-based) before training: the named first layer, Xavier's weights behind it.
-
-        Also the RMS of what training cannot reach: none is known.
-        """
+    def _paper_network(self, index: int, normalised: Array) -> tuple[Network, Parameters]:
+        """Stage `index` (1-based) before training: the named first layer, Xavier's weights behind it."""
         config, stage = self.config, index - 1
         first_layer = config.for_stage(config.first_layer, stage)
-        network, params = initialize(
+        return initialize(
             first_layer,
             normalised,
             self.source,
@@ -397,7 +453,6 @@ class _StagedFit:
             z1_rms=config.for_stage(config.z1_rms, stage),
             output_gain=config.for_stage(config.output_gain, stage),
         )
-        return network, params, 0.0
 
     def _n_features(self, first_layer: str, stage: int, normalised: Array) -> int:
         asked = self.config.for_stage(self.config.n_features, stage)
@@ -405,27 +460,25 @@ class _StagedFit:
             return asked
         if first_layer not in ("si", "fourier"):
             return RANDOM_FEATURES
-        if isinstance(self.source, ScatteredModes):
-            modes = self.source.fit(self.backend.to_numpy(normalised), self.backend).modes
+        source = self.source
+        if isinstance(source, ScatteredModes):
+            modes = source.fit(self.backend.to_numpy(normalised), self.backend).modes
         else:
-            modes = fourier_modes(normalised, self.source, self.backend)
+            modes = fourier_modes(normalised, source, self.backend)
         amplitudes = self.backend.to_numpy(modes.amplitudes)
         primary = int(np.count_nonzero(amplitudes >= self.config.mode_threshold * np.max(amplitudes)))
         return min(primary, self.config.max_features)
 
-    def _accurate_network(self, index: int, normalised: Array, eps: float) -> tuple[Network, Parameters, float]:
-        """Stage `index` before training: the sum of the residue's own modes, bent by delta^2.
-
-        Also the RMS of what the modes leave out.
-        """
-        left_out = 0.0
+    def _accurate_network(self, index: int, normalised: Array, eps: float) -> tuple[Network, Parameters, _Found]:
+        """Stage `index` before training: the sum of the residue's own modes, bent by delta^2."""
+        found = None
 
         def modes_of(field: Array) -> Modes:
-            nonlocal left_out
+            nonlocal found
             field = self.backend.xp.reshape(field, self.training.grid.shape)
             asked = self.config.for_stage(self.config.n_features, index - 1)
-            modes, left_out = self._modes(field, asked, self._enough(eps))
-            return modes
+            found = self._modes(field, asked, self._enough(eps))
+            return found.modes
 
         network, params = near_linear_network(
             self.backend.xp.reshape(normalised, (-1,)),
@@ -435,52 +488,97 @@ class _StagedFit:
             rng=self._rng(index),
             backend=self.backend,
         )
-        return network, params, left_out
+        assert found is not None
+        return network, params, found
+
+    def _start(self, index: int) -> _Start:
+        """Stage `index` before training, from the residue as it is."""
+        rounded = np.asarray(self.residue)
+        eps = rms(np, rounded)
+        normalised = self.backend.asarray((rounded / eps).astype(np.float64))
+        if self.config.mode == "paper":
+            network, params = self._paper_network(index, normalised)
+            return _Start(self.training, self.residue, eps, normalised, network, params, 0.0)
+        network, params, found = self._accurate_network(index, normalised, eps)
+        left_out = math.hypot(found.beyond, found.aside)
+        start = _Start(self.training, self.residue, eps, normalised, network, params, left_out)
+        if self.finer_target is None:
+            return start
+        between = self.judge.left(eps, *extend(network, params, self.backend)) / eps
+        # What is left aside on purpose, or below what the values or the target resolve, no finer sampling brings back.
+        rounding = rounding_of(self.training.values) * self.field_rms / eps
+        is_fine = between <= max(NOTEWORTHY_LEVEL, self._enough(eps), rounding, 2.0 * found.aside)
+        return replace(start, is_fine=is_fine, between=between * eps / self.field_rms)
+
+    def _start_on_fine_grid(self, index: int) -> _Start:
+        """`_start`, and a function sampled twice as finely until the start is as good between the points as at them.
+
+        Where no sampling does that, the coarsest is taken that is within `WORTH_IT` of the best, for good.
+        """
+        tried = [self._start(index)]
+        while self.finer_target is not None and isinstance(self.grid, Grid) and not tried[-1].is_fine:
+            training = finer(self.training, self.grid, self.finer_target)
+            if training is None:
+                break
+            self._begin(f"stage {index}: sampling the function at {training.grid.size} points")
+            self.training, self.residue = training, training.values
+            for stage in self.stages:
+                self.residue = self.residue - stage.eps * self._evaluate(stage.network, stage.params)
+            tried.append(self._start(index))
+        least = min(start.between for start in tried)
+        chosen = next(start for start in tried if WORTH_IT * start.between <= least)
+        self.training, self.residue = chosen.training, chosen.residue
+        if len(tried) > 1:
+            if not chosen.is_fine:
+                self.finer_target = None
+            self.note(
+                f"stage {index}: the function is sampled at {' x '.join(map(str, chosen.training.grid.shape))} points,"
+                f" where the start leaves {chosen.between:.1e} between them; {tried[0].between:.1e} at"
+                f" {' x '.join(map(str, tried[0].training.grid.shape))}"
+            )
+        return chosen
 
     def _enough(self, eps: float) -> float:
         """RMS of a stage's normalised residue below which the whole fit is well within its target."""
         return 0.5 * self.config.target * self.field_rms / eps
 
-    def _modes(self, field: Array, asked: int, enough: float) -> tuple[Modes, float]:
+    def _modes(self, field: Array, asked: int, enough: float) -> _Found:
         """`asked` modes, or those that carry all but `tail_tolerance` or a tenth of `enough`, whichever is more.
 
-        They belong to the extended box if not all axes are periodic. Also the RMS of what they leave out. Where they
-        are found by least squares all are taken: small ones, too, are part of what keeps the sum small between.
+        They belong to the extended box if not all axes are periodic. Where they are found by least squares all are
+        taken: small ones, too, are part of what keeps the sum small between.
         """
         source, backend, limit = self.source, self.backend, self.config.max_features
         if isinstance(source, ScatteredModes):
             found = source.fit(backend.to_numpy(field), backend, asked or 1)
-            modes, left_out = found.modes, found.left_out
+            modes, beyond = found.modes, found.left_out
             asked = asked or len(modes)
         elif all(source.periodic):
-            modes, left_out = fourier_modes(field, source, backend), 0.0
+            modes, beyond = fourier_modes(field, source, backend), 0.0
         else:
-            modes, left_out = extension_modes(backend.to_numpy(field), source, backend)
+            modes, beyond = extension_modes(backend.to_numpy(field), source, backend)
             asked = asked or len(modes)
         energy = backend.to_numpy(modes.amplitudes) ** 2 / 2.0
         tail = np.append(np.sqrt(np.cumsum(energy[::-1])[::-1]), 0.0)
         needed = int(np.sum(tail > max(self.config.tail_tolerance, 0.1 * enough)))
         n = min(asked or max(1, needed), limit, len(modes))
-        return modes.largest(n), math.hypot(left_out, tail[n])
+        return _Found(modes.largest(n), beyond, float(tail[n]))
 
     def _add_stage(self, index: int) -> bool:
         """Fit one more stage to the residue; False when no further one makes sense."""
         started = time.perf_counter()
-        config, backend, grid = self.config, self.backend, self.training.grid
-        rounded = np.asarray(self.residue)
-        eps = rms(np, rounded)
-        normalised = backend.asarray((rounded / eps).astype(np.float64))
-        if index > 1 and not self._is_predictable(normalised):
+        config, backend = self.config, self.backend
+        if index > 1 and not self._is_predictable():
             self.note(
                 f"no stage {index}: what is left at a point does not follow from what is left at the others; it is"
                 " noise, or finer than the points determine"
             )
             return False
-        build = self._paper_network if config.mode == "paper" else self._accurate_network
         self._begin(f"stage {index}: modes of the residue")
-        network, params, left_out = build(index, normalised, eps)
+        start = self._start_on_fine_grid(index)
+        network, eps, grid = start.network, start.eps, self.training.grid
         fmap = self._training_map(network)
-        self._describe(index, network, params, fmap.name, eps)
+        self._describe(index, network, start.params, fmap.name, eps)
 
         def on_step(step: int, loss: float, deviation: float) -> None:
             told = Step(index, config.stages, step, steps, loss, deviation * eps / self.field_rms)
@@ -489,12 +587,13 @@ class _StagedFit:
 
         steps = config.for_stage(config.steps, index - 1)
         # A stage need not go further than the whole fit, and its modes hardly can further than what they leave out.
-        floor = 1.5 * left_out if config.optimizer == "auto" else 0.0
+        floor = 1.5 * start.left_out if config.optimizer == "auto" else 0.0
         goal = replace(config, target_rms=max(config.target_rms, self._enough(eps), floor))
-        trained = train(network, params, fmap, backend.xp.reshape(normalised, (-1,)), goal, steps, on_step, backend)
+        target = backend.xp.reshape(start.normalised, (-1,))
+        trained = train(network, start.params, fmap, target, goal, steps, on_step, backend)
         self._begin(f"stage {index}: residue in extended precision at {grid.size} points, and between them")
         residue = self.residue - eps * self._evaluate(network, trained.params)
-        if not rms(np, np.asarray(residue)) < eps:
+        if not rms(np, np.asarray(residue)) < WORTH_A_STAGE * eps:
             self.note(
                 f"stage {index} did not lower the RMS ({trained.stopped_because}) and was not kept; no further stage"
             )
@@ -508,11 +607,12 @@ class _StagedFit:
             return False
         return True
 
-    def _is_predictable(self, normalised: Array) -> bool:
+    def _is_predictable(self) -> bool:
         """Whether the modes of a stage can halve the error between the points too. Grids are judged by their judge."""
-        if self.config.mode == "paper" or not isinstance(self.source, ScatteredModes):
+        if self.config.mode == "paper" or self.least_squares is None:
             return True
-        return self.source.fit(self.backend.to_numpy(normalised), NumpyBackend()).predicted < PREDICTABLE
+        residue = np.asarray(self.residue).astype(np.float64)
+        return self.least_squares.fit(residue / rms(np, residue), NumpyBackend()).predicted < PREDICTABLE
 
     def _evaluate(self, network: Network, params: Parameters) -> Array:
         """u_s on the training grid in extended precision."""

@@ -86,6 +86,16 @@ class _Patch:
         points = scaled_points(self.where, chosen) if isinstance(self.where, Grid) else self.where[chosen]
         return points + self.delta
 
+    def without(self, eps: float, network: Network, params: Parameters) -> Array:
+        """The residue less eps u_s."""
+        fmap = network_map(network, self.where, extended_backend())
+        return self.residue - eps * network.evaluate(network.shifted(params, self.delta), fmap)
+
+
+def _rms_and_max(residues: list[Array]) -> tuple[float, float]:
+    residue = np.concatenate([np.asarray(part) for part in residues])
+    return rms(np, residue), float(np.max(np.abs(residue)))
+
 
 def _extended_points(scatter: Scatter) -> Array:
     return scatter.box.to_scaled(extended_backend().asarray(scatter.points))
@@ -117,10 +127,12 @@ class Judge:
 
     def subtract(self, eps: float, network: Network, params: Parameters) -> None:
         """Take eps u_s off the residue; `network` and `params` are those of `simsnn_ref.precision.extend`."""
-        backend = extended_backend()
         for patch in self._patches:
-            fmap = network_map(network, patch.where, backend)
-            patch.residue = patch.residue - eps * network.evaluate(network.shifted(params, patch.delta), fmap)
+            patch.residue = patch.without(eps, network, params)
+
+    def left(self, eps: float, network: Network, params: Parameters) -> float:
+        """RMS of the residue that `subtract` would leave; there must be points."""
+        return _rms_and_max([patch.without(eps, network, params) for patch in self._patches])[0]
 
     def sample(self, n: int, rng: np.random.Generator) -> Claim | None:
         """What was found at `n` random points and at the worst one; None if nothing is measured."""
@@ -142,8 +154,7 @@ class Judge:
         """RMS and largest absolute value of the residue; None if it is not measured."""
         if not self._patches:
             return None
-        residue = np.concatenate([np.asarray(patch.residue) for patch in self._patches])
-        return rms(np, residue), float(np.max(np.abs(residue)))
+        return _rms_and_max([patch.residue for patch in self._patches])
 
 
 def sampled_claim(

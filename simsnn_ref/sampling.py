@@ -20,10 +20,14 @@ from simsnn_ref.grid import Grid
 from simsnn_ref.precision import extended_backend, interpolated
 from simsnn_ref.scatter import Scatter
 
-__all__ = ["TrainingSet", "refinement", "training_set"]
+__all__ = ["TrainingSet", "finer", "refinement", "rounding_of", "training_set"]
 
 MAX_POINTS = 2**18
-"""A function is sampled up to 4 times as finely as asked as long as this many training points are not exceeded."""
+"""A function is sampled up to 4 times as finely as asked, and `finer`, as long as this many training points are not
+exceeded."""
+
+MAX_ALONG = 2**12
+"""Points along an axis that is not periodic: the modes of the extended box are found by dense least squares."""
 
 
 @dataclass(frozen=True)
@@ -58,10 +62,7 @@ def training_set(
         return TrainingSet(grid, asarray(samples), 1)
     factor = refinement(grid, target is not None, config)
     if target is not None:
-        fine = grid.refined(factor)
-        points = grid.box.to_physical(fine.scaled_points(np.longdouble))
-        values = sample_function(target, points, extended=True).reshape(fine.shape)
-        return TrainingSet(fine, asarray(values), factor)
+        return _sampled(target, grid, factor)
     if factor == 1:
         return TrainingSet(grid, asarray(samples), 1)
     return TrainingSet(grid.refined(factor), _interpolated(samples, grid, factor), factor)
@@ -76,6 +77,36 @@ def refinement(grid: Grid, is_function: bool, config: FitConfig) -> int:
     if not is_function:
         return 2
     return next((factor for factor in (4, 3) if grid.refined(factor).size <= MAX_POINTS), 2)
+
+
+def finer(training: TrainingSet, grid: Grid, target: Callable[[np.ndarray], Any]) -> TrainingSet | None:
+    """A function on a grid twice as fine as that of `training`; None where that has too many points.
+
+    Parameters
+    ----------
+    grid : Grid
+        That of the samples.
+    """
+    fine = grid.refined(2 * training.stride)
+    bounded = (n for n, periodic in zip(fine.shape, fine.periodic, strict=True) if not periodic)
+    if fine.size > MAX_POINTS or max(bounded, default=0) > MAX_ALONG:
+        return None
+    return _sampled(target, grid, 2 * training.stride)
+
+
+def rounding_of(values: Array) -> float:
+    """What the values resolve, relative to their own size: some eps of the type that they came in."""
+    wide = np.asarray(values)
+    rounded = wide.astype(np.float64)
+    dtype = np.float64 if np.array_equal(wide, rounded) else wide.dtype
+    return 8.0 * float(np.finfo(dtype).eps)
+
+
+def _sampled(target: Callable[[np.ndarray], Any], grid: Grid, factor: int) -> TrainingSet:
+    fine = grid.refined(factor)
+    points = grid.box.to_physical(fine.scaled_points(np.longdouble))
+    values = sample_function(target, points, extended=True).reshape(fine.shape)
+    return TrainingSet(fine, extended_backend().asarray(values), factor)
 
 
 def _interpolated(samples: np.ndarray, grid: Grid, factor: int) -> Array:

@@ -9,7 +9,7 @@ import pytest
 
 from simsnn_ref import ConfigError, DataError, FitConfig, Grid, NumpyBackend, fit
 from simsnn_ref.certify import Claim, certify, evaluate_by_definition
-from simsnn_ref.extension import FourierExtension, count_extension_modes, extension_modes
+from simsnn_ref.extension import FourierExtension, _axis, count_extension_modes, extension_modes, extension_period
 from simsnn_ref.features import DenseMap, FFTMap, SeparableMap
 from simsnn_ref.initialization import initialize
 from simsnn_ref.multistage import certify_model
@@ -93,10 +93,21 @@ def test_extension_values_are_the_sum():
     grid = Grid((7, 8), periodic=(False, True))
     fitted = FourierExtension(grid, (2, 3))
     t = np.random.default_rng(0).standard_normal(grid.shape)
-    c = fitted.coefficients(t, 1e-14)
-    modes = fitted.modes(c, NumpyBackend())
+    a = fitted.coefficients(t, 1e-14)
+    modes = fitted.modes(a, NumpyBackend())
     total = np.cos(grid.scaled_points() @ modes.wavenumbers.T + modes.phases) @ modes.amplitudes
-    assert np.max(np.abs(fitted.values(c).ravel() - total)) < 100 * EPS * np.sum(modes.amplitudes)
+    assert np.max(np.abs(fitted.values(a).ravel() - total)) < 100 * EPS * np.sum(modes.amplitudes)
+
+
+@pytest.mark.parametrize("size", [20, 21])
+@pytest.mark.parametrize("is_periodic", [False, True])
+def test_the_decomposition_of_an_axis_is_one(size, is_periodic):
+    grid = Grid(size, periodic=is_periodic)
+    axis = _axis(grid.scaled_axes(np.longdouble)[0], 5, extension_period(grid)[0])
+    a = axis.wide.astype(np.float64)
+    assert np.max(np.abs(axis.u.T @ axis.u - np.eye(11))) < 20 * EPS
+    assert np.max(np.abs(axis.v.T @ axis.v - np.eye(11))) < 20 * EPS
+    assert np.max(np.abs((axis.u * axis.s) @ axis.v.T - a)) < 20 * EPS * np.max(axis.s)
 
 
 @pytest.mark.parametrize("delta", [1e-8, 1e-5, 1e-2, 0.1])
@@ -156,6 +167,34 @@ def test_functions_are_fitted_beyond_double_precision(name, size, on_grid, off_g
     assert model.history.certified["agrees"]
     # The model is what the record says, by float64 evaluation as far as that goes: |k.x| eps in each cosine.
     assert np.max(np.abs(model(problem.grid(size)) - problem.samples(size))) < 1e-13
+
+
+@needs_long_double
+@pytest.mark.parametrize(
+    ("target", "grid", "tolerance"),
+    [
+        (lambda p: 1.0 / (1.0 + 100.0 * p[:, 0] ** 2), Grid(33, periodic=False), 1e-16),
+        # Its wavenumber is beyond what four points per sample resolve, and with one the samples look smooth.
+        (lambda p: np.sin(100.0 * p[:, 0]), Grid(17, periodic=False), 1e-8),
+        (lambda p: np.exp(60.0 * np.cos(np.longdouble("3.141592653589793238") * p[:, 0]) - 60.0), Grid(8), 1e-16),
+    ],
+    ids=["peak", "wave", "periodic"],
+)
+def test_functions_are_sampled_as_finely_as_a_stage_needs(target, grid, tolerance):
+    # A stage that gains nothing is not kept.
+    coarse = [stage.rms_off_grid for stage in fit(target, grid, refine=4).history.stages]
+    assert min(coarse, default=1.0) > 100 * tolerance
+    model = fit(target, grid)
+    assert any("the function is sampled at" in note for note in model.history.notes)
+    last = model.history.stages[-1]
+    assert max(last.rms_on_grid, last.rms_off_grid) < tolerance
+    assert model.history.certified["agrees"]
+    assert model.grid == grid
+
+
+def test_rounding_is_no_reason_to_sample_more_finely():
+    model = fit(lambda p: np.exp(p[:, 0].astype(np.float64)), Grid(33, periodic=False), stages=2)
+    assert not any("sampled" in note for note in model.history.notes)
 
 
 @needs_long_double

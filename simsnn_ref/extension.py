@@ -155,8 +155,12 @@ WORTH_IT = 0.5
 """More modes, or smaller singular values, are taken if they lower the residue to this share."""
 
 
+ROUNDING = 64.0 * float(np.finfo(np.float64).eps)
+"""Residues below are as good as each other: what is left is the rounding of the coefficients, up and down with them."""
+
+
 def extension_modes(t: np.ndarray, grid: Grid, backend: Backend) -> tuple[Modes, float]:
-    """Modes of the extended box for samples `t`: the fewest wavenumbers and the mildest truncation that do.
+    """Modes of the extended box for samples `t` of RMS 1: the fewest wavenumbers and the mildest truncation that do.
 
     Also the RMS of what they leave of the samples.
 
@@ -168,11 +172,11 @@ def extension_modes(t: np.ndarray, grid: Grid, backend: Backend) -> tuple[Modes,
     levels = _levels(grid)
     low, high = 0, len(levels) - 1
     best = _fits(t, grid, levels[high])
-    lowest = best[0].residue
+    lowest = max(best[0].residue, ROUNDING)
     while low < high:
         middle = (low + high) // 2
         fits = _fits(t, grid, levels[middle])
-        lowest = min(lowest, fits[0].residue)
+        lowest = max(min(lowest, fits[0].residue), ROUNDING)
         if WORTH_IT * fits[0].residue <= lowest:
             best, high = fits, middle
         else:

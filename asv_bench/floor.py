@@ -20,6 +20,7 @@ from simsnn_ref.features import has_nufft, make_map
 from simsnn_ref.grid import Grid
 from simsnn_ref.initialization import initialize
 from simsnn_ref.losses import LpLoss
+from simsnn_ref.optimizers import Objective
 from simsnn_ref.spectrum import count_modes
 
 HIDDEN = (30, 30, 30)
@@ -61,15 +62,8 @@ def training_step(grid: Grid, n_features: int, kind: str):
         z1_rms=1.0,
     )
     fmap = make_map(grid, BACKEND, kind=kind, indices=network.indices)
-    loss, flat = LpLoss(10.0), target.ravel()
-
-    def run():
-        u, activations = network.forward(params, fmap)
-        e = u - flat
-        loss.forward(np, e)
-        network.vjp(params, fmap, activations, loss.vjp(np, e))
-
-    return run
+    objective = Objective(network, fmap, target.ravel(), LpLoss(10.0), BACKEND)
+    return lambda: objective.value_and_gradient(params)
 
 
 def unavoidable(grid: Grid) -> tuple[float, float]:

@@ -70,11 +70,11 @@ def compare(grid: Grid, n_f: int, trains: bool, longest: float) -> dict | None:
         expected[kind] = step_seconds(kind, grid.shape, grid.ndim, sizes, reach=reach)
         if expected[kind] > longest:
             continue
-        fmap = fmap or make_map(grid, backend, kind=kind, tolerance=1e-14)
+        fmap = fmap or make_map(grid, backend, kind=kind, tolerance=1e-13)
         measured[kind] = measure(fmap, W, features, dz, trains)
     if not measured:
         return None
-    chosen = make_map(grid, backend, indices=modes, tolerance=1e-14, sizes=sizes).name
+    chosen = make_map(grid, backend, indices=modes, tolerance=1e-13, sizes=sizes).name
     fastest = min(measured, key=measured.get)
     return {
         "shape": grid.shape,

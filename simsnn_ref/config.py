@@ -96,7 +96,7 @@ class FitConfig:
     )
     feature_map: str = _option("auto", "how products with the features are evaluated", FEATURE_MAPS)
     nufft_tolerance: float = _option(
-        1e-14, "nufft: error of a product with the features while training, relative to its norm; 2e-15 or more"
+        1e-13, "nufft: error of a product with the features while training, relative to its norm; 2e-15 or more"
     )
     p: float = _option(0.0, "exponent of the L^p loss, at least 2 (2: RMS; 0: 10 in mode paper, 2 in mode accurate)")
     optimizer: str = _option("auto", "training method; auto chooses by size and says which", OPTIMIZERS)

@@ -9,6 +9,9 @@ from simsnn_ref.errors import ConfigError
 
 __all__ = ["LpLoss", "rms"]
 
+LEAST_SUM = 1e-100
+"""Of the p-th powers: terms that matter are then far from the ends of float64's range."""
+
 
 @dataclass(frozen=True)
 class LpLoss:
@@ -52,7 +55,9 @@ class LpLoss:
         while halves:
             if halves % 2:
                 power = power * square
-            square, halves = square * square, halves // 2
+            halves //= 2
+            if halves:
+                square = square * square
         return power
 
     def forward(self, xp: ModuleType | Any, e: Array) -> Array:
@@ -70,6 +75,29 @@ class LpLoss:
         if self.p % 2 != 0:
             signed = xp.sign(r) * signed
         return signed * (mean ** (1.0 / self.p - 1.0) / e.size)
+
+    def scaled(self, xp: ModuleType | Any, e: Array, scale: float) -> tuple[Array, Array]:
+        """Sum of |r_i|^p and sign(r_i) |r_i|^(p-1) for r = e / scale: what a part of the points gives to L and dL/de.
+
+        With S the sum over all n points and s the scale,
+
+            L = s (S / n)^(1/p),    dL/de_i = sign(r_i) |r_i|^(p-1) (S / n)^(1/p - 1) / n,
+
+        whose last factors, one number, are known when all parts are (`finish`).
+        """
+        limit = LEAST_SUM ** (-1.0 / self.p)
+        # Beyond, S is useless, as `finish` finds; the powers need not overflow.
+        r = xp.clip(e / scale, -limit, limit)
+        power = self._power(xp, r, self.p - 1.0)
+        signed = power if self.p % 2 == 0 else xp.sign(r) * power
+        return xp.sum(signed * r), signed
+
+    def finish(self, total: float, n: int, scale: float) -> tuple[float, float] | None:
+        """L and the factor of dL/de from S; None where the scale was so far off that S lost digits."""
+        if not LEAST_SUM < total < 0.5 / LEAST_SUM:
+            return None
+        mean = total / n
+        return scale * mean ** (1.0 / self.p), mean ** (1.0 / self.p - 1.0) / n
 
     def jvp(self, xp: ModuleType | Any, e: Array, e_dot: Array) -> Array:
         """L_dot = <dL/de, e_dot>, a 0-d array."""

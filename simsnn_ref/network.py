@@ -9,6 +9,7 @@ Parameters are a dict of arrays named B (n_b, d), b (n_f,), W1 (h_1, n_f), c1 (h
 in this order. L = 0 is the truncated Fourier series (eq. 10) when W1 is all ones.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, TypeAlias
@@ -21,6 +22,7 @@ from simsnn_ref.grid import Period
 from simsnn_ref.layers import (
     affine_forward,
     affine_jvp,
+    affine_transpose,
     affine_vjp,
     tanh_forward,
     tanh_jvp,
@@ -64,6 +66,11 @@ def tile(xp: ModuleType | Any, z: Array) -> Array:
 def untile(xp: ModuleType | Any, h: Array) -> Array:
     """Inverse of tiling: (tiles, units, points) to (units, points)."""
     return xp.reshape(xp.permute_dims(h, (1, 0, 2)), (h.shape[1], -1))
+
+
+def _total(parts: list[Parameters]) -> Parameters:
+    """Gradients added up in the order of the blocks, whatever order they were done in."""
+    return {name: sum(part[name] for part in parts) for name in parts[0]}
 
 
 @dataclass(frozen=True)
@@ -188,21 +195,48 @@ class Network:
         dz1 = xp.zeros((params["W1"].shape[0], du.shape[0]), dtype=du.dtype, device=self.backend.device)
 
         def pull(task: tuple[slice, Any]) -> Parameters:
-            block, hs = task[0], self.hidden_layers(params, task[1])
-            dz = tile(xp, du[None, block])
-            grads: Parameters = {}
-            for layer in range(self.depth, 0, -1):
-                W, c, h = f"W{layer + 1}", f"c{layer + 1}", hs[layer - 1]
-                grads[W], grads[c], dh = affine_vjp(xp, params[W], h, dz)
-                dz = tanh_vjp(h, dh)
-            grads["c1"] = xp.sum(dz, axis=(0, 2))
-            dz1[:, block] = untile(xp, dz)
+            block, kept = task
+            grads, dz1[:, block] = self._tail_vjp(params, self.hidden_layers(params, kept), du[block])
             return grads
 
-        # Added up in the order of the blocks, whatever order they were done in.
         pulled = self.backend.map(pull, zip(point_blocks(du.shape[0]), activations, strict=True))
-        grads = {name: sum(part[name] for part in pulled) for name in pulled[0]}
-        return self.first_layer_vjp(params, fmap, dz1, grads)
+        return self.first_layer_vjp(params, fmap, dz1, _total(pulled))
+
+    def forward_and_vjp(
+        self, params: Parameters, fmap: FeatureMap, cotangent: Callable[[Array, slice], Array]
+    ) -> tuple[Array, Parameters]:
+        """`forward` and `vjp` in one pass, for a du that follows from u point by point: u and the gradient of <u, du>.
+
+        A block of points goes forward and at once back while its activations are in the cache. None are kept, and dz_1
+        takes the place of z_1.
+
+        Parameters
+        ----------
+        cotangent : callable
+            From u at a block of points, and which these are, to du there.
+        """
+        z = fmap.forward(params["W1"], self.features(params))
+
+        def there_and_back(block: slice) -> tuple[Array, Parameters]:
+            u, hs = self._tail(params, z[:, block])
+            grads, z[:, block] = self._tail_vjp(params, hs, cotangent(u, block))
+            return u, grads
+
+        done = self.backend.map(there_and_back, point_blocks(z.shape[1]))
+        u, grads = self.xp.concat([u for u, _ in done]), _total([grads for _, grads in done])
+        return u, self.first_layer_vjp(params, fmap, z, grads)
+
+    def _tail_vjp(self, params: Parameters, hs: list[Array], du: Array) -> tuple[Parameters, Array]:
+        """Transpose of `_tail` at a block of points: the gradients of what follows W_1, and dz_1."""
+        xp = self.xp
+        dz = tile(xp, du[None, :])
+        grads: Parameters = {}
+        for layer in range(self.depth, 0, -1):
+            W, c, h = f"W{layer + 1}", f"c{layer + 1}", hs[layer - 1]
+            grads[W], grads[c], dh = affine_vjp(xp, params[W], h, dz)
+            dz = tanh_vjp(h, dh)
+        grads["c1"] = xp.sum(dz, axis=(0, 2))
+        return grads, untile(xp, dz)
 
     def first_layer_vjp(self, params: Parameters, fmap: FeatureMap, dz1: Array, grads: Parameters) -> Parameters:
         """`grads` of the tail completed by those of the first layer, from dz_1; the parameters that train alone."""
@@ -242,7 +276,7 @@ class Network:
         """
         slopes = [one]
         for layer in range(self.depth, 0, -1):
-            slopes.insert(0, tanh_vjp(hs[layer - 1], params[f"W{layer + 1}"].T @ slopes[0]))
+            slopes.insert(0, tanh_vjp(hs[layer - 1], affine_transpose(params[f"W{layer + 1}"], slopes[0])))
         return slopes
 
     def derivatives(self, params: Parameters, fmap: FeatureMap, ndim: int) -> tuple[Array, Array, Array]:

@@ -401,18 +401,18 @@ def test_lbfgs_wants_the_backend_of_its_arrays():
 
 def test_adam_is_its_loop_to_the_bit():
     objective, params = problem(NumpyBackend(), p=10.0)
-    network, fmap, loss = objective.network, objective.fmap, objective.loss
+    network, fmap = objective.network, objective.fmap
     config = FitConfig(optimizer="adam", p=10.0)
     result = train(network, params, fmap, objective.target, config, 30)
     adam, schedule = Adam(), Exponential(config.learning_rate, config.final_learning_rate, 30)
     state = adam.init(np, {name: params[name] for name in network.trainable(params)})
-    losses, met = [], []
+    losses, met = [1.0], []
     for _ in range(31):
-        u, activations = network.forward(params, fmap)
-        losses.append(float(loss.forward(np, u - objective.target)))
+        value, _, grads = objective.value_and_gradient(params, losses[-1])
+        losses.append(value)
         met.append(params)
-        grads = network.vjp(params, fmap, activations, loss.vjp(np, u - objective.target))
-        params, state = adam.update(np, params, grads, state, schedule.learning_rate(losses))
+        params, state = adam.update(np, params, grads, state, schedule.learning_rate(losses[1:]))
+    losses = losses[1:]
     assert np.array_equal(result.loss_history, losses[:30])
     best = met[int(np.argmin(losses))]
     assert all(np.array_equal(result.params[name], best[name]) for name in best)
@@ -509,3 +509,31 @@ def test_a_stage_that_slows_down_ends():
     assert first.stopped_because == "stalled: the second half of its work brought less than 0.1 of the progress"
     assert np.array_equal(first.loss_history, again.loss_history)
     assert 8 <= first.steps < 200
+
+
+# Value and gradient in one pass
+
+
+@pytest.mark.parametrize("p", [2.0, 3.5, 10.0, 20.0])
+@pytest.mark.parametrize("last", [1.0, 1e-3, 1e6, 1e-300, 0.0, math.inf])
+def test_value_and_gradient_in_one_pass(backend, p, last):
+    objective, params = problem(backend, p=p)
+    value, e, activations = objective.evaluate(params)
+    reference = objective.gradient(params, e, activations)
+    found, e_found, gradient = objective.value_and_gradient(params, last)
+    # Sums of p-th powers in another order, p rounded products each.
+    assert abs(found - value) <= 8 * p * EPS * value
+    assert np.array_equal(backend.to_numpy(e_found), backend.to_numpy(e))
+    assert gradient.keys() == reference.keys()
+    for name, expected in reference.items():
+        assert relative_error(backend.to_numpy(gradient[name]), backend.to_numpy(expected)) <= 50 * p * EPS
+
+
+def test_the_last_value_is_a_matter_of_scale_alone(backend):
+    # A power of two scales every power exactly, and only the root at the end is rounded differently.
+    objective, params = problem(backend, p=10.0)
+    ones = [objective.value_and_gradient(params, last) for last in (0.4, 0.5, 3.0)]
+    for value, _, gradient in ones[1:]:
+        assert abs(value / ones[0][0] - 1.0) <= 2 * EPS
+        for name, expected in ones[0][2].items():
+            assert relative_error(backend.to_numpy(gradient[name]), backend.to_numpy(expected)) <= 4 * EPS

@@ -1,6 +1,5 @@
 """The step in simsnn_ref: hand-written derivatives, the features by one of its feature maps."""
 
-import numpy as np
 from problem import Problem
 
 from simsnn_ref.backend import NumpyBackend
@@ -8,11 +7,12 @@ from simsnn_ref.features import MapSizes, make_map
 from simsnn_ref.grid import Grid
 from simsnn_ref.losses import LpLoss
 from simsnn_ref.network import Network
+from simsnn_ref.optimizers import Objective
 
 
 class Peer:
     def __init__(self, problem: Problem, feature_map: str):
-        self.params, self.target = problem.params, problem.target
+        self.params = problem.params
         backend = NumpyBackend()
         self.network = Network(
             backend,
@@ -27,13 +27,12 @@ class Peer:
             backend,
             kind=feature_map,
             indices=self.network.indices,
-            tolerance=1e-14,
+            tolerance=1e-13,
             sizes=MapSizes(self.network.n_features, self.network.hidden[0], "B" not in problem.frozen),
         )
-        self.loss = LpLoss(problem.p)
+        self.objective = Objective(self.network, self.map, problem.target, LpLoss(problem.p), backend)
         self.description = f"map {self.map.name}"
 
     def step(self):
-        u, activations = self.network.forward(self.params, self.map)
-        e = u - self.target
-        return self.loss.forward(np, e), self.network.vjp(self.params, self.map, activations, self.loss.vjp(np, e))
+        value, _, gradient = self.objective.value_and_gradient(self.params)
+        return value, gradient

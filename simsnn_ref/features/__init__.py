@@ -66,8 +66,8 @@ def make_map(
     period : d fractions, optional
         The modes' period in lengths of the box; that of the grid's DFT by default.
     tolerance : float, optional
-        nufft: error allowed, relative to the 2-norm; 1e-14 by default. Unless it is given ``auto`` keeps to the other
-        maps, which are exact to rounding.
+        nufft: error allowed, relative to the 2-norm; 1e-13 by default, a tenth of what a stage aims at. Unless it is
+        given ``auto`` keeps to the other maps, which are exact to rounding.
     sizes : MapSizes, optional
         What ``auto`` goes by beside the points.
 
@@ -85,7 +85,7 @@ def make_map(
             return DenseMap(backend.asarray(where.scaled_points(backend.real_dtype)), backend, where.shape)
         return DenseMap(where, backend)
     if kind == "nufft":
-        return _nufft_map(where, backend, 1e-14 if tolerance is None else tolerance)
+        return _nufft_map(where, backend, 1e-13 if tolerance is None else tolerance)
     if not isinstance(where, Grid):
         raise ConfigError(f"feature_map = {kind!r} needs a tensor grid; scattered points take 'dense' or 'nufft'")
     if kind == "separable":

@@ -72,9 +72,8 @@ class Adam:
         """Minimise from `params`, full batch, with the step sizes of `schedule`."""
         journal = Journal(objective, limits, on_step)
         state = self.init(objective.xp, {name: params[name] for name in objective.network.trainable(params)})
-        value, e, activations = objective.evaluate(params)
+        value, e, grads = objective.value_and_gradient(params)
         while journal.goes_on(params, value, e):
-            grads = objective.gradient(params, e, activations)
             params, state = self.update(objective.xp, params, grads, state, schedule.learning_rate(journal.losses))
-            value, e, activations = objective.evaluate(params)
+            value, e, grads = objective.value_and_gradient(params, value)
         return journal.result("adam")

@@ -64,6 +64,33 @@ class Objective:
         """dL/dtheta = J^T dL/de."""
         return self.network.vjp(params, self.fmap, activations, self.loss.vjp(self.xp, e))
 
+    def value_and_gradient(self, params: Parameters, last: float = 1.0) -> tuple[float, Array, Parameters]:
+        """L(e), e and dL/dtheta, in one pass over the points: what `evaluate` and `gradient` give, to rounding.
+
+        Parameters
+        ----------
+        last : float
+            About what L is. The powers are scaled by it; where it is far off they are computed again.
+        """
+        xp, network = self.xp, self.network
+        # A power of two, so that scaling rounds nothing.
+        scale = 2.0 ** math.frexp(last)[1] if 0.0 < last < math.inf else 1.0
+        sums: dict[int, float] = {}
+
+        def cotangent(u: Array, block: slice) -> Array:
+            total, du = self.loss.scaled(xp, u - self.target[block], scale)
+            sums[block.start] = float(total)
+            return du
+
+        u, grads = network.forward_and_vjp(params, self.fmap, cotangent)
+        e = u - self.target
+        finished = self.loss.finish(sum(sums[start] for start in sorted(sums)), e.shape[0], scale)
+        if finished is None:
+            value, e, activations = self.evaluate(params)
+            return value, e, self.gradient(params, e, activations)
+        value, factor = finished
+        return value, e, {name: factor * gradient for name, gradient in grads.items()}
+
     def flatten(self, values: Parameters, params: Parameters) -> Array:
         """`values` (parameters, a direction or scales) as one vector, in the order of ``network.trainable(params)``."""
         return self.xp.concat([self.xp.reshape(values[name], (-1,)) for name in self.network.trainable(params)])

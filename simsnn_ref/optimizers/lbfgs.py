@@ -92,8 +92,8 @@ class _Search:
         objective = self.objective
         vector = objective.backend.asarray(self.origin + self.scales * x)
         self.x, self.params = x.copy(), self.params | objective.unflatten(vector, self.params)
-        self.value, self.e, activations = objective.evaluate(self.params)
-        slope = objective.flatten(objective.gradient(self.params, self.e, activations), self.params)
+        self.value, self.e, gradient = objective.value_and_gradient(self.params, self.value)
+        slope = objective.flatten(gradient, self.params)
         return 0.5 * self.value**2, self.value * self.scales * objective.backend.to_numpy(slope)
 
     def goes_on(self) -> bool:

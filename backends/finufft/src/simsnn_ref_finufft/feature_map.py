@@ -17,7 +17,6 @@ every feature, so that the sum over units cannot be taken before the transform.
 """
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
 
 import numpy as np
@@ -68,7 +67,7 @@ class NufftMap:
         self._transform = on_grid(where, tolerance) if isinstance(where, Grid) else at_points(where, tolerance)
         self.grid_shape = where.shape if isinstance(where, Grid) else None
         self.n_points = int(np.prod(self._transform.shape))
-        self._workers = backend.workers
+        self._backend = backend
         self._lanes: list[Lane] = []
         self._wavenumbers = np.empty((0, 0))
         self._points: tuple[np.ndarray | None, ...] = ()
@@ -98,10 +97,13 @@ class NufftMap:
 
         def pair(lane: Lane, first: int) -> None:
             w_conj = np.conj(_pack(W, first))
-            lane.field.reshape(-1)[...] = _pack(dz, first)
+            parts = [row.reshape(self._transform.shape) for row in dz[first : first + 2]]
+            # The second part of an odd number's last pair.
+            lane.field.imag[...] = 0.0
             for which, x in enumerate([None, *coordinates]):
-                field = lane.field if x is None else np.multiply(lane.field, x, out=lane.other)
-                lane.analyze(field)
+                for part, into in zip(parts, (lane.field.real, lane.field.imag), strict=False):
+                    np.multiply(part, 1.0 if x is None else x, out=into)
+                lane.analyze(lane.field)
                 at_opposite, at_k = lane.coefficients
                 at_k *= half
                 at_opposite *= np.conj(half)
@@ -149,7 +151,7 @@ class NufftMap:
             # FINUFFT has no answer to NaN; `_rotation` has.
             K = np.where(np.isfinite(K), K, 0.0)
             self._points = self._transform.points(K)
-            self._most_lanes = max(1, min(self._workers, FINE_ELEMENTS // self._transform.fine_size(K)))
+            self._most_lanes = max(1, min(self._backend.workers, FINE_ELEMENTS // self._transform.fine_size(K)))
         pairs = range(0, h, 2)
         n_lanes = min(self._most_lanes, len(pairs))
         while len(self._lanes) < n_lanes:
@@ -166,12 +168,7 @@ class NufftMap:
             finally:
                 free.put(lane)
 
-        if n_lanes == 1:
-            for first in pairs:
-                run(first)
-        else:
-            with ThreadPoolExecutor(n_lanes) as pool:
-                list(pool.map(run, pairs))
+        self._backend.map(run, pairs)
 
 
 def _pack(rows: Array, first: int) -> np.ndarray:

@@ -364,7 +364,7 @@ def _figure_path(arguments: argparse.Namespace, output: Path) -> Path | None:
     if arguments.figure is None and importlib.util.find_spec("matplotlib") is None:
         print("note: no figure; it needs matplotlib: pip install 'simsnn-ref[plot]'", file=sys.stderr)
         return None
-    from simsnn_ref.plotting import check_figure_path  # noqa: PLC0415 - an extra
+    from simsnn_ref.drawing import check_figure_path  # noqa: PLC0415 - an extra
 
     path = Path(arguments.figure) if arguments.figure else output.with_suffix(".png")
     if path == output:
@@ -636,7 +636,7 @@ def _run_spectrum(arguments: argparse.Namespace) -> None:
     if arguments.modes < 1 or arguments.bins < 1:
         raise ConfigError("--modes and --bins need to be at least 1")
     if arguments.figure is not None:
-        from simsnn_ref.plotting import check_figure_path  # noqa: PLC0415 - an extra
+        from simsnn_ref.drawing import check_figure_path  # noqa: PLC0415 - an extra
 
         check_figure_path(arguments.figure)
     u, grid, problem = _read_input(arguments)

@@ -3,18 +3,39 @@
 Figures are objects of their own (no pyplot, no display, no global state): show them in a notebook, or `save_figure`.
 """
 
-import importlib
-import io
 import math
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from simsnn_ref.backend import Array, NumpyBackend
 from simsnn_ref.data import check_grid
-from simsnn_ref.errors import ConfigError, OutputError
+from simsnn_ref.drawing import (
+    FIELD_MAP,
+    LINE_HEIGHT,
+    NORMAL,
+    PALETTE,
+    PANEL_WIDTH,
+    QUIET_COLOUR,
+    RESIDUE_MAP,
+    SMALL,
+    SPECTRUM_MAP,
+    TARGET_COLOUR,
+    check_figure_path,
+    draw_image,
+    draw_legend,
+    draw_line,
+    draw_spectra,
+    label,
+    new_figure,
+    require_matplotlib,
+    save_figure,
+    scientific_ticks,
+    stage_colour,
+    tex_number,
+    write_instead,
+)
 from simsnn_ref.grid import Grid
 from simsnn_ref.history import History, StageRecord
 from simsnn_ref.model import Model
@@ -23,78 +44,16 @@ from simsnn_ref.off_grid import network_map
 from simsnn_ref.precision import extend, extended_backend
 from simsnn_ref.scatter import Scatter
 from simsnn_ref.spectrum import EnergySpectrum, energy_spectrum
-from simsnn_ref.storage import check_writable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = ["check_figure_path", "figure_of_fit", "figure_of_spectrum", "require_matplotlib", "save_figure"]
 
-FORMATS = (".png", ".pdf", ".svg")
-DOTS_PER_INCH = 150
-
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-"""Okabe & Ito's colours, told apart under every colour blindness; one per stage, in every panel."""
-
-TARGET_COLOUR = "#222222"
-QUIET_COLOUR = "#9a9a9a"
-FIELD_MAP, RESIDUE_MAP, SPECTRUM_MAP = "viridis", "RdBu_r", "magma"
-
-SMALL, NORMAL, LARGE = 8, 9, 13
-"""Font sizes: ticks and legends; labels and titles; the figure's own title."""
-
-PANEL_WIDTH, LINE_HEIGHT = 3.6, 2.9
-"""Inches."""
-
-MOST_POINTS = 4000
-"""Points of a drawn line; longer data are drawn as their envelope."""
-
-FEW_POINTS = 40
-"""A line of fewer points shows them; a single one would else be invisible."""
-
 SPECTRUM_DECADES = 10.0
 """Range of the colours of log10 |u~| below its maximum."""
 
 MACHINE_EPSILON = float(np.finfo(np.float64).eps)
-
-
-def require_matplotlib() -> None:
-    """Raise ConfigError now if a figure could not be drawn later."""
-    try:
-        importlib.import_module("matplotlib")
-    except ImportError as error:
-        raise ConfigError("figures need matplotlib: pip install 'simsnn-ref[plot]'") from error
-
-
-def check_figure_path(path: str | Path) -> None:
-    """Find out before a long computation whether `save_figure` can write to `path`.
-
-    Raises
-    ------
-    OutputError
-        If the suffix is not one of .png, .pdf and .svg, or the folder cannot be written.
-    """
-    suffix = Path(path).suffix
-    if suffix.lower() not in FORMATS:
-        raise OutputError(f"figure {path}: unknown format {suffix!r}; name a file that ends in {', '.join(FORMATS)}")
-    check_writable(path, "figure")
-
-
-def save_figure(figure: "Figure", path: str | Path) -> None:
-    """Write `figure` to `path` in the format of its suffix: .png, .pdf or .svg.
-
-    Raises
-    ------
-    OutputError
-        If the file cannot be written or the format is unknown.
-    """
-    check_figure_path(path)
-    drawn = io.BytesIO()
-    figure.savefig(drawn, format=Path(path).suffix[1:].lower(), dpi=DOTS_PER_INCH)
-    try:
-        Path(path).write_bytes(drawn.getvalue())
-    except OSError as error:
-        raise OutputError(f"figure {path}: cannot be written: {error.strerror}") from error
 
 
 def figure_of_spectrum(spectrum: EnergySpectrum, *, title: str = "") -> "Figure":
@@ -110,10 +69,10 @@ def figure_of_spectrum(spectrum: EnergySpectrum, *, title: str = "") -> "Figure"
     ConfigError
         If matplotlib is not installed.
     """
-    figure = _new_figure(6.0, 4.2, title)
+    figure = new_figure(6.0, 4.2, title)
     axes = figure.subplots()
-    _draw_spectra(axes, [(spectrum, TARGET_COLOUR, "")])
-    _label(axes, title="", x="wavenumber $k$", y="$E(k)$")
+    draw_spectra(axes, [(spectrum, TARGET_COLOUR, "")])
+    label(axes, title="", x="wavenumber $k$", y="$E(k)$")
     return figure
 
 
@@ -152,17 +111,17 @@ def figure_of_fit(model: Model, samples: np.ndarray, *, title: str = "") -> "Fig
     _draw_pair(axes[0], axes[1], samples, samples - unit * relative[-1] if relative else np.zeros_like(samples), grid)
     axes[1].set_title(f"fit, {len(records)} stage{'' if len(records) == 1 else 's'}", fontsize=NORMAL)
     names = ["target", *(f"stage {record.index}" for record in records)]
-    colours = [TARGET_COLOUR, *map(_colour, range(len(records)))]
+    colours = [TARGET_COLOUR, *map(stage_colour, range(len(records)))]
     spectra = [_spectrum(values, grid) for values in before]
     # Modes smaller than eps times the largest are the transform's own rounding and would only stretch the axis.
-    _draw_spectra(axes[2], list(zip(spectra, colours, names, strict=True)), floor=MACHINE_EPSILON**2)
-    _label(axes[2], title="spectra: target, residues after the stages", x="wavenumber $k$", y=r"$E(k)\,/\,$RMS$(u)^2$")
+    draw_spectra(axes[2], list(zip(spectra, colours, names, strict=True)), floor=MACHINE_EPSILON**2)
+    label(axes[2], title="spectra: target, residues after the stages", x="wavenumber $k$", y=r"$E(k)\,/\,$RMS$(u)^2$")
     _draw_history(axes[3], model.history, model.config.p)
     for stage, record in enumerate(records):
         space, modes = axes[4 + stage], axes[4 + len(records) + stage]
-        _draw_residue(space, relative[stage], grid, _colour(stage))
+        _draw_residue(space, relative[stage], grid, stage_colour(stage))
         space.set_title(_errors(record), fontsize=NORMAL)
-        _draw_modes(modes, before[stage], relative[stage], grid, _colour(stage))
+        _draw_modes(modes, before[stage], relative[stage], grid, stage_colour(stage))
     return figure
 
 
@@ -172,7 +131,7 @@ def _figure_of_scatter(model: Model, scatter: Scatter, values: np.ndarray, title
     history = model.history
     unit = history.rms or 1.0
     columns = max(3, len(history.stages))
-    figure = _new_figure(PANEL_WIDTH * columns, 2.0 * LINE_HEIGHT, title)
+    figure = new_figure(PANEL_WIDTH * columns, 2.0 * LINE_HEIGHT, title)
     axes = figure.subplots(2, columns, squeeze=False)
     for panel in axes.flat:
         panel.set_visible(False)
@@ -182,10 +141,10 @@ def _figure_of_scatter(model: Model, scatter: Scatter, values: np.ndarray, title
     spectra = [(history.spectrum, TARGET_COLOUR, "target")]
     for stage, record in enumerate(history.stages):
         spectrum = EnergySpectrum(history.spectrum.wavenumber, record.energy)
-        spectra.append((spectrum, _colour(stage), f"stage {record.index}"))
+        spectra.append((spectrum, stage_colour(stage), f"stage {record.index}"))
     axes[0, 1].set_visible(True)
-    _draw_spectra(axes[0, 1], spectra, floor=MACHINE_EPSILON**2)
-    _label(axes[0, 1], title="spectra by least squares", x="wavenumber $k$", y=r"$E(k)\,/\,$RMS$(u)^2$")
+    draw_spectra(axes[0, 1], spectra, floor=MACHINE_EPSILON**2)
+    label(axes[0, 1], title="spectra by least squares", x="wavenumber $k$", y=r"$E(k)\,/\,$RMS$(u)^2$")
     axes[0, 2].set_visible(True)
     _draw_history(axes[0, 2], history, model.config.p)
     for stage, residue in enumerate(_residues(model, values)):
@@ -201,26 +160,13 @@ def _draw_points(axes: Any, values: np.ndarray, scatter: Scatter, limits: tuple[
     axes.set_visible(True)
     if scatter.ndim == 1:
         axes.plot(scatter.points[:, 0], values, ".", color=TARGET_COLOUR, markersize=2)
-        _label(axes, title="", x="$x$", y="")
+        label(axes, title="", x="$x$", y="")
         return
     across, up = scatter.points.T[-2:]
     image = axes.scatter(across, up, c=values, s=4, cmap=cmap, vmin=limits[0], vmax=limits[1], linewidths=0)
-    bar = axes.figure.colorbar(image, ax=axes, format=_scientific())
+    bar = axes.figure.colorbar(image, ax=axes, format=scientific_ticks())
     bar.ax.tick_params(labelsize=SMALL)
-    _label(axes, title="", x=f"${'xyz'[scatter.ndim - 2]}$", y=f"${'xyz'[scatter.ndim - 1]}$")
-
-
-def _new_figure(width: float, height: float, title: str) -> "Figure":
-    require_matplotlib()
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
-    from matplotlib.figure import Figure  # noqa: PLC0415
-    from matplotlib.layout_engine import ConstrainedLayoutEngine  # noqa: PLC0415
-
-    figure = Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08))
-    FigureCanvasAgg(figure)
-    if title:
-        figure.suptitle(title, fontsize=LARGE)
-    return figure
+    label(axes, title="", x=f"${'xyz'[scatter.ndim - 2]}$", y=f"${'xyz'[scatter.ndim - 1]}$")
 
 
 def _panels(grid: Grid, n_stages: int, title: str) -> tuple["Figure", list[Any]]:
@@ -234,7 +180,7 @@ def _panels(grid: Grid, n_stages: int, title: str) -> tuple["Figure", list[Any]]
         # An image takes the width that its colour bar and labels leave, and its height follows.
         heights = [max(LINE_HEIGHT, shape * (width / columns - 1.4) + 1.0) for columns in rows]
         heights = [min(height, 5.0) for height in heights]
-    figure = _new_figure(width, sum(heights) + (0.4 if title else 0.0), title)
+    figure = new_figure(width, sum(heights) + (0.4 if title else 0.0), title)
     parts = figure.subfigures(len(rows), 1, squeeze=False, height_ratios=heights)[:, 0]
     panels: list[Any] = []
     for part, columns in zip(parts, rows, strict=True):
@@ -276,89 +222,12 @@ def _spectrum(values: np.ndarray, grid: Grid) -> EnergySpectrum:
     return energy_spectrum(values, grid, NumpyBackend(), bins)
 
 
-def _colour(stage: int) -> str:
-    return PALETTE[stage % len(PALETTE)]
-
-
-def _label(axes: Any, *, title: str, x: str, y: str) -> None:
-    axes.set_title(title, fontsize=NORMAL)
-    axes.set_xlabel(x, fontsize=NORMAL)
-    axes.set_ylabel(y, fontsize=NORMAL)
-    axes.tick_params(labelsize=SMALL)
-
-
-def _say(axes: Any, text: str) -> None:
-    """Words in the place of data."""
-    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", fontsize=NORMAL, color=QUIET_COLOUR)
-
-
-def _number(value: float) -> str:
-    digits, exponent = f"{value:.1e}".split("e")
-    return rf"${digits}\times10^{{{int(exponent)}}}$" if value else "0"
-
-
 def _errors(record: StageRecord) -> str:
     lines = [f"after stage {record.index} ({record.first_layer}), relative to RMS$(u)$"]
-    lines.append(f"on grid: RMS {_number(record.rms_on_grid)}, max {_number(record.max_on_grid)}")
+    lines.append(f"on grid: RMS {tex_number(record.rms_on_grid)}, max {tex_number(record.max_on_grid)}")
     if record.rms_off_grid is not None and record.max_off_grid is not None:
-        lines.append(f"off grid: RMS {_number(record.rms_off_grid)}, max {_number(record.max_off_grid)}")
+        lines.append(f"off grid: RMS {tex_number(record.rms_off_grid)}, max {tex_number(record.max_off_grid)}")
     return "\n".join(lines)
-
-
-def _envelope(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The extremes of `y` over short intervals: on paper the same line, in a file a small one."""
-    width = -(-2 * y.size // MOST_POINTS)
-    if y.size <= MOST_POINTS:
-        return x, y
-    starts = np.arange(0, y.size, width)
-    extremes = np.stack([np.minimum.reduceat(y, starts), np.maximum.reduceat(y, starts)], axis=-1)
-    return np.repeat(x[starts], 2), extremes.ravel()
-
-
-def _draw_line(axes: Any, x: np.ndarray, y: np.ndarray, **style: Any) -> None:
-    if y.size < FEW_POINTS:
-        style = {"marker": "o", "markersize": 3, **style}
-    axes.plot(*_envelope(x, y), **{"linewidth": 1.2, **style})
-
-
-def _draw_spectra(axes: Any, spectra: list[tuple[EnergySpectrum, str, str]], floor: float = 0.0) -> None:
-    """Each with its colour and name, without bins that are empty or below `floor` times the largest."""
-    drawn = False
-    for spectrum, colour, name in spectra:
-        there = (spectrum.energy > floor * np.max(spectrum.energy)) & (spectrum.wavenumber > 0.0)
-        if np.any(there):
-            _draw_line(axes, spectrum.wavenumber[there], spectrum.energy[there], color=colour, label=name)
-            drawn = True
-    if not drawn:
-        _say(axes, "zero everywhere")
-        return
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    _tick_wavenumbers(axes)
-    axes.grid(color="#e4e4e4", linewidth=0.6)
-    axes.set_axisbelow(True)
-    if any(name for *_, name in spectra):
-        columns = 1 if len(spectra) <= 4 else 3
-        _legend(axes, loc="lower left", ncols=columns, columnspacing=1.0)
-        # Room for the legend below the lines.
-        bottom, top = np.log10(axes.get_ylim())
-        share = 0.09 * math.ceil(len(spectra) / columns)
-        axes.set_ylim(10.0 ** (bottom - share / (1.0 - share) * (top - bottom)), 10.0**top)
-
-
-def _tick_wavenumbers(axes: Any) -> None:
-    """Plain numbers at 1, 2 and 5 where powers of ten would be too few."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter  # noqa: PLC0415
-
-    lowest, highest = axes.get_xlim()
-    if highest < 50.0 * lowest:
-        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda k, _: f"{k:g}"))
-    axes.xaxis.set_minor_formatter(NullFormatter())
-
-
-def _legend(axes: Any, **place: Any) -> None:
-    axes.legend(fontsize=SMALL, framealpha=0.85, edgecolor="none", handlelength=1.4, **place)
 
 
 def _draw_history(axes: Any, history: History, p: float) -> None:
@@ -366,12 +235,12 @@ def _draw_history(axes: Any, history: History, p: float) -> None:
     unit = history.rms or 1.0
     start, lowest, any_drawn = 0, math.inf, False
     for stage, record in enumerate(history.stages):
-        colour, scale = _colour(stage), record.eps / unit
+        colour, scale = stage_colour(stage), record.eps / unit
         steps = start + np.arange(1, record.steps + 1)
         for values, style in ((record.loss_history, {"alpha": 0.45, "linewidth": 0.9}), (record.rms_history, {})):
             there = values * scale > 0.0
             if np.any(there):
-                _draw_line(axes, steps[there], values[there] * scale, color=colour, marker="", **style)
+                draw_line(axes, steps[there], values[there] * scale, color=colour, marker="", **style)
                 any_drawn = True
         start += max(record.steps, 1)
         if record.rms_on_grid > 0.0:
@@ -384,9 +253,9 @@ def _draw_history(axes: Any, history: History, p: float) -> None:
             f"{record.index}", (middle, 1.0), (0, -4), ("data", "axes fraction"), "offset points",
             ha="center", va="top", fontsize=SMALL, color=colour,
         )  # fmt: skip
-    _label(axes, title=rf"training: RMS, and $L^{{{p:g}}}$ (pale), by stage", x="step", y=r"error $/$ RMS$(u)$")
+    label(axes, title=rf"training: RMS, and $L^{{{p:g}}}$ (pale), by stage", x="step", y=r"error $/$ RMS$(u)$")
     if not any_drawn:
-        _say(axes, "nothing was trained")
+        write_instead(axes, "nothing was trained")
         return
     axes.set_yscale("log")
     axes.set_xlim(0, start)
@@ -421,49 +290,30 @@ def _where(grid: Grid) -> str:
     return f", middle slice $x$ = {grid.axes()[0][grid.shape[0] // 2]:.3g}" if grid.ndim == 3 else ""
 
 
-def _scientific() -> Any:
-    from matplotlib.ticker import ScalarFormatter  # noqa: PLC0415
-
-    formatter = ScalarFormatter(useMathText=True)
-    formatter.set_powerlimits((-2, 3))
-    return formatter
-
-
-def _draw_image(
-    axes: Any, values: np.ndarray, extent: tuple[float, float, float, float], limits: tuple[float, float], cmap: str
-) -> None:
-    """`values` [across, up] over `extent`, with a colour bar exactly as high as the image."""
-    image = axes.imshow(values.T, origin="lower", extent=extent, cmap=cmap, vmin=limits[0], vmax=limits[1])
-    bar = axes.figure.colorbar(image, cax=axes.inset_axes((1.03, 0.0, 0.05, 1.0)), format=_scientific())
-    bar.ax.tick_params(labelsize=SMALL)
-    bar.ax.yaxis.get_offset_text().set(size=SMALL, ha="left")
-    bar.outline.set_linewidth(0.6)
-
-
 def _draw_space(axes: Any, values: np.ndarray, grid: Grid, limits: tuple[float, float], cmap: str) -> None:
     """An image in physical coordinates; each sample is the centre of its pixel."""
     extent: list[float] = []
     for axis in _plane(grid):
         lower, half = grid.lower[axis], 0.5 * grid.box.lengths[axis] / grid.intervals[axis]
         extent += [lower - half, lower + (2 * grid.shape[axis] - 1) * half]
-    _draw_image(axes, _slice(values, grid), (extent[0], extent[1], extent[2], extent[3]), limits, cmap)
+    draw_image(axes, _slice(values, grid), (extent[0], extent[1], extent[2], extent[3]), limits, cmap)
     across, up = _plane(grid)
     ratio = grid.box.lengths[up] / grid.box.lengths[across]
     axes.set_aspect("equal" if _shape_of_plane(grid) == ratio else "auto")
-    _label(axes, title="", x=f"${'xyz'[across]}$", y=f"${'xyz'[up]}$")
+    label(axes, title="", x=f"${'xyz'[across]}$", y=f"${'xyz'[up]}$")
 
 
 def _draw_pair(left: Any, right: Any, target: np.ndarray, fit: np.ndarray, grid: Grid) -> None:
     """Target and fit on the same scale."""
     if grid.ndim == 1:
         x = grid.axes()[0]
-        _draw_line(left, x, target, color=TARGET_COLOUR)
-        _draw_line(right, x, target, color=QUIET_COLOUR, linewidth=3.0, alpha=0.6, label="target")
-        _draw_line(right, x, fit, color=PALETTE[0], label="fit")
-        _legend(right)
+        draw_line(left, x, target, color=TARGET_COLOUR)
+        draw_line(right, x, target, color=QUIET_COLOUR, linewidth=3.0, alpha=0.6, label="target")
+        draw_line(right, x, fit, color=PALETTE[0], label="fit")
+        draw_legend(right)
         for axes in (left, right):
-            _label(axes, title="", x="$x$", y="$u$")
-            axes.yaxis.set_major_formatter(_scientific())
+            label(axes, title="", x="$x$", y="$u$")
+            axes.yaxis.set_major_formatter(scientific_ticks())
             axes.yaxis.get_offset_text().set_size(SMALL)
     else:
         shown = _slice(target, grid)
@@ -483,11 +333,11 @@ def _draw_residue(axes: Any, residue: np.ndarray, grid: Grid, colour: str) -> No
         _draw_space(axes, residue, grid, (-limit, limit), RESIDUE_MAP)
         return
     axes.axhline(0.0, color=QUIET_COLOUR, linewidth=0.6)
-    _draw_line(axes, grid.axes()[0], residue, color=colour, linewidth=0.9)
+    draw_line(axes, grid.axes()[0], residue, color=colour, linewidth=0.9)
     limit = 1.1 * float(np.max(np.abs(residue))) or MACHINE_EPSILON
     axes.set_ylim(-limit, limit)
-    _label(axes, title="", x="$x$", y=r"residue $/$ RMS$(u)$")
-    axes.yaxis.set_major_formatter(_scientific())
+    label(axes, title="", x="$x$", y=r"residue $/$ RMS$(u)$")
+    axes.yaxis.set_major_formatter(scientific_ticks())
     axes.yaxis.get_offset_text().set_size(SMALL)
 
 
@@ -504,13 +354,13 @@ def _draw_modes(axes: Any, given: np.ndarray, left: np.ndarray, grid: Grid, colo
         amplitude = np.abs(np.fft.rfft(values)) / grid.size
         there = amplitude > MACHINE_EPSILON * np.max(amplitude)
         if np.any(there):
-            _draw_line(axes, k[there], amplitude[there], **style)
-    _label(axes, title="modes given to the stage and left by it", x="wavenumber $k$", y=r"$|\tilde u_k|\,/\,$RMS$(u)$")
+            draw_line(axes, k[there], amplitude[there], **style)
+    label(axes, title="modes given to the stage and left by it", x="wavenumber $k$", y=r"$|\tilde u_k|\,/\,$RMS$(u)$")
     if np.any(given) or np.any(left):
         axes.set_yscale("log")
-        _legend(axes)
+        draw_legend(axes)
     else:
-        _say(axes, "zero everywhere")
+        write_instead(axes, "zero everywhere")
 
 
 def _draw_plane_of_modes(axes: Any, residue: np.ndarray, grid: Grid) -> None:
@@ -529,10 +379,10 @@ def _draw_plane_of_modes(axes: Any, residue: np.ndarray, grid: Grid) -> None:
         smallest = 0.5 * math.log10(float(np.min(power[power > 0.0])))
         bottom = max(smallest, top - SPECTRUM_DECADES) if smallest < top else top - 1.0
         shown = 0.5 * np.log10(np.maximum(power, 10.0 ** (2.0 * bottom)))
-        _draw_image(axes, shown, (extent[0], extent[1], extent[2], extent[3]), (bottom, top), SPECTRUM_MAP)
+        draw_image(axes, shown, (extent[0], extent[1], extent[2], extent[3]), (bottom, top), SPECTRUM_MAP)
         ratio = (extent[3] - extent[2]) / (extent[1] - extent[0])
         axes.set_aspect("equal" if 0.25 <= ratio <= 4.0 else "auto")
     else:
-        _say(axes, "zero everywhere")
+        write_instead(axes, "zero everywhere")
         axes.set_box_aspect(1.0)
-    _label(axes, title=rf"$\log_{{10}}|\tilde u_k|\,/\,$RMS$(u)${over}", x=names[0], y=names[1])
+    label(axes, title=rf"$\log_{{10}}|\tilde u_k|\,/\,$RMS$(u)${over}", x=names[0], y=names[1])

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from simsnn_ref import ConfigError, DataError, Grid, OutputError, SimsnnError, fit, plotting
+from simsnn_ref import ConfigError, DataError, Grid, OutputError, SimsnnError, drawing, fit, plotting
 from simsnn_ref.plotting import (
     check_figure_path,
     figure_of_fit,
@@ -149,9 +149,9 @@ def test_samples_of_another_shape_are_refused():
 def test_long_lines_are_drawn_as_their_envelope():
     y = np.random.default_rng(0).normal(size=100_003)
     x = np.arange(y.size)
-    thin_x, thin_y = plotting._envelope(x, y)
+    thin_x, thin_y = drawing._envelope(x, y)
     assert thin_x.shape == thin_y.shape
-    assert thin_y.size <= plotting.MOST_POINTS
+    assert thin_y.size <= drawing.MOST_POINTS
     assert (thin_y.min(), thin_y.max()) == (y.min(), y.max())
     assert np.all(np.diff(thin_x) >= 0)
 

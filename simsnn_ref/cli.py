@@ -1,4 +1,4 @@
-"""The command ``simsnn``: fit, predict, certify, info, examples, spectrum, dns.
+"""The command ``simsnn``: fit, predict, certify, info, examples, spectrum, dns, reproduce.
 
 Results go to stdout, progress and notes to stderr. Bad input is one line on stderr and exit status 2.
 """
@@ -18,9 +18,10 @@ from typing import Any, NoReturn, get_args
 import numpy as np
 
 from simsnn_ref.backend import THREADS_VARIABLE, NumpyBackend, available_backends, default_threads, load_backend
-from simsnn_ref.config import FitConfig, config_from_dict, config_from_toml
+from simsnn_ref.config import OPTIMIZERS, FitConfig, config_from_dict, config_from_toml
 from simsnn_ref.data import check_grid, check_samples, load_samples, sample_function
 from simsnn_ref.errors import CertificationError, ConfigError, OutputError, SimsnnError
+from simsnn_ref.experiments import EXPERIMENTS, SIZES, Outcome, Settings, to_dict, to_markdown
 from simsnn_ref.forecast import Forecast, forecast, require_memory
 from simsnn_ref.grid import Box, Grid
 from simsnn_ref.history import Callback
@@ -89,6 +90,7 @@ def _build_parser() -> argparse.ArgumentParser:
     _add_examples(commands)
     _add_spectrum(commands)
     _add_dns(commands)
+    _add_reproduce(commands)
     return parser
 
 
@@ -723,3 +725,57 @@ def _run_dns(arguments: argparse.Namespace) -> None:
             f"{output}: psi on {psi.shape[0]} x {psi.shape[1]} points of [0, 2 pi)^2 at t = {arguments.time:g};"
             f" energy {told['energy']:.6g}, enstrophy {told['enstrophy']:.6g}; {told['seconds']:.1f} s"
         )
+
+
+# reproduce
+
+
+def _add_reproduce(commands: Any) -> None:
+    parser = _command(commands, "reproduce", _run_reproduce, "the paper's experiments: figure, tables, every number")
+    parser.add_argument("experiment", choices=[*EXPERIMENTS, "all"], help="which (ntk: section 2.3, lp: section 3.3)")
+    parser.add_argument(
+        "--size",
+        choices=SIZES,
+        default="quick",
+        help="quick: a minute; laptop: minutes each on two cores; paper: its own sizes and steps (default quick)",
+    )
+    parser.add_argument("--optimizer", choices=OPTIMIZERS, default="", help="instead of the experiment's own choice")
+    parser.add_argument("-o", "--output", metavar="DIR", default="reproduction", help="folder (default reproduction)")
+
+
+def _run_reproduce(arguments: argparse.Namespace) -> None:
+    from simsnn_ref.drawing import require_matplotlib  # noqa: PLC0415 - an extra
+
+    require_matplotlib()
+    folder = Path(arguments.output)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"-o {folder}: cannot be made: {error.strerror}") from error
+    check_writable(folder / "fig1.json", "-o")
+    names = list(EXPERIMENTS) if arguments.experiment == "all" else [arguments.experiment]
+    settings = Settings(arguments.size, arguments.optimizer, lambda line: print(line, file=sys.stderr, flush=True))
+    told = {}
+    for name in names:
+        outcome = EXPERIMENTS[name](settings)
+        _write_outcome(outcome, folder)
+        told[name] = to_dict(outcome)
+        if not arguments.json:
+            print(to_markdown(outcome), flush=True)
+    if arguments.json:
+        print(json.dumps(told, allow_nan=False))
+
+
+def _write_outcome(outcome: Outcome, folder: Path) -> None:
+    """NAME.md, NAME.json, NAME.png and NAME.pdf."""
+    from simsnn_ref.drawing import save_figure  # noqa: PLC0415 - an extra
+
+    try:
+        (folder / f"{outcome.name}.md").write_text(to_markdown(outcome), encoding="utf-8")
+        text = json.dumps(to_dict(outcome), allow_nan=False, indent=1)
+        (folder / f"{outcome.name}.json").write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"-o {folder}: cannot be written: {error.strerror}") from error
+    figure = outcome.draw()
+    for suffix in (".png", ".pdf"):
+        save_figure(figure, folder / f"{outcome.name}{suffix}")

@@ -48,7 +48,7 @@ from simsnn_ref.spectrum import EnergySpectrum, energy_spectrum
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["check_figure_path", "figure_of_fit", "figure_of_spectrum", "require_matplotlib", "save_figure"]
+__all__ = ["check_figure_path", "figure_of_fit", "figure_of_spectrum", "require_matplotlib", "residues", "save_figure"]
 
 SPECTRUM_DECADES = 10.0
 """Range of the colours of log10 |u~| below its maximum."""
@@ -103,8 +103,7 @@ def figure_of_fit(model: Model, samples: np.ndarray, *, title: str = "") -> "Fig
     figure, axes = _panels(grid, len(records), title)
 
     unit = model.history.rms or 1.0
-    residues = list(_residues(model, samples))
-    relative = [(residue / unit).astype(np.float64) for residue in residues]
+    relative = [(residue / unit).astype(np.float64) for residue in residues(model, samples)]
     samples = samples.astype(np.float64)
     before = [samples / unit, *relative]
 
@@ -147,7 +146,7 @@ def _figure_of_scatter(model: Model, scatter: Scatter, values: np.ndarray, title
     label(axes[0, 1], title="spectra by least squares", x="wavenumber $k$", y=r"$E(k)\,/\,$RMS$(u)^2$")
     axes[0, 2].set_visible(True)
     _draw_history(axes[0, 2], history, model.config.p)
-    for stage, residue in enumerate(_residues(model, values)):
+    for stage, residue in enumerate(residues(model, values)):
         relative = (residue / unit).astype(np.float64)
         limit = float(np.max(np.abs(relative))) or MACHINE_EPSILON
         _draw_points(axes[1, stage], relative, scatter, (-limit, limit), RESIDUE_MAP)
@@ -188,7 +187,7 @@ def _panels(grid: Grid, n_stages: int, title: str) -> tuple["Figure", list[Any]]
     return figure, panels
 
 
-def _residues(model: Model, samples: np.ndarray) -> Iterator[np.ndarray]:
+def residues(model: Model, samples: np.ndarray) -> Iterator[np.ndarray]:
     """What is left after each stage, in extended precision, each network evaluated once."""
     residue = extended_backend().asarray(samples)
     for stage in model.stages:

@@ -9,7 +9,7 @@ from simsnn_ref.provenance import versions
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["SIZES", "Claim", "Outcome", "Settings", "Table", "to_dict", "to_markdown"]
+__all__ = ["SIZES", "Cell", "Claim", "Outcome", "Settings", "Table", "to_dict", "to_markdown"]
 
 SIZES = ("quick", "laptop", "paper")
 """A minute; minutes on two cores; the paper's own sizes and steps, which with Adam are meant for a GPU."""

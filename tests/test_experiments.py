@@ -1,0 +1,129 @@
+"""The paper's figures at their quick sizes, through the installed command, and the methods they are compared with."""
+
+import json
+import subprocess
+import sys
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from conftest import EPS
+
+from simsnn_ref import Grid
+from simsnn_ref.cli import main
+from simsnn_ref.experiments import EXPERIMENTS, Claim, Outcome, Settings, Table, to_dict, to_markdown
+from simsnn_ref.experiments.classical import chebyshev, fourier_interpolation, spline
+
+CUBIC = Grid((9, 11), (-1.0, 0.0), (1.0, 3.0), periodic=False)
+
+
+@pytest.mark.parametrize("degree", [3, 5])
+def test_splines_reproduce_polynomials_of_their_degree(degree):
+    points = np.random.default_rng(0).uniform(CUBIC.lower, CUBIC.upper, (50, 2))
+
+    def polynomial(p):
+        return (p[:, 0] ** degree - p[:, 0]) * (1.0 + p[:, 1] ** degree)
+
+    u = polynomial(CUBIC.points()).reshape(CUBIC.shape)
+    exact = polynomial(points)
+    # The condition of the collocation matrices, below 100 an axis.
+    assert np.max(np.abs(spline(u, CUBIC, points, degree) - exact)) < 1e3 * EPS * np.max(np.abs(u))
+
+
+@pytest.mark.parametrize(("degree", "order"), [(3, 4), (5, 6)])
+def test_splines_of_periodic_samples_converge_at_their_order_everywhere(degree, order):
+    def wave(p):
+        return np.sin(2.0 * p[:, 0]) * np.cos(p[:, 1] + 0.3)
+
+    points = np.random.default_rng(0).uniform(0.0, 2.0 * np.pi, (500, 2))
+    errors = []
+    for n in (32, 64):
+        grid = Grid((n, n), 0.0, 2.0 * np.pi)
+        u = wave(grid.points()).reshape(grid.shape)
+        errors.append(np.max(np.abs(spline(u, grid, points, degree) - wave(points))))
+    assert abs(np.log2(errors[0] / errors[1]) - order) < 0.5
+
+
+def test_fourier_interpolation_is_exact_for_resolved_waves():
+    grid = Grid((12, 10))
+    x, y = np.meshgrid(*grid.axes(), indexing="ij")
+    dx, dy = 2.0 / 12 / 3, 2.0 / 10 / 2
+
+    def wave(x, y):
+        return np.cos(np.pi * (3 * x - 2 * y) + 0.4) + np.sin(np.pi * 4 * y)
+
+    moved = fourier_interpolation(wave(x, y), grid, (Fraction(1, 3), Fraction(1, 2)))
+    assert np.max(np.abs(moved - wave(x + dx, y + dy))) < 50 * EPS
+
+
+def test_chebyshev_interpolation_reproduces_polynomials_and_converges():
+    points = np.random.default_rng(0).uniform(-1.0, 1.0, (50, 2))
+
+    def polynomial(p):
+        return p[:, 0] ** 6 * p[:, 1] ** 7 - p[:, 1]
+
+    assert np.max(np.abs(chebyshev(polynomial, 8, points) - polynomial(points))) < 50 * EPS
+
+    def smooth(p):
+        return np.exp(p[:, 0]) * np.cos(3.0 * p[:, 1])
+
+    assert np.max(np.abs(chebyshev(smooth, 24, points) - smooth(points))) < 50 * EPS
+
+
+def test_markdown_says_what_held():
+    claims = tuple(Claim("section 1", "says", "found", held) for held in (True, False, None))
+    table = Table("Errors", ("name", "RMS"), (("a", 1.24e-9), ("b", None)), "A note.")
+    outcome = Outcome("x", "Title", Settings("quick"), (table,), claims, {"a": 1.0}, 2.0, draw=lambda: None)
+    text = to_markdown(outcome)
+    assert "| section 1 | says | found | held |" in text
+    assert "| did not hold |" in text
+    assert "| not decided |" in text
+    assert "| a | 1.2e-09 |\n| b | - |\n\nA note." in text
+    told = json.loads(json.dumps(to_dict(outcome), allow_nan=False))
+    assert [claim["held"] for claim in told["claims"]] == [True, False, None]
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_quick_experiments_write_figure_tables_and_numbers(name, tmp_path, capsys):
+    assert main(["reproduce", name, "-o", str(tmp_path), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)[name]
+    written = json.loads((tmp_path / f"{name}.json").read_text("utf-8"))
+    assert written == told
+    assert told["claims"]
+    assert all(claim["held"] in (True, False, None) for claim in told["claims"])
+    assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / f"{name}.pdf").read_bytes().startswith(b"%PDF")
+    text = (tmp_path / f"{name}.md").read_text("utf-8")
+    for table in told["tables"]:
+        assert f"## {table['title']}" in text
+        assert all(len(row) == len(table["columns"]) for row in table["rows"])
+
+
+def test_the_claims_follow_the_numbers(tmp_path, capsys):
+    assert main(["reproduce", "fig2", "-o", str(tmp_path), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["fig2"]
+    last = told["numbers"]["stages"][-1]
+    assert [claim["held"] for claim in told["claims"]] == [last["rms_on_grid"] <= 1e-15, last["rms_off_grid"] <= 1e-15]
+    assert last["rms_on_grid"] <= 1e-15
+
+
+def test_another_optimizer_is_used(tmp_path, capsys):
+    assert main(["reproduce", "fig2", "--optimizer", "lbfgs", "-o", str(tmp_path), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["fig2"]
+    assert told["optimizer"] == "lbfgs"
+    assert {stage["optimizer"] for stage in told["numbers"]["stages"]} == {"lbfgs"}
+
+
+def test_a_folder_that_cannot_be_made(tmp_path, capsys):
+    (tmp_path / "taken").write_text("a file", "utf-8")
+    assert main(["reproduce", "fig1", "-o", str(tmp_path / "taken")]) == 2
+    assert "-o" in capsys.readouterr().err
+
+
+def test_matplotlib_is_asked_for_before_any_work(tmp_path):
+    block = "import sys; sys.modules['matplotlib'] = None; from simsnn_ref.cli import main; "
+    code = block + f"sys.exit(main(['reproduce', 'all', '-o', {str(tmp_path / 'out')!r}]))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "pip install 'simsnn-ref[plot]'" in done.stderr
+    assert not (tmp_path / "out").exists()

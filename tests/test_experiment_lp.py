@@ -146,6 +146,14 @@ def test_the_figure_draws(tiny):
     assert all(axes.get_xlabel() and axes.get_ylabel() for axes in panels)
 
 
+def test_another_optimizer_finds_other_residues(tiny, monkeypatch):
+    monkeypatch.setitem(lp.PLANS, "quick", TINY[1:])
+    trials = lp.run(Settings(optimizer="lbfgs")).numbers["trials"]
+    adam = [trial for trial in tiny[0].numbers["trials"] if trial["field"] == TINY[1].name]
+    assert len(trials) == len(adam)
+    assert all(mine["first"]["rms"] < 0.9 * other["first"]["rms"] for mine, other in zip(trials, adam, strict=True))
+
+
 def made_up(gains, seeds=3):
     """A study in which stage 2 lowers the RMS by ``gains[p, q]``, from 1."""
     plan = lp.Field("turbulence", 16, (1, 1), 1, seeds)

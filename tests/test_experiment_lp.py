@@ -131,10 +131,10 @@ def test_the_outcome_is_told(tiny):
     outcome, _ = tiny
     assert json.loads(json.dumps(to_dict(outcome)))["numbers"] == outcome.numbers
     text = to_markdown(outcome)
-    assert text.count("section 3.3, eq. 7") == len(outcome.claims) == 6
+    assert text.count("section 3.3, eq. 7") == len(outcome.claims) == 7
     assert "nan" not in text
     # Two starts are too few to tell the gains apart.
-    assert [claim.held for claim in outcome.claims[3:]] == [None] * 3
+    assert [claim.held for claim in outcome.claims[3:]] == [None] * 4
     assert all(claim.held is not None for claim in outcome.claims[:3])
 
 
@@ -171,9 +171,10 @@ def made_up(gains, seeds=3):
     [((1.0, 2.0, 1.0, 2.0), True), ((2.0, 1.0, 2.0, 1.0), False), ((1.0, 2.0, 2.0, 1.0), False), ((1.0,) * 4, None)],
 )
 def test_residues_are_told_apart_by_both_learners(gains, held):
-    study = made_up(dict(zip(lp.PAIRS, gains, strict=True)))
-    assert lp._claim_residue(study).held is held
-    assert lp._claim_residue(made_up(dict(zip(lp.PAIRS, gains, strict=True)), seeds=2)).held is None
+    by_pair = dict(zip(lp.PAIRS, gains, strict=True))
+    for seeds, expected in ((3, held), (2, None)):
+        study = made_up(by_pair, seeds)
+        assert lp._claim_residue(study, "RMS", lambda t: t.gain, lambda t: t.second.rms).held is expected
 
 
 def test_the_method_is_judged_by_what_is_left():

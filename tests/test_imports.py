@@ -49,6 +49,7 @@ ORDER = (
     {"drawing"},
     {"plotting"},
     {"experiments.base"},
+    {"experiments.ntk"},
     {"experiments"},
     {""},
     {"cli"},

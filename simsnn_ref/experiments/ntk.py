@@ -28,6 +28,7 @@ from simsnn_ref.drawing import (
     LINE_HEIGHT,
     PANEL_WIDTH,
     QUIET_COLOUR,
+    SMALL,
     draw_legend,
     draw_line,
     label,
@@ -581,9 +582,10 @@ def _draw_eigenvalues(axes: Any, firsts: dict[str, _Trained]) -> None:
         relative = trained.values / trained.values[0]
         there = np.flatnonzero(relative > MACHINE_EPSILON)
         draw_line(axes, there + 1, relative[there], color=stage_colour(i), label=name)
+    axes.set_xscale("log")
     axes.set_yscale("log")
     label(axes, title="eigenvalues of the kernel", x="number $i$", y=r"$\lambda_i/\lambda_1$")
-    draw_legend(axes)
+    draw_legend(axes, loc="lower left")
 
 
 def _draw_wavenumbers(axes: Any, firsts: dict[str, _Trained]) -> None:
@@ -591,9 +593,10 @@ def _draw_wavenumbers(axes: Any, firsts: dict[str, _Trained]) -> None:
         axes.axhline(m, color=QUIET_COLOUR, linewidth=0.6)
     numbers = np.arange(1, SHOWN + 1)
     for i, (name, trained) in enumerate(firsts.items()):
-        draw_line(axes, numbers, trained.wavenumbers[:SHOWN], color=stage_colour(i), label=name)
+        # An eigenvalue below n eps of the largest is rounding, and its eigenvector anything.
+        known = trained.values[:SHOWN] > trained.values.size * MACHINE_EPSILON * trained.values[0]
+        draw_line(axes, numbers[known], trained.wavenumbers[:SHOWN][known], color=stage_colour(i), label=name)
     label(axes, title="their eigenvectors (grey: the target's waves)", x="number $i$", y="mean wavenumber")
-    draw_legend(axes)
 
 
 def _draw_last_wave(axes: Any, firsts: dict[str, _Trained]) -> None:
@@ -603,7 +606,6 @@ def _draw_last_wave(axes: Any, firsts: dict[str, _Trained]) -> None:
         draw_line(axes, steps, trained.predicted_waves[:, -1], color=stage_colour(i), linestyle=":")
     axes.set_yscale("log")
     label(axes, title=f"what is left of wave {CYCLES[-1]} (dotted: predicted)", x="step", y="relative to the start")
-    draw_legend(axes)
 
 
 def _draw_modes(axes: Any, trained: _Trained) -> None:
@@ -615,7 +617,7 @@ def _draw_modes(axes: Any, trained: _Trained) -> None:
     axes.set_yscale("log")
     axes.set_ylim(1e-3, 2.0)
     label(axes, title=f"{trained.first_layer}: modes (dotted: predicted)", x="step", y="relative to the start")
-    draw_legend(axes, title="eigenvector", title_fontsize=8)
+    draw_legend(axes, loc="upper right", title="eigenvector", title_fontsize=SMALL)
 
 
 def _draw_widths(axes: Any, study: _Study) -> None:
@@ -625,8 +627,9 @@ def _draw_widths(axes: Any, study: _Study) -> None:
         draw_line(axes, widths, off, color=stage_colour(i), label=name)
     axes.set_xscale("log")
     axes.set_yscale("log")
+    axes.minorticks_off()
+    axes.set_xticks(widths, labels=[str(width) for width in widths])
     label(axes, title="measured off predicted", x="width", y=r"largest $|e - e_\mathrm{predicted}|/|e(0)|$")
-    draw_legend(axes)
 
 
 def run(settings: Settings) -> Outcome:

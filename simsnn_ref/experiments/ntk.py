@@ -94,7 +94,7 @@ class _Size:
 
 _SIZES = {
     "quick": _Size(points=128, widths=(30, 100), seeds=3),
-    "laptop": _Size(points=256, widths=(30, 100, 300), seeds=5),
+    "laptop": _Size(points=256, widths=(30, 100, 300), seeds=3),
     "paper": _Size(points=1024, widths=(30, 100, 300, 1000), seeds=20, steps=2000),
 }
 
@@ -477,7 +477,7 @@ def _decay_table(study: _Study) -> Table:
         " none of these is zero. Judged by itself is a mode that starts with a tenth of the residue's norm and is"
         " predicted to halve. The first layers rff, ffm and msnn widen with the hidden layers, n_f = 2 width; si has"
         " one feature a wave and none a single input. By Xavier's rule the weights behind them have variance"
-        " 2 / (n_f + width), and lambda_1 hardly grows with the width: not the limit in which the kernel stands still.",
+        " 2 / (n_f + width), and their lambda_1 hardly grows with it: not the limit in which the kernel stands still.",
     )
 
 

@@ -49,7 +49,7 @@ ORDER = (
     {"drawing"},
     {"plotting"},
     {"experiments.base", "experiments.classical"},
-    {"experiments.fig1", "experiments.fig2", "experiments.lp"},
+    {"experiments.fig1", "experiments.fig2", "experiments.lp", "experiments.ntk"},
     {"experiments.fig3"},
     {"experiments"},
     {""},

@@ -36,8 +36,9 @@ BASE_BYTES = 170 * 2**20
 REAL, EXTENDED = 8, 16
 """Bytes of a number in training, and in the residues (long double, or double-double)."""
 
-ACTIVATION_SETS = {"adam": 2, "lbfgs": 2, "gauss_newton": 3, "levenberg_marquardt": 3, "auto": 3}
-"""Activations alive at once: the old point's and the new one's, and in a search the best one's."""
+ACTIVATION_SETS = {"adam": 0, "lbfgs": 2, "gauss_newton": 3, "levenberg_marquardt": 3, "auto": 3}
+"""Activations alive at once: the old point's and the new one's, and in a search the best one's. Adam goes forward and
+back block by block; L-BFGS keeps the start's, and their slopes, for its scales."""
 
 ACTIVATION = 3.5e-9
 """Seconds for one hyperbolic tangent and the passes over it, forward and back."""

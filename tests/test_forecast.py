@@ -79,3 +79,14 @@ def test_what_cannot_fit_is_refused_at_once(monkeypatch, tmp_path):
 
 def test_available_memory():
     assert available_bytes() is None or available_bytes() > 2**20
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux tells the peak of a process by itself")
+def test_peak_memory_is_not_that_of_the_parent():
+    ask = "from simsnn_ref.report import peak_memory_bytes; print(peak_memory_bytes())"
+    parent = (
+        "import subprocess, sys, numpy as np; held = np.ones(2**26);"
+        f"subprocess.run([sys.executable, '-c', {ask!r}], check=True)"
+    )
+    done = subprocess.run([sys.executable, "-c", parent], capture_output=True, text=True, check=True)
+    assert 2**20 < int(done.stdout) < 2**28

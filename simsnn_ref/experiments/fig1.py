@@ -245,8 +245,8 @@ def _table_of_interpolations(others: dict[str, dict[str, float]], fits: dict[str
         tuple(rows),
         "All evaluated in float64 at random points. Splines and networks see the same samples; with these alone the"
         f" most exact is the {best}. Where a function may be sampled at will, interpolation at Chebyshev points is as"
-        " exact as float64 allows, takes milliseconds and is the method to use; a network is wanted where derivatives, unknown"
-        " coefficients or further terms of a loss are to be trained together with the field, or where a compact"
+        " exact as float64 allows, takes milliseconds and is the method to use; a network is wanted where derivatives,"
+        " unknown coefficients or further terms of a loss are to be trained together with the field, or where a compact"
         " differentiable surrogate on scattered data is needed.",
     )
 

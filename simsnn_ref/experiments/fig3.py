@@ -188,8 +188,8 @@ def _draw(runs: list[_Run], target: EnergySpectrum) -> "Figure":
     label(spectra, title="energy spectrum", x="wavenumber $k$", y="$E(k)$")
     for number, each in enumerate(runs):
         _draw_convergence(steps, seconds, each, stage_colour(number))
-    label(steps, title="convergence", x="step", y="RMS / RMS$(\\psi)$")
-    label(seconds, title="the same against time", x="seconds of training", y="RMS / RMS$(\\psi)$")
+    label(steps, title="loss of all stages so far", x="step", y="$L^p$ / RMS$(\\psi)$")
+    label(seconds, title="error against time", x="seconds", y="RMS / RMS$(\\psi)$")
     for axes in (steps, seconds):
         axes.set_xscale("symlog", linthresh=1.0)
         axes.set_yscale("log")
@@ -198,15 +198,22 @@ def _draw(runs: list[_Run], target: EnergySpectrum) -> "Figure":
 
 
 def _draw_convergence(steps: Any, seconds: Any, each: _Run, colour: str) -> None:
-    """RMS of the whole field's error before every step; a stage's seconds are spread evenly over its steps."""
+    """Loss and RMS of the whole field's error before every step; a stage's seconds are spread evenly over its steps."""
     records, scale = each.model.history.stages, each.model.history.rms
-    error, clock, begun = [], [], 0.0
-    for record in records:
-        error.append(record.rms_history * record.eps / scale)
-        clock.append(begun + record.seconds * np.arange(len(record.rms_history)) / max(1, len(record.rms_history)))
-        begun += record.seconds
-    error.append(np.array([records[-1].rms_on_grid]))
-    clock.append(np.array([begun]))
-    joined, times = np.concatenate(error), np.concatenate(clock)
-    draw_line(steps, np.arange(joined.size), joined, color=colour, label=each.name)
-    draw_line(seconds, times, joined, color=colour, label=each.name)
+    losses = np.concatenate([record.loss_history * record.eps for record in records]) / scale
+    errors = np.concatenate([record.rms_history * record.eps for record in records]) / scale
+    ends = np.cumsum([record.seconds for record in records])
+    clock = np.concatenate(
+        [
+            end - record.seconds * np.linspace(1.0, 0.0, record.steps, endpoint=False)
+            for end, record in zip(ends, records, strict=True)
+        ]
+    )
+    draw_line(steps, np.arange(losses.size), losses, color=colour, label=each.name)
+    draw_line(
+        seconds,
+        np.append(clock, ends[-1]),
+        np.append(errors, records[-1].rms_on_grid),
+        color=colour,
+        label=each.name,
+    )

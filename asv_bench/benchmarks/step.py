@@ -9,7 +9,7 @@ from simsnn_ref.config import FitConfig
 from simsnn_ref.features import make_map
 from simsnn_ref.grid import Grid
 from simsnn_ref.losses import LpLoss
-from simsnn_ref.optimizers import Adam
+from simsnn_ref.optimizers import Adam, Objective
 from simsnn_ref.stage import train
 
 from .common import BACKEND, MAPS, field, network, skip_what_does_not_fit
@@ -21,7 +21,7 @@ SEPARABLE_LIMIT = 5e8
 
 
 class TimeStep:
-    """Forward, gradient of the L^10 loss, network gradient and Adam update; 3 x 30 tanh, periodic N x N points."""
+    """Value and gradient of the L^10 loss, and Adam's update; 3 x 30 tanh, periodic N x N points."""
 
     params = (MAPS, SIZES, N_FEATURES)
     param_names = ("map", "N", "n_f")
@@ -31,18 +31,15 @@ class TimeStep:
         skip_what_does_not_fit(kind, grid, n_features)
         if kind == "separable" and grid.size * n_features > SEPARABLE_LIMIT:
             raise NotImplementedError("too slow for the separable map")
-        self.target = field(grid).ravel()
-        self.network, self.params_0 = network(grid, n_features)
-        self.map = make_map(grid, BACKEND, kind=kind, indices=self.network.indices)
-        self.loss, self.adam = LpLoss(10.0), Adam()
-        names = self.network.trainable(self.params_0)
+        net, self.params_0 = network(grid, n_features)
+        fmap = make_map(grid, BACKEND, kind=kind, indices=net.indices)
+        self.objective = Objective(net, fmap, field(grid).ravel(), LpLoss(10.0), BACKEND)
+        self.adam = Adam()
+        names = net.trainable(self.params_0)
         self.state = self.adam.init(np, {name: self.params_0[name] for name in names})
 
     def step(self):
-        u, activations = self.network.forward(self.params_0, self.map)
-        e = u - self.target
-        self.loss.forward(np, e)
-        grads = self.network.vjp(self.params_0, self.map, activations, self.loss.vjp(np, e))
+        _, _, grads = self.objective.value_and_gradient(self.params_0)
         self.adam.update(np, self.params_0, grads, self.state, 1e-2)
 
     def time_step(self, kind, n, n_features):

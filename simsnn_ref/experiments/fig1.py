@@ -46,6 +46,8 @@ FIRST_LAYERS = {
 }
 """By name, per stage: the first stage of the scale factor's networks is a plain one (section 3.2)."""
 
+COMPARED = ("si", "msnn")
+
 STAGES = 3
 
 CHEBYSHEV = "Chebyshev interpolation (its own points)"
@@ -65,6 +67,8 @@ class _Setup:
     steps : int
         Iterations of each stage.
     seeds : int
+    others : tuple of int
+        Other numbers of iterations, for the two that the paper compares.
     adam_steps, adam_seeds : int
         The same experiment with the paper's own optimiser.
     """
@@ -73,14 +77,15 @@ class _Setup:
     n_features: int
     steps: int
     seeds: int
+    others: tuple[int, ...]
     adam_steps: int
     adam_seeds: int
 
 
 SETUPS = {
-    "quick": _Setup(size=24, n_features=30, steps=14, seeds=2, adam_steps=100, adam_seeds=1),
-    "laptop": _Setup(size=32, n_features=50, steps=14, seeds=5, adam_steps=15000, adam_seeds=3),
-    "paper": _Setup(size=64, n_features=100, steps=30, seeds=5, adam_steps=150000, adam_seeds=5),
+    "quick": _Setup(size=24, n_features=30, steps=14, seeds=2, others=(8,), adam_steps=100, adam_seeds=1),
+    "laptop": _Setup(size=32, n_features=50, steps=14, seeds=5, others=(8, 20, 30), adam_steps=15000, adam_seeds=3),
+    "paper": _Setup(size=64, n_features=100, steps=30, seeds=5, others=(15, 60), adam_steps=150000, adam_seeds=5),
 }
 
 
@@ -93,14 +98,21 @@ def run(settings: Settings) -> Outcome:
     for name in FIRST_LAYERS:
         settings.say(f"fig1: first layer {name}, {setup.seeds} seeds, {setup.steps} steps a stage, {optimizer}")
         fits[name] = [_fit(setup, name, seed, optimizer, setup.steps) for seed in range(1, setup.seeds + 1)]
+    by_steps = {setup.steps: {name: fits[name] for name in COMPARED}}
+    for steps in setup.others:
+        settings.say(f"fig1: {' and '.join(COMPARED)}, {setup.seeds} seeds, {steps} steps a stage, {optimizer}")
+        by_steps[steps] = {
+            name: [_fit(setup, name, seed, optimizer, steps) for seed in range(1, setup.seeds + 1)] for name in COMPARED
+        }
     adam: dict[str, list[Model]] = {}
     if optimizer != "adam":
-        for name in ("si", "msnn"):
+        for name in COMPARED:
             settings.say(f"fig1: first layer {name}, {setup.adam_seeds} seeds, {setup.adam_steps} steps a stage, adam")
             adam[name] = [_fit(setup, name, seed, "adam", setup.adam_steps) for seed in range(1, setup.adam_seeds + 1)]
     settings.say("fig1: interpolation")
     others = _interpolations(setup.size)
     tables = [_stage_table(f"Three stages, {setup.steps} steps each, {optimizer}", fits)]
+    tables.append(_table_by_steps(by_steps, optimizer))
     if adam:
         tables.append(_stage_table(f"Three stages, {setup.adam_steps} steps each, Adam (the paper's method)", adam))
     tables.append(_table_of_interpolations(others, fits))
@@ -115,6 +127,7 @@ def run(settings: Settings) -> Outcome:
             "samples": [setup.size, setup.size],
             "n_features": setup.n_features,
             optimizer: _numbers(fits),
+            "by_steps": {str(steps): _numbers(compared) for steps, compared in by_steps.items()},
             **({"adam": _numbers(adam)} if adam else {}),
             "interpolation": others,
         },
@@ -169,6 +182,18 @@ def _stage_table(title: str, fits: dict[str, list[Model]]) -> Table:
     return Table(title, columns, tuple(rows), note)
 
 
+def _table_by_steps(by_steps: dict[int, dict[str, list[Model]]], optimizer: str) -> Table:
+    rows: list[tuple[Any, ...]] = []
+    for steps, fits in sorted(by_steps.items()):
+        rows.append((steps, *(_spread(_after(fits[name], STAGES, "max_on_grid")) for name in COMPARED)))
+    return Table(
+        f"Third-stage residue by the number of steps, {optimizer}",
+        ("steps a stage", *(f"max on the grid, {name}" for name in COMPARED)),
+        tuple(rows),
+        "Median over the seeds, the range in brackets.",
+    )
+
+
 def _parameters(model: Model) -> int:
     return sum(record.n_parameters for record in model.history.stages)
 
@@ -182,7 +207,7 @@ def _spread(values: list[float]) -> str:
 
 
 def _claims(fits: dict[str, list[Model]], steps: int, optimizer: str) -> list[Claim]:
-    si, msnn = (median(_after(fits[name], STAGES, "max_on_grid")) for name in ("si", "msnn"))
+    si, msnn = (median(_after(fits[name], STAGES, "max_on_grid")) for name in COMPARED)
     method = f"{steps} steps a stage with {optimizer}"
     return [
         Claim(
@@ -234,7 +259,7 @@ def _table_of_interpolations(others: dict[str, dict[str, float]], fits: dict[str
     rows: list[tuple[Any, ...]] = [
         (name, int(found["numbers"]), found["rms"], found["max"], found["seconds"]) for name, found in others.items()
     ]
-    for name in ("si", "msnn"):
+    for name in COMPARED:
         models = fits[name]
         errors = [median(_after(models, STAGES, error)) for error in ("rms_off_grid", "max_off_grid")]
         rows.append((f"network, mode paper, {name}", _parameters(models[0]), *errors, models[0].history.seconds))

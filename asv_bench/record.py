@@ -11,12 +11,15 @@ import csv
 import itertools
 import json
 import math
+import platform
 import sys
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 RESULTS = Path(__file__).resolve().parent / ".asv" / "results"
 
-MACHINE_FACTS = ("cpu", "num_cpu", "ram", "arch", "os")
+MACHINE_FACTS = ("cpu", "num_cpu", "ram", "arch")
 
 
 def newest(commit: str) -> Path:
@@ -48,7 +51,8 @@ def main() -> None:
     machine = json.loads((path.parent / "machine.json").read_text())
     known = json.loads((RESULTS / "benchmarks.json").read_text())
     units = {name: entry["unit"] for name, entry in known.items() if isinstance(entry, dict)}
-    print(f"# commit {told['commit_hash'][:10]}, Python {told['python']}")
+    versions = ", ".join(f"{name} {version(name)}" for name in ("numpy", "scipy", "finufft") if find_spec(name))
+    print(f"# commit {told['commit_hash'][:10]}, Python {platform.python_version()}, {versions}")
     print("#", ", ".join(f"{fact} {machine[fact]}" for fact in MACHINE_FACTS if machine.get(fact)))
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(("benchmark", "parameters", "value", "unit"))

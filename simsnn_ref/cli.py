@@ -1,4 +1,4 @@
-"""The command ``simsnn``: fit, predict, certify, info, examples, spectrum, dns, reproduce.
+"""The command ``simsnn``: fit, predict, certify, info, examples, spectrum, dns, reproduce, verify.
 
 Results go to stdout, progress and notes to stderr. Bad input is one line on stderr and exit status 2.
 """
@@ -35,6 +35,7 @@ from simsnn_ref.report import blas_threads, describe_grid, fit_report, stage_tab
 from simsnn_ref.scatter import Scatter
 from simsnn_ref.spectrum import count_modes, dominant_frequency, energy_spectrum, fourier_modes
 from simsnn_ref.storage import check_writable
+from simsnn_ref.verify import Check, verify
 
 __all__ = ["main"]
 
@@ -53,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _build_parser().parse_args(argv)
     try:
         _set_threads(arguments.threads)
-        arguments.run(arguments)
+        status: int | None = arguments.run(arguments)
     except CertificationError as error:
         print(f"simsnn: error: {error}", file=sys.stderr)
         return 1
@@ -67,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader has gone; what is left in the buffer must not raise again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
-    return 0
+    return status or 0
 
 
 def _set_threads(threads: int | None) -> None:
@@ -91,10 +92,13 @@ def _build_parser() -> argparse.ArgumentParser:
     _add_spectrum(commands)
     _add_dns(commands)
     _add_reproduce(commands)
+    _add_verify(commands)
     return parser
 
 
-def _command(commands: Any, name: str, run: Callable[[argparse.Namespace], None], text: str) -> argparse.ArgumentParser:
+def _command(
+    commands: Any, name: str, run: Callable[[argparse.Namespace], int | None], text: str
+) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
     parser.set_defaults(run=run)
     parser.add_argument("--json", action="store_true", help="print one JSON object on stdout and nothing else there")
@@ -781,3 +785,64 @@ def _write_outcome(outcome: Outcome, folder: Path) -> None:
     figure = outcome.draw()
     for suffix in (".png", ".pdf"):
         save_figure(figure, folder / f"{outcome.name}{suffix}")
+
+
+# verify
+
+
+def _add_verify(commands: Any) -> None:
+    parser = _command(commands, "verify", _run_verify, "check values, gradients and products of this installation")
+    parser.add_argument("--backend", default="numpy", metavar="NAME", help="of the arrays (default numpy)")
+
+
+def _run_verify(arguments: argparse.Namespace) -> int:
+    """Exit status 1 if a check fails."""
+    started = time.perf_counter()
+    backend = load_backend(arguments.backend)
+    checks = verify(backend)
+    failed = [check for check in checks if not check.passed]
+    if arguments.json:
+        told = {
+            "backend": backend.name,
+            "passed": not failed,
+            "checks": [check.to_dict() for check in checks],
+            "versions": versions(),
+        }
+        print(json.dumps(told))
+        return 1 if failed else 0
+    print(text_table(["check", "of", "failed", "worst case", "tensor", "off by", "allowed"], _rows_of_checks(checks)))
+    for check in failed:
+        print(
+            f"FAILED {check.what} of {check.case}: {check.tensor}{list(check.index)} is {check.got:.17g}, expected"
+            f" {check.expected:.17g}"
+        )
+    without = (
+        "" if importlib.util.find_spec("mpmath") else " Without mpmath, which is not installed (pip install mpmath)."
+    )
+    print(
+        f"\n{len(checks) - len(failed)} of {len(checks)} checks passed on backend {backend.name},"
+        f" {time.perf_counter() - started:.1f} s.{without}"
+    )
+    return 1 if failed else 0
+
+
+def _rows_of_checks(checks: Sequence[Check]) -> list[list[str]]:
+    """A row for each quantity: its worst case."""
+    rows = []
+    for what in dict.fromkeys(check.what for check in checks):
+        same = [check for check in checks if check.what == what]
+        # NaN is the worst of all.
+        worst = max(same, key=lambda check: math.inf if math.isnan(check.relative) else check.relative)
+        failed = sum(not check.passed for check in same)
+        rows.append(
+            [
+                what,
+                str(len(same)),
+                str(failed),
+                worst.case,
+                worst.tensor,
+                f"{worst.relative:.1e}",
+                f"{worst.tolerance:.0e}",
+            ]
+        )
+    return rows

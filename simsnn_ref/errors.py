@@ -8,6 +8,7 @@ __all__ = [
     "ModelFileError",
     "OutputError",
     "SimsnnError",
+    "VerificationError",
 ]
 
 
@@ -21,6 +22,10 @@ class DataError(SimsnnError, ValueError):
 
 class CertificationError(SimsnnError, ArithmeticError):
     """Two routes to the same error that do not agree."""
+
+
+class VerificationError(SimsnnError, ValueError):
+    """Tensors that cannot be compared: missing, one too many, or of another shape."""
 
 
 class ConfigError(SimsnnError, ValueError):

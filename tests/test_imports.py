@@ -46,6 +46,7 @@ ORDER = (
     {"problems.registry"},
     {"problems"},
     {"progress", "report"},
+    {"verify"},
     {"drawing"},
     {"plotting"},
     {"experiments.base", "experiments.classical"},

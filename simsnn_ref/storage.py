@@ -14,6 +14,7 @@ import json
 import math
 import os
 import tempfile
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ import numpy as np
 
 from simsnn_ref.errors import ModelFileError, OutputError
 
-__all__ = ["check_writable", "read_file", "write_file"]
+__all__ = ["check_writable", "read_file", "read_tensors", "write_file"]
 
 FORMAT = "simsnn-model"
 FORMAT_VERSION = "1"
@@ -129,6 +130,39 @@ def read_file(path: str | Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     except (KeyError, TypeError, ValueError) as error:
         raise ModelFileError(f"{path}: the header does not describe its arrays ({error})") from error
     return content, arrays
+
+
+def read_tensors(path: str | Path) -> dict[str, np.ndarray]:
+    """Arrays of float64 by name from any file in the safetensors layout, or from a .npz archive, without unpickling.
+
+    Raises
+    ------
+    ModelFileError
+        If the file cannot be read or is damaged, or an array is not of float64.
+    """
+    path = Path(path)
+    try:
+        if path.suffix == ".npz":
+            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
+                arrays = {name: archive[name] for name in archive.files}
+        else:
+            raw = path.read_bytes()
+            header, start = _read_header(path, raw)
+            header.pop("__metadata__", None)
+            for name, entry in header.items():
+                if isinstance(entry, dict) and entry.get("dtype") not in _DTYPES:
+                    raise ModelFileError(f"{path}: {name} has the type {entry.get('dtype')!r}; float64 (F64) is needed")
+            arrays = {name: _read_array(raw, start, entry) for name, entry in header.items()}
+    except OSError as error:
+        raise ModelFileError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except (KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+        if isinstance(error, ModelFileError):
+            raise
+        raise ModelFileError(f"{path}: damaged, or holds no plain arrays ({error})") from error
+    for name, array in arrays.items():
+        if array.dtype != np.float64:
+            raise ModelFileError(f"{path}: {name} has the type {array.dtype}; float64 is needed")
+    return arrays
 
 
 def _read_header(path: Path, raw: bytes) -> tuple[dict[str, Any], int]:

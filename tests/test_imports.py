@@ -47,6 +47,7 @@ ORDER = (
     {"problems"},
     {"progress", "report"},
     {"verify"},
+    {"reference"},
     {"drawing"},
     {"plotting"},
     {"experiments.base", "experiments.classical"},

@@ -29,7 +29,7 @@ from simsnn_ref.grid import Grid
 from simsnn_ref.initialization import initialize
 from simsnn_ref.losses import LpLoss
 from simsnn_ref.network import Network, Parameters
-from simsnn_ref.optimizers import Adam, Jacobian, NaturalScales, Objective, kernel
+from simsnn_ref.optimizers import Adam, Jacobian, Objective, kernel
 
 __all__ = [
     "TOLERANCE",
@@ -412,7 +412,7 @@ def check_subject(subject: Subject) -> list[Check]:
         size = float(np.sum(np.abs(pushed * w)))
         checks.append(one(f"<J v, w> = <v, J^T w>, {route}", 1.0 + (float(pushed @ w) - pulled) / size, 1.0))
     J = _dense_jacobian(subject)
-    K = kernel(jacobian, _unit_scales(objective, params))
+    K = kernel(jacobian)
     checks.append(one("kernel J J^T", to_numpy(K), J @ J.T))
     return [*checks, *_check_remainders(subject, gradient, v)]
 
@@ -426,15 +426,6 @@ def _dense_jacobian(subject: Subject) -> np.ndarray:
             one[index] = 1.0
             columns.append(np.imag(subject.exact_value(subject.moved({name: one}, 1j * STEP))) / STEP)
     return np.stack(columns, axis=1)
-
-
-def _unit_scales(objective: Objective, params: Parameters) -> NaturalScales:
-    ones, layers = objective.xp.ones_like, range(1, objective.network.depth + 2)
-    return NaturalScales(
-        rows=[ones(params[f"c{layer}"]) for layer in layers],
-        columns=[ones(params[f"W{layer}"][0, :]) for layer in layers],
-        first={name: ones(params[name]) for name in ("B", "b") if name in objective.network.trainable(params)},
-    )
 
 
 def _check_remainders(subject: Subject, gradient: Tensors, v: Tensors) -> list[Check]:

@@ -42,7 +42,7 @@ from simsnn_ref.grid import Grid
 from simsnn_ref.initialization import initialize
 from simsnn_ref.losses import LpLoss
 from simsnn_ref.network import Network, Parameters
-from simsnn_ref.optimizers import Jacobian, NaturalScales, Objective, kernel
+from simsnn_ref.optimizers import Jacobian, Objective, kernel
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -123,17 +123,8 @@ def neural_tangent_kernel(objective: Objective, params: Parameters) -> np.ndarra
     This is the data-space kernel J D^2 J^T of Levenberg-Marquardt with D = I.
     """
     _, _, activations = objective.evaluate(params)
-    K = kernel(Jacobian(objective, params, activations), _unit_scales(objective, params))
+    K = kernel(Jacobian(objective, params, activations))
     return objective.backend.to_numpy(K) / objective.fmap.n_points
-
-
-def _unit_scales(objective: Objective, params: Parameters) -> NaturalScales:
-    ones, layers = objective.xp.ones_like, range(1, objective.network.depth + 2)
-    return NaturalScales(
-        rows=[ones(params[f"c{layer}"]) for layer in layers],
-        columns=[ones(params[f"W{layer}"][0, :]) for layer in layers],
-        first={name: ones(params[name]) for name in ("B", "b") if name in params},
-    )
 
 
 def eigensystem(K: np.ndarray) -> Eigensystem:

@@ -102,16 +102,20 @@ def dense_jacobian(jacobian: Jacobian) -> Array:
     return xp.concat([rows[name] for name in objective.network.trainable(jacobian.params)], axis=0).T
 
 
-def kernel(jacobian: Jacobian, scales: NaturalScales) -> Array:
-    """K = J D^2 J^T, shape (n_points, n_points), without J."""
+def kernel(jacobian: Jacobian, scales: NaturalScales | None = None) -> Array:
+    """K = J D^2 J^T, shape (n_points, n_points), without J; D = I without scales: the neural tangent kernel."""
     objective, xp = jacobian.objective, jacobian.xp
     trains, factors = objective.network.trainable(jacobian.params), _factors(jacobian)
     pairs = []
     for layer, (D, H) in enumerate(zip(factors.slopes, factors.inputs, strict=True), start=1):
         if f"W{layer}" in trains:
-            scaled = [scales.columns[layer - 1][:, None] * H, xp.ones_like(D[:1, :])]
-            pairs.append((scales.rows[layer - 1][:, None] * D, xp.concat(scaled, axis=0)))
-    alone = [xp.reshape(scales.first[name], (-1,))[:, None] * G for name, G in factors.first.items()]
+            left, right = D, H
+            if scales is not None:
+                left, right = scales.rows[layer - 1][:, None] * D, scales.columns[layer - 1][:, None] * H
+            pairs.append((left, xp.concat([right, xp.ones_like(D[:1, :])], axis=0)))
+    alone = list(factors.first.values())
+    if scales is not None:
+        alone = [xp.reshape(scales.first[name], (-1,))[:, None] * G for name, G in factors.first.items()]
     n = objective.fmap.n_points
     K = xp.zeros((n, n), dtype=objective.target.dtype, device=objective.target.device)
     for start in range(0, n, KERNEL_BLOCK):

@@ -537,3 +537,15 @@ def test_the_last_value_is_a_matter_of_scale_alone(backend):
         assert abs(value / ones[0][0] - 1.0) <= 2 * EPS
         for name, expected in ones[0][2].items():
             assert relative_error(backend.to_numpy(gradient[name]), backend.to_numpy(expected)) <= 4 * EPS
+
+
+def test_one_pass_does_not_depend_on_the_threads():
+    grid = Grid((96, 96))
+    found = []
+    for workers in (1, 2, 3):
+        objective, params = problem(NumpyBackend(workers=workers), kind="fft", grid=grid, p=10.0)
+        found.append(objective.value_and_gradient(params))
+    for value, e, gradient in found[1:]:
+        assert value == found[0][0]
+        assert np.array_equal(e, found[0][1])
+        assert all(np.array_equal(gradient[name], found[0][2][name]) for name in gradient)

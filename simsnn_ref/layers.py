@@ -22,12 +22,12 @@ __all__ = [
 
 
 def affine_forward(W: Array, c: Array, h: Array) -> Array:
-    """Z = W h + c; W (m, n), c (m,), h (..., n, P), z (..., m, P)."""
+    """The map z = W h + c; W (m, n), c (m,), h (..., n, P), z (..., m, P)."""
     return W @ h + c[:, None]
 
 
 def affine_vjp(xp: ModuleType | Any, W: Array, h: Array, dz: Array) -> tuple[Array, Array, Array]:
-    """DW = dz h^T, dc = dz 1, dh = W^T dz, since <W_dot h + c_dot + W h_dot, dz> has these as its three factors.
+    """Gradients dW = dz h^T, dc = dz 1, dh = W^T dz, since <W_dot h + c_dot + W h_dot, dz> has these as its three factors.
 
     `h` and `dz` have one leading axis, tiles of points, over which dW and dc are summed.
     """
@@ -45,7 +45,7 @@ def affine_jvp(W: Array, h: Array, W_dot: Array, c_dot: Array, h_dot: Array) -> 
 
 
 def tanh_forward(xp: ModuleType | Any, z: Array) -> Array:
-    """H = tanh z."""
+    """The map h = tanh z."""
     return xp.tanh(z)
 
 
@@ -57,7 +57,7 @@ def _slope(h: Array) -> Array:
 
 
 def tanh_vjp(h: Array, dh: Array) -> Array:
-    """Dz = (1 - h^2) dh: a diagonal Jacobian is its own transpose."""
+    """Gradient dz = (1 - h^2) dh: a diagonal Jacobian is its own transpose."""
     return _slope(h) * dh
 
 

@@ -47,7 +47,7 @@ class LpLoss:
         return (e / scale if scale > 0.0 else e), scale
 
     def _power(self, xp: ModuleType | Any, r: Array, exponent: float) -> Array:
-        """|r|^exponent, analytic for the even p this class is mostly used with."""
+        """|r|^exponent, or for even p the analytic r^exponent, whose odd powers keep the sign of r."""
         if self.p % 2 != 0:
             return xp.abs(r) ** exponent
         power = r if exponent % 2 else xp.ones_like(r)

@@ -141,7 +141,7 @@ class Network:
         return self.xp.concat([K, K], axis=0) if self.paired else K
 
     def _wavenumbers_vjp(self, dK: Array) -> Array:
-        """DB = scale dK, the two halves of a pair added: the transpose of `_wavenumbers`."""
+        """The gradient dB = scale dK, the two halves of a pair added: the transpose of `_wavenumbers`."""
         n = self.n_features // 2
         return self.scale * (dK[:n, :] + dK[n:, :] if self.paired else dK)
 

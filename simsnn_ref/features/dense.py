@@ -39,7 +39,7 @@ class DenseMap:
             yield slice(start, min(start + step, self.n_points))
 
     def forward(self, W: Array, features: Features) -> Array:
-        """Z = (W A) cos(K X^T + b)."""
+        """The product z = (W A) cos(K X^T + b)."""
         xp = self.xp
         weighted = W * features.amplitudes
         pieces = []

@@ -153,7 +153,7 @@ class FFTMap:
         return xp.conj(xp.take(flat, self.slots, axis=1))
 
     def forward(self, W: Array, features: Features) -> Array:
-        """Z = Re IDFT[W A exp(i theta)]."""
+        """The product z = Re IDFT[W A exp(i theta)]."""
         return self._synthesize(W * self._rotation(features))
 
     def vjp(self, W: Array, features: Features, dz: Array, *, wavenumbers: bool = False) -> FeatureGradient:

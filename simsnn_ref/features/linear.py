@@ -25,11 +25,11 @@ class LinearMap:
         self.n_points = int(points.shape[0])
 
     def forward(self, W: Array, features: Features | None) -> Array:
-        """Z = W X^T, shape (h, n_points)."""
+        """The product z = W X^T, shape (h, n_points)."""
         return W @ self.points.T
 
     def vjp(self, W: Array, features: Features | None, dz: Array, *, wavenumbers: bool = False) -> FeatureGradient:
-        """DW = dz X."""
+        """The gradient dW = dz X."""
         return FeatureGradient(weights=dz @ self.points, wavenumbers=None, phases=None)
 
     def jvp(self, W: Array, features: Features | None, W_dot: Array, K_dot: Array | None, b_dot: Array | None) -> Array:

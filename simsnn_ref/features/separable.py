@@ -142,7 +142,7 @@ class SeparableMap:
         return self.xp.reshape(z, (z.shape[0], -1))[:, : self.n_points]
 
     def forward(self, W: Array, features: Features) -> Array:
-        """Z = P +- Q."""
+        """Both halves of z = P +- Q."""
         z = self.xp.empty((W.shape[0], *self.shape), dtype=W.dtype, device=self.device)
         K, b, weighted = features.wavenumbers, features.phases, (W * features.amplitudes)[:, None, :]
         factors = [(js, *self._column_factors(K[js, :])) for js in self._feature_blocks(W.shape[1])]

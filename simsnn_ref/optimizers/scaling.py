@@ -113,7 +113,7 @@ def _inverse(objective: Objective, sizes: Array, least: float) -> Array:
 
 @dataclass(frozen=True)
 class SpectralWeights:
-    """S = F^-1 diag(s) F over a grid, s = m^(-1/2) with mean square 1: symmetric and positive.
+    """S = F^-1 diag(s) F over a grid, s = m^(-1/2) with mean square 1 over the half spectrum kept: symmetric, positive.
 
     Parameters
     ----------

@@ -27,7 +27,7 @@ def affine_forward(W: Array, c: Array, h: Array) -> Array:
 
 
 def affine_vjp(xp: ModuleType | Any, W: Array, h: Array, dz: Array) -> tuple[Array, Array, Array]:
-    """Gradients dW = dz h^T, dc = dz 1, dh = W^T dz, since <W_dot h + c_dot + W h_dot, dz> has these as its three factors.
+    """Gradients dW = dz h^T, dc = dz 1, dh = W^T dz: <W_dot h + c_dot + W h_dot, dz> has these as its three factors.
 
     `h` and `dz` have one leading axis, tiles of points, over which dW and dc are summed.
     """

@@ -8,6 +8,7 @@ Errata of the paper that are put right here (`docs/conventions.md` tells them wi
 * The DFT's phase belongs to coordinates that start at 0; with x_0 = -1 it becomes theta - k.x_0.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -107,8 +108,12 @@ def _folded_weights(grid: Grid) -> np.ndarray:
 
 
 def count_modes(grid: Grid) -> int:
-    """Number of distinct real modes of a grid (`fourier_modes` can return no more)."""
-    return int(np.count_nonzero(_folded_weights(grid)))
+    """Number of distinct real modes of a grid (`fourier_modes` can return no more).
+
+    One of each pair {m, -m}, and those with m = -m modulo N: 0, and N/2 where N is even, along every axis.
+    """
+    alone = math.prod(2 if n % 2 == 0 else 1 for n in grid.shape)
+    return (grid.size + alone) // 2
 
 
 def fourier_modes(u: Array, grid: Grid, backend: Backend, n_modes: int | None = None) -> Modes:

@@ -228,7 +228,9 @@ def test_dns(capsys):
 
 
 def test_certify(capsys):
-    told = run_json(capsys, "fit", "--example", "ug", "--size", "14", "--off-grid-points", "50", "--no-figure")
+    told = run_json(
+        capsys, "fit", "--example", "ug", "--size", "14", "--refine", "4", "--off-grid-points", "50", "--no-figure"
+    )
     claimed = told["certified"]
     assert {"rms_on_grid", "max_on_grid", "rms_off_grid", "max_off_grid", "digits", "points"} <= set(claimed)
     assert claimed["agrees"]

@@ -1,4 +1,4 @@
-"""`simsnn verify` and its parts: what it says of right and wrong numbers. tests/test_mutants.py breaks the code itself."""
+"""`simsnn verify` and its parts: what it says of right and wrong numbers; tests/test_mutants.py breaks the code."""
 
 import json
 

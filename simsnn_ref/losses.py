@@ -87,7 +87,7 @@ class LpLoss:
         """
         limit = LEAST_SUM ** (-1.0 / self.p)
         # Beyond, S is useless, as `finish` finds; the powers need not overflow.
-        r = xp.clip(e / scale, -limit, limit)
+        r = xp.clip(e, -limit * scale, limit * scale) / scale
         power = self._power(xp, r, self.p - 1.0)
         signed = power if self.p % 2 == 0 else xp.sign(r) * power
         return xp.sum(signed * r), signed

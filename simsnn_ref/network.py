@@ -192,7 +192,9 @@ class Network:
     def vjp(self, params: Parameters, fmap: FeatureMap, activations: Activations, du: Array) -> Parameters:
         """Gradient of <u, du> for every parameter that trains: the transpose of `jvp`, from the output backwards."""
         xp = self.xp
-        dz1 = xp.zeros((params["W1"].shape[0], du.shape[0]), dtype=du.dtype, device=self.backend.device)
+        # Integers count in full, not rounded to whole slopes.
+        dtype = xp.result_type(du, params["W1"], xp.float32)
+        dz1 = xp.zeros((params["W1"].shape[0], du.shape[0]), dtype=dtype, device=self.backend.device)
 
         def pull(task: tuple[slice, Any]) -> Parameters:
             block, kept = task

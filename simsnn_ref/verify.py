@@ -108,13 +108,15 @@ def compare(what: str, case: str, got: Mapping[str, Any], expected: Tensors, tol
     Parameters
     ----------
     got, expected : mapping of str to ndarray
-        By name, of equal shapes; `expected` in float64 or long double.
+        By name, of equal shapes, real.
 
     Raises
     ------
     VerificationError
-        If a tensor is missing, is one too many, or has another shape.
+        If a tensor is missing, is one too many, has another shape or no entries, or if there are none.
     """
+    if not expected:
+        raise VerificationError(f"{what}, {case}: no tensors to compare")
     if got.keys() != expected.keys():
         raise VerificationError(
             f"{what}, {case}: expected the tensors {', '.join(expected)}; got {', '.join(got) or 'none'}"
@@ -123,6 +125,8 @@ def compare(what: str, case: str, got: Mapping[str, Any], expected: Tensors, tol
     for name, value, reference in ((name, np.asarray(got[name]), np.asarray(expected[name])) for name in expected):
         if value.shape != reference.shape:
             raise VerificationError(f"{what}, {case}: {name} has the shape {value.shape}, expected {reference.shape}")
+        if reference.size == 0:
+            raise VerificationError(f"{what}, {case}: {name} has no entries")
         check = _compare_one(what, case, name, value, reference, tolerance)
         # A NaN compares as false and is worse than anything.
         if worst is None or not check.relative <= worst.relative:
@@ -132,9 +136,10 @@ def compare(what: str, case: str, got: Mapping[str, Any], expected: Tensors, tol
 
 
 def _compare_one(what: str, case: str, name: str, got: np.ndarray, expected: np.ndarray, tolerance: float) -> Check:
-    error = np.abs(got - expected)
+    # Unsigned integers would wrap.
+    error = np.abs(got.astype(np.longdouble) - expected.astype(np.longdouble))
     index = np.unravel_index(int(np.argmax(np.where(np.isnan(error), np.inf, error))), error.shape)
-    size, off = float(np.linalg.norm(np.ravel(expected))), float(np.linalg.norm(np.ravel(error)))
+    size, off = _norm(expected), _norm(error)
     reference = float(expected[index])
     return Check(
         what=what,
@@ -144,9 +149,19 @@ def _compare_one(what: str, case: str, name: str, got: np.ndarray, expected: np.
         expected=reference,
         got=float(got[index]),
         ulp=float(error[index] / np.spacing(abs(reference))),
-        relative=off / size if size > 0.0 else off,
+        relative=float(off / size if size > 0.0 else off),
         tolerance=tolerance,
     )
+
+
+def _norm(x: np.ndarray) -> np.longdouble:
+    """2-norm, taken of x over its largest entry: no square leaves the range, whatever long double is here."""
+    wide = np.ravel(x).astype(np.longdouble)
+    largest: np.longdouble = np.max(np.abs(wide))
+    if not 0.0 < largest < np.inf:
+        return largest
+    norm: np.longdouble = largest * np.linalg.norm(wide / largest)
+    return norm
 
 
 def complex_step(
@@ -159,19 +174,20 @@ def complex_step(
     function : callable
         From parameters by name to a number, written with analytic operations only.
     params : mapping of str to ndarray
-        Where the gradient is taken; long double for one of long double.
+        Where the gradient is taken; long double for one of long double, else float64, whose range holds the step.
     names : sequence of str, optional
         The parameters to differentiate for; all by default.
     """
     gradient = {}
-    for name in params if names is None else names:
-        value = np.asarray(params[name])
-        wide = value.astype(np.result_type(value.dtype, np.complex64))
-        slope = np.empty(value.shape, dtype=value.dtype)
+    arrays = {name: np.asarray(value) for name, value in params.items()}
+    wide = {name: value.astype(np.result_type(value.dtype, np.float64)) for name, value in arrays.items()}
+    for name in wide if names is None else names:
+        value = wide[name]
+        slope = np.empty_like(value)
         for index in np.ndindex(*value.shape):
-            stepped = wide.copy()
+            stepped = value.astype(np.result_type(value.dtype, np.complex128))
             stepped[index] += 1j * STEP
-            slope[index] = np.imag(function({**params, name: stepped})) / STEP
+            slope[index] = np.imag(function({**wide, name: stepped})) / STEP
         gradient[name] = slope
     return gradient
 
@@ -183,7 +199,7 @@ def definition(network: Network, params: Mapping[str, Any], points: np.ndarray) 
     else:
         K = network.scale * params["B"]
         K = np.concatenate([K, K]) if network.paired else K
-        amplitudes = network.backend.to_numpy(network.amplitudes).astype(points.dtype)
+        amplitudes = network.backend.to_numpy(network.amplitudes)
         gamma = amplitudes[:, None] * np.cos(K @ points.T + params["b"][:, None])
     z = params["W1"] @ gamma + params["c1"][:, None]
     for layer in range(2, network.depth + 2):

@@ -143,7 +143,7 @@ class SeparableMap:
 
     def forward(self, W: Array, features: Features) -> Array:
         """Both halves of z = P +- Q."""
-        z = self.xp.empty((W.shape[0], *self.shape), dtype=W.dtype, device=self.device)
+        z: Array = None
         K, b, weighted = features.wavenumbers, features.phases, (W * features.amplitudes)[:, None, :]
         factors = [(js, *self._column_factors(K[js, :])) for js in self._feature_blocks(W.shape[1])]
         for rs in self._row_blocks(W.shape[0]):
@@ -153,8 +153,14 @@ class SeparableMap:
                 cos, sin = self._row_factors(rs, K[js, :], b[js])
                 P += self._product(weighted[:, :, js] * cos, cos_phi)
                 Q -= self._product(weighted[:, :, js] * sin, sin_phi)
-            z[:, rs, :] = self._join(P, Q)
+            joined = self._join(P, Q)
+            z = self._like(joined) if z is None else z
+            z[:, rs, :] = joined
         return self._to_points(z)
+
+    def _like(self, joined: Array) -> Array:
+        """Room for all rows, of the type of some: that of W might be an integer's."""
+        return self.xp.empty((joined.shape[0], *self.shape), dtype=joined.dtype, device=self.device)
 
     def vjp(self, W: Array, features: Features, dz: Array, *, wavenumbers: bool = True) -> FeatureGradient:
         """Contract the columns first: Y_c = sum_s dP cos(phi), Y_s = sum_s dQ sin(phi). Then
@@ -209,7 +215,7 @@ class SeparableMap:
 
     def jvp(self, W: Array, features: Features, W_dot: Array, K_dot: Array | None, b_dot: Array) -> Array:
         """As forward, with theta_dot = k_dot.r + b_dot in the row factors and phi_dot = k_dot.s on the columns."""
-        z_dot = self.xp.empty((W.shape[0], *self.shape), dtype=W.dtype, device=self.device)
+        z_dot: Array = None
         K, b, A = features.wavenumbers, features.phases, features.amplitudes
         weighted, weighted_dot = (W * A)[:, None, :], (W_dot * A)[:, None, :]
         factors = [(js, *self._column_factors(K[js, :])) for js in self._feature_blocks(W.shape[1])]
@@ -229,7 +235,9 @@ class SeparableMap:
                     P_s -= self._product(slope * sin, cos_phi)
                     Q_s -= self._product(slope * cos, sin_phi)
             joined = self._join(P, Q)
-            z_dot[:, rs, :] = joined if K_dot is None else joined + self._join(P_s, Q_s) * self.offsets
+            joined = joined if K_dot is None else joined + self._join(P_s, Q_s) * self.offsets
+            z_dot = self._like(joined) if z_dot is None else z_dot
+            z_dot[:, rs, :] = joined
         return self._to_points(z_dot)
 
 

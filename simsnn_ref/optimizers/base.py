@@ -74,7 +74,7 @@ class Objective:
         """
         xp, network = self.xp, self.network
         # A power of two, so that scaling rounds nothing.
-        scale = 2.0 ** math.frexp(last)[1] if 0.0 < last < math.inf else 1.0
+        scale = 2.0 ** min(math.frexp(last)[1], 1023) if 0.0 < last < math.inf else 1.0
         sums: dict[int, float] = {}
 
         def cotangent(u: Array, block: slice) -> Array:

@@ -76,7 +76,9 @@ class Jacobian:
     def vjp(self, w: Array) -> Parameters:
         """J^T w."""
         xp = self.xp
-        dz1 = xp.empty((self.params["W1"].shape[0], w.shape[0]), dtype=w.dtype, device=self.objective.backend.device)
+        # Rows of an integer identity give rows of J, not rounded to whole slopes.
+        dtype = xp.result_type(w, self.params["W1"], xp.float32)
+        dz1 = xp.empty((self.params["W1"].shape[0], w.shape[0]), dtype=dtype, device=self.objective.backend.device)
 
         def pull(block: slice, hs: list[Array], slopes: list[Array]) -> Parameters:
             w_tiled = tile(xp, w[None, block])

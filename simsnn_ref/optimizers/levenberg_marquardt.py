@@ -117,7 +117,9 @@ def kernel(jacobian: Jacobian, scales: NaturalScales | None = None) -> Array:
     if scales is not None:
         alone = [xp.reshape(scales.first[name], (-1,))[:, None] * G for name, G in factors.first.items()]
     n = objective.fmap.n_points
-    K = xp.zeros((n, n), dtype=objective.target.dtype, device=objective.target.device)
+    # Not of the target's type, which the kernel does not depend on.
+    dtype = xp.result_type(*factors.slopes, *factors.inputs)
+    K = xp.zeros((n, n), dtype=dtype, device=objective.target.device)
     for start in range(0, n, KERNEL_BLOCK):
         stop = min(start + KERNEL_BLOCK, n)
         # Columns from the diagonal on; the rest by symmetry.

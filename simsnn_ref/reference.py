@@ -40,7 +40,7 @@ from simsnn_ref.network import Network
 from simsnn_ref.optimizers import Adam
 from simsnn_ref.precision import ExtendedBackend, is_extended
 from simsnn_ref.storage import read_file, read_tensors, write_file
-from simsnn_ref.verify import Check, compare, complex_step, definition
+from simsnn_ref.verify import STEP, Check, compare, complex_step, complex_step_jacobian, definition
 
 __all__ = ["ADAM", "DAMPING", "GIVEN", "SETS", "Case", "check", "export"]
 
@@ -60,7 +60,6 @@ ROUNDED_ONCE = 1.2e-16
 ROUNDINGS = 30.0
 """A tensor may be off by so many times its sensitivity: another code rounds in other places."""
 
-STEP = 2.0**-200
 EPS = 2.0**-52
 
 Tensors = dict[str, np.ndarray]
@@ -241,13 +240,7 @@ class _Exact:
         }
 
     def _gauss_newton(self) -> Tensors:
-        columns = []
-        for name, value in self.theta.items():
-            for index in np.ndindex(*value.shape):
-                one = {other: np.zeros(array.shape) for other, array in self.theta.items()}
-                one[name][index] = 1.0
-                columns.append(np.imag(self.value(self.stepped(one))) / STEP)
-        J = np.stack(columns, axis=1)
+        J = complex_step_jacobian(self.value, self.theta)
         normal = J.T @ J
         normal = normal + DAMPING * np.trace(normal) / len(normal) * np.eye(len(normal), dtype=self.dtype)
         d = _solve(normal, -(J.T @ (self.value(self.theta) - self.target)))

@@ -32,6 +32,7 @@ from simsnn_ref.network import Network, Parameters
 from simsnn_ref.optimizers import Adam, Jacobian, Objective, kernel
 
 __all__ = [
+    "STEP",
     "TOLERANCE",
     "Check",
     "Subject",
@@ -39,6 +40,7 @@ __all__ = [
     "check_subject",
     "compare",
     "complex_step",
+    "complex_step_jacobian",
     "definition",
     "require",
     "subjects",
@@ -178,18 +180,39 @@ def complex_step(
     names : sequence of str, optional
         The parameters to differentiate for; all by default.
     """
+    wide = _at_least_float64(params)
     gradient = {}
-    arrays = {name: np.asarray(value) for name, value in params.items()}
-    wide = {name: value.astype(np.result_type(value.dtype, np.float64)) for name, value in arrays.items()}
     for name in wide if names is None else names:
-        value = wide[name]
-        slope = np.empty_like(value)
-        for index in np.ndindex(*value.shape):
-            stepped = value.astype(np.result_type(value.dtype, np.complex128))
-            stepped[index] += 1j * STEP
-            slope[index] = np.imag(function({**wide, name: stepped})) / STEP
-        gradient[name] = slope
+        slopes = [np.imag(function(stepped)) / STEP for stepped in _stepped(wide, name)]
+        gradient[name] = np.asarray(slopes, dtype=wide[name].dtype).reshape(wide[name].shape)
     return gradient
+
+
+def complex_step_jacobian(
+    function: Callable[[dict[str, Any]], np.ndarray], params: Tensors, names: Sequence[str] | None = None
+) -> np.ndarray:
+    """As `complex_step`, of a function that returns (n,): shape (n, P), a column for each number of `names` in turn."""
+    wide = _at_least_float64(params)
+    columns = [
+        np.imag(function(stepped)) / STEP
+        for name in (wide if names is None else names)
+        for stepped in _stepped(wide, name)
+    ]
+    return np.stack(columns, axis=1)
+
+
+def _at_least_float64(params: Tensors) -> dict[str, np.ndarray]:
+    arrays = {name: np.asarray(value) for name, value in params.items()}
+    return {name: value.astype(np.result_type(value.dtype, np.float64)) for name, value in arrays.items()}
+
+
+def _stepped(params: Tensors, name: str) -> Iterator[dict[str, Any]]:
+    """The parameters with a complex step in one number of the tensor `name`, for each of its numbers in C order."""
+    value = params[name]
+    for index in np.ndindex(*value.shape):
+        moved = value.astype(np.result_type(value.dtype, np.complex128))
+        moved[index] += 1j * STEP
+        yield {**params, name: moved}
 
 
 def definition(network: Network, params: Mapping[str, Any], points: np.ndarray) -> np.ndarray:
@@ -427,21 +450,10 @@ def check_subject(subject: Subject) -> list[Check]:
         # Relative to the terms, which may cancel.
         size = float(np.sum(np.abs(pushed * w)))
         checks.append(one(f"<J v, w> = <v, J^T w>, {route}", 1.0 + (float(pushed @ w) - pulled) / size, 1.0))
-    J = _dense_jacobian(subject)
+    J = complex_step_jacobian(subject.exact_value, subject.wide, subject.names)
     K = kernel(jacobian)
     checks.append(one("kernel J J^T", to_numpy(K), J @ J.T))
     return [*checks, *_check_remainders(subject, gradient, v)]
-
-
-def _dense_jacobian(subject: Subject) -> np.ndarray:
-    """du/dtheta by complex steps, shape (n_points, n_parameters)."""
-    columns = []
-    for name in subject.names:
-        for index in np.ndindex(*subject.wide[name].shape):
-            one = np.zeros(subject.wide[name].shape)
-            one[index] = 1.0
-            columns.append(np.imag(subject.exact_value(subject.moved({name: one}, 1j * STEP))) / STEP)
-    return np.stack(columns, axis=1)
 
 
 def _check_remainders(subject: Subject, gradient: Tensors, v: Tensors) -> list[Check]:

@@ -15,6 +15,7 @@ from simsnn_ref.errors import ConfigError, ModelFileError
 from simsnn_ref.precision import is_extended
 from simsnn_ref.reference import DAMPING, SETS, _Exact, check, export
 from simsnn_ref.storage import read_file, read_tensors
+from simsnn_ref.verify import complex_step_jacobian
 
 COMMITTED = Path(__file__).parent / "reference"
 EXAMPLES = Path(__file__).parents[1] / "docs" / "examples"
@@ -67,13 +68,7 @@ def test_the_gauss_newton_step_solves_its_least_squares():
     case = SETS["small"][4]
     tensors = read_tensors(COMMITTED / f"{case.name}.safetensors")
     exact = _Exact(case)
-    columns = []
-    for name, value in exact.theta.items():
-        for index in np.ndindex(*value.shape):
-            one = {other: np.zeros(array.shape) for other, array in exact.theta.items()}
-            one[name][index] = 1.0
-            columns.append(np.imag(exact.value(exact.stepped(one))) / 2.0**-200)
-    J = np.stack(columns, axis=1).astype(float)
+    J = complex_step_jacobian(exact.value, exact.theta).astype(float)
     P = J.shape[1]
     damped = np.vstack([J, np.sqrt(DAMPING * np.trace(J.T @ J) / P) * np.eye(P)])
     e = tensors["u"] - tensors["target"]

@@ -24,8 +24,16 @@ from simsnn_ref.features import DenseMap, LinearMap, make_map
 from simsnn_ref.grid import Grid
 from simsnn_ref.losses import LpLoss
 from simsnn_ref.network import Network
-from simsnn_ref.optimizers import Jacobian, NaturalScales, Objective, dense_jacobian, kernel
-from simsnn_ref.verify import STEP, Subject, check_subject, compare, complex_step, definition, require
+from simsnn_ref.optimizers import Jacobian, Objective, dense_jacobian, kernel
+from simsnn_ref.verify import (
+    Subject,
+    check_subject,
+    compare,
+    complex_step,
+    complex_step_jacobian,
+    definition,
+    require,
+)
 
 HOST = NumpyBackend()
 
@@ -290,22 +298,7 @@ def agree(what, subject, got, expected, bound, eps=EPS):
 
 
 def exact_jacobian(subject):
-    columns = []
-    for name in subject.names:
-        for index in np.ndindex(*subject.wide[name].shape):
-            one = np.zeros(subject.wide[name].shape)
-            one[index] = 1.0
-            columns.append(np.imag(subject.exact_value(subject.moved({name: one}, 1j * STEP))) / STEP)
-    return np.stack(columns, axis=1)
-
-
-def unit_scales(objective, params):
-    layers = range(1, objective.network.depth + 2)
-    return NaturalScales(
-        rows=[np.ones_like(params[f"c{layer}"]) for layer in layers],
-        columns=[np.ones(params[f"W{layer}"].shape[1]) for layer in layers],
-        first={name: np.ones_like(params[name]) for name in ("B", "b") if name in params},
-    )
+    return complex_step_jacobian(subject.exact_value, subject.wide, subject.names)
 
 
 # Values and gradients
@@ -413,7 +406,7 @@ def test_products_with_J_and_its_transpose(subject, seed):
 def test_kernel_is_J_times_its_transpose_symmetric_and_positive_semidefinite(subject):
     objective, params = subject.objective, subject.params
     jacobian = Jacobian(objective, params, objective.evaluate(params)[2])
-    K, J, bound = kernel(jacobian, unit_scales(objective, params)), exact_jacobian(subject), Rounding(subject).J
+    K, J, bound = kernel(jacobian), exact_jacobian(subject), Rounding(subject).J
     bound = product(bound, Carried(bound.magnitude.T, bound.error.T))
     agree("kernel", subject, {"K": K}, {"K": J @ J.T}, {"K": bound})
     assert np.array_equal(K, K.T)
@@ -567,7 +560,7 @@ def test_parameters_of_other_types_are_used_as_they_are(case):
     chain = objective.network.jvp(params, objective.fmap, activations, v)
     for Jv in (jacobian.jvp(v), chain):
         agree("J v", subject, {"J v": Jv}, exact_push, bound, eps)
-    K = kernel(jacobian, unit_scales(objective, subject.params))
+    K = kernel(jacobian)
     bound = product(rounding.J, Carried(rounding.J.magnitude.T, rounding.J.error.T))
     agree("kernel", subject, {"K": K}, {"K": J @ J.T}, {"K": bound}, eps)
 
@@ -595,7 +588,7 @@ def test_a_target_of_another_type_is_the_same_target(subject, dtype):
         value, e, activations = objective.evaluate(params)
         jacobian = Jacobian(objective, params, activations)
         gradients = (objective.gradient(params, e, activations), objective.value_and_gradient(params)[2])
-        K = kernel(jacobian, unit_scales(objective, params))
+        K = kernel(jacobian)
         tensors = [e, K, jacobian.jvp(subject.direction(0)), *(g[name] for g in gradients for name in subject.names)]
         results.append((value, [tensor.tolist() for tensor in tensors]))
     assert results[0] == results[1]

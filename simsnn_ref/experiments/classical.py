@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from numpy.polynomial import chebyshev as polynomials
-from scipy.interpolate import RectBivariateSpline
 
 from simsnn_ref.backend import NumpyBackend
 from simsnn_ref.grid import Grid
@@ -39,6 +38,8 @@ def spline(u: np.ndarray, grid: Grid, points: np.ndarray, degree: int) -> np.nda
     -------
     ndarray of float64, shape (n,)
     """
+    from scipy.interpolate import RectBivariateSpline  # noqa: PLC0415 - no other command has a use for it
+
     axes: list[np.ndarray] = []
     for axis, (x, periodic) in enumerate(zip(grid.axes(), grid.periodic, strict=True)):
         added = CONTINUED if periodic else 0

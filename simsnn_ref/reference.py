@@ -57,6 +57,9 @@ GIVEN = ("points", "target", "amplitudes", "w")
 ROUNDED_ONCE = 1.2e-16
 """Half an ulp of float64, and the long double that was rounded."""
 
+LEAST_SQUARES = 1e-14
+"""Of gauss_newton: J's rounding in long double, 1e-19, times the condition of J^T J + mu, at most about P / `DAMPING`."""
+
 ROUNDINGS = 30.0
 """A tensor may be off by so many times its sensitivity: another code rounds in other places."""
 
@@ -255,6 +258,10 @@ class _Exact:
         return {**self.forward(), **self.backward(), **self.updates()}
 
 
+def _bound(name: str) -> float:
+    return LEAST_SQUARES if name.startswith("gauss_newton.") else ROUNDED_ONCE
+
+
 def _relative(value: np.ndarray, reference: np.ndarray) -> float:
     return float(np.sqrt(np.sum((value - reference) ** 2) / np.sum(reference**2)))
 
@@ -312,7 +319,7 @@ def export(folder: str | Path, which: str = "small", say: Callable[[str], None] 
             shapes = {
                 name: {
                     "shape": list(value.shape),
-                    "bound": ROUNDED_ONCE if name in found else 0.0,
+                    "bound": _bound(name) if name in found else 0.0,
                     "sensitivity": max(_relative(other[name], found[name]) for other in (moved, rounded))
                     if name in found
                     else 0.0,

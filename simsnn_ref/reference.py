@@ -58,7 +58,7 @@ ROUNDED_ONCE = 1.2e-16
 """Half an ulp of float64, and the long double that was rounded."""
 
 LEAST_SQUARES = 1e-14
-"""Of gauss_newton: J's rounding in long double, 1e-19, times the condition of J^T J + mu, at most about P / `DAMPING`."""
+"""Of gauss_newton: the rounding of J in long double, 1e-19, times the condition of J^T J + mu, up to P / `DAMPING`."""
 
 ROUNDINGS = 30.0
 """A tensor may be off by so many times its sensitivity: another code rounds in other places."""

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from simsnn_ref.errors import DataError
+from simsnn_ref.errors import DataError, OutputError
 from simsnn_ref.grid import Grid
 
-__all__ = ["LEAST_SAMPLES", "check_grid", "check_samples", "load_samples", "sample_function"]
+__all__ = ["LEAST_SAMPLES", "check_grid", "check_samples", "load_samples", "sample_function", "save_array"]
 
 LEAST_SAMPLES = 4
 """Points per axis below which there is nothing to fit."""
@@ -118,3 +118,18 @@ def check_grid(u: np.ndarray, grid: Grid) -> None:
     """Raise DataError unless `u` has one value for each point of `grid`."""
     if u.shape != grid.shape:
         raise DataError(f"u: shape {u.shape} does not match the grid's {grid.shape}")
+
+
+def save_array(path: str | Path, values: np.ndarray) -> None:
+    """Write an array as .npy.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
+    """
+    try:
+        with Path(path).open("wb") as stream:
+            np.save(stream, values, allow_pickle=False)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error

@@ -13,14 +13,19 @@ from simsnn_ref.model import Model
 from simsnn_ref.scatter import Scatter
 
 __all__ = [
+    "BEND",
     "blas_threads",
     "describe_grid",
     "fit_report",
+    "off_grid_line",
     "peak_memory_bytes",
     "stage_table",
     "text_table",
     "threads_line",
 ]
+
+BEND = "Bend: the share of a stage that is not linear in its features, what the network adds to a sum of cosines."
+"""What the column of that name in `stage_table` means."""
 
 
 def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -63,6 +68,23 @@ def stage_table(history: History) -> str:
         for record in history.stages
     ]
     return text_table([*header, "seconds", "stopped because"], rows)
+
+
+_OFF_GRID = {
+    "interpolation": "Off the grid: against trigonometric interpolation, at the points between the samples.",
+    "random": "Off the grid: against the function itself at random points.",
+    "holdout": "Off the grid: at held-out samples; training saw every second one along each axis.",
+    "none": "Off the grid: not measured (samples that are not periodic; --off-grid holdout keeps some of them back).",
+}
+
+
+def off_grid_line(model: Model) -> str:
+    """How the errors between the samples were measured, in words."""
+    if isinstance(model.grid, Grid):
+        return _OFF_GRID[model.history.off_grid]
+    if model.history.off_grid == "none":
+        return "Off the points: not measured (--off-grid holdout keeps a tenth of them back)."
+    return "On the grid: at the points that training saw. Off it: at the tenth of the points that was held out."
 
 
 def describe_grid(grid: Grid | Scatter) -> dict[str, Any]:

@@ -55,6 +55,13 @@ ORDER = (
     {"experiments.fig3"},
     {"experiments"},
     {""},
+    {"commands.base", "commands.input"},
+    {"commands.certify"},
+    {
+        *(f"commands.{name}" for name in ("dns", "examples", "fit", "info", "predict")),
+        *(f"commands.{name}" for name in ("reference", "reproduce", "spectrum", "verify")),
+    },
+    {"commands"},
     {"cli"},
     {"__main__"},
 )

@@ -1,0 +1,76 @@
+"""``simsnn info``: what a model file holds, or what this installation is."""
+
+import argparse
+import json
+from typing import Any
+
+from simsnn_ref.backend import available_backends, default_threads
+from simsnn_ref.commands.base import command
+from simsnn_ref.grid import Grid
+from simsnn_ref.model import load_model
+from simsnn_ref.provenance import versions
+from simsnn_ref.report import (
+    BEND,
+    blas_threads,
+    describe_grid,
+    off_grid_line,
+    stage_table,
+    text_table,
+    threads_line,
+)
+
+__all__ = ["add"]
+
+
+def add(commands: Any) -> None:
+    """Put the subcommand on the parser."""
+    parser = command(commands, "info", _run_info, "describe a model file, or this installation")
+    parser.add_argument("model", nargs="?", metavar="MODEL")
+
+
+def _run_info(arguments: argparse.Namespace) -> None:
+    if arguments.model is None:
+        threads = {"host": default_threads(), "blas": blas_threads()}
+        told: dict[str, Any] = {"versions": versions(), "backends": available_backends(), "threads": threads}
+        if arguments.json:
+            print(json.dumps(told))
+            return
+        rows = [[name, str(value)] for name, value in told["versions"].items()]
+        print(
+            text_table(
+                ["what", "version"], [*rows, ["backends", ", ".join(told["backends"])], ["threads", threads_line()]]
+            )
+        )
+        return
+    model = load_model(arguments.model)
+    history = model.history
+    if arguments.json:
+        told = {
+            "grid": describe_grid(model.grid),
+            "config": model.config.to_dict(),
+            "versions": model.provenance,
+            "off_grid": history.off_grid,
+            "notes": list(history.notes),
+            "rms": history.rms,
+            "max": history.max,
+            "seconds": history.seconds,
+            "stages": [record.summary() for record in history.stages],
+        }
+        print(json.dumps(told, allow_nan=False))
+        return
+    grid = model.grid
+    counts = [f"{n} points on " for n in grid.shape] if isinstance(grid, Grid) else [""] * grid.ndim
+    axes = [
+        f"{count}[{lo:.6g}, {hi:.6g}{')' if periodic else ']'}"
+        for count, lo, hi, periodic in zip(counts, grid.lower, grid.upper, grid.periodic, strict=True)
+    ]
+    scattered = "" if isinstance(grid, Grid) else f"{grid.size} scattered points of "
+    print(f"{arguments.model}: {len(model.stages)} stages, fitted to {scattered}{' x '.join(axes)}")
+    print(f"RMS of the field {history.rms:.6g}, largest value {history.max:.6g}")
+    for note in history.notes:
+        print(f"note: {note}")
+    print()
+    print(stage_table(history))
+    print(f"\nErrors are relative to the RMS of the field. {off_grid_line(model)}\n{BEND}\n")
+    print(text_table(["made with", "version"], [[name, str(value)] for name, value in model.provenance.items()]))
+    print(f"\n{model.config.to_toml()}", end="")

@@ -1,0 +1,58 @@
+"""``simsnn predict``: a model's values or derivatives at points or on a grid."""
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from simsnn_ref.backend import load_backend
+from simsnn_ref.commands.base import command
+from simsnn_ref.data import load_samples, save_array
+from simsnn_ref.errors import ConfigError
+from simsnn_ref.grid import Grid
+from simsnn_ref.model import load_model
+from simsnn_ref.storage import check_writable
+
+__all__ = ["add"]
+
+
+def add(commands: Any) -> None:
+    """Put the subcommand on the parser."""
+    parser = command(commands, "predict", _run_predict, "evaluate a model at points or on a grid")
+    parser.add_argument("model", metavar="MODEL")
+    parser.add_argument("points", nargs="?", metavar="POINTS.npy", help="points, shape (n, d), in the data's own units")
+    parser.add_argument(
+        "--grid", type=int, nargs="+", metavar="N", help="samples per axis of a grid on the model's box"
+    )
+    parser.add_argument("-o", "--output", metavar="VALUES.npy", help="default: MODEL's name with .prediction.npy")
+    order = parser.add_mutually_exclusive_group()
+    order.add_argument("--gradient", action="store_true", help="first derivatives, shape (..., d)")
+    order.add_argument("--hessian", action="store_true", help="second derivatives, shape (..., d, d)")
+    parser.add_argument("--backend", default="numpy", help="array library (default numpy)")
+
+
+def _run_predict(arguments: argparse.Namespace) -> None:
+    if (arguments.points is None) == (arguments.grid is None):
+        raise ConfigError("give either POINTS.npy or --grid N")
+    output = Path(arguments.output or Path(arguments.model).with_suffix(".prediction.npy"))
+    check_writable(output, "-o")
+    model = load_model(arguments.model, load_backend(arguments.backend))
+    where: Any
+    if arguments.grid is None:
+        where = load_samples(arguments.points)
+    else:
+        if len(arguments.grid) not in (1, model.grid.ndim):
+            raise ConfigError(f"--grid: give 1 or {model.grid.ndim} numbers, got {len(arguments.grid)}")
+        shape = arguments.grid * model.grid.ndim if len(arguments.grid) == 1 else arguments.grid
+        where = Grid(tuple(shape), model.grid.lower, model.grid.upper, model.grid.periodic)
+    started = time.perf_counter()
+    values = (
+        model.hessian(where) if arguments.hessian else model.gradient(where) if arguments.gradient else model(where)
+    )
+    save_array(output, values)
+    seconds = time.perf_counter() - started
+    if arguments.json:
+        print(json.dumps({"values": str(output), "shape": list(values.shape), "seconds": seconds}))
+    else:
+        print(f"{output}: {values.dtype} of shape {values.shape}, {seconds:.2f} s")

@@ -1,0 +1,73 @@
+"""``simsnn reference``: cases for implementations in other languages, and the comparison with theirs."""
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from simsnn_ref import reference
+from simsnn_ref.commands.base import Parser, command
+from simsnn_ref.errors import ConfigError, ModelFileError
+from simsnn_ref.report import (
+    text_table,
+)
+
+__all__ = ["add"]
+
+
+def add(commands: Any) -> None:
+    """Put the subcommand on the parser."""
+    text = "reference cases for implementations in other languages"
+    parser: argparse.ArgumentParser = commands.add_parser("reference", help=text, description=text, allow_abbrev=False)
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION", parser_class=Parser)
+    write = command(actions, "export", _run_export, "write the cases to a folder")
+    write.add_argument("folder", metavar="DIR")
+    write.add_argument("--set", choices=list(reference.SETS), default="small", help="how many (default small)")
+    judge = command(actions, "check", _run_check, "compare a candidate's tensors with them")
+    judge.add_argument("folder", metavar="DIR", help="of the reference")
+    judge.add_argument("candidate", metavar="CANDIDATE", help="folder with CASE.safetensors or CASE.npz")
+    judge.add_argument(
+        "--tolerance",
+        type=float,
+        default=1e-13,
+        metavar="X",
+        help="of a tensor, relative to its 2-norm (default 1e-13)",
+    )
+
+
+def _run_export(arguments: argparse.Namespace) -> None:
+    names = reference.export(arguments.folder, arguments.set, lambda name: print(name, file=sys.stderr, flush=True))
+    if arguments.json:
+        print(json.dumps({"folder": arguments.folder, "cases": names}))
+    else:
+        print(f"{arguments.folder}: {len(names)} cases and manifest.json")
+
+
+def _run_check(arguments: argparse.Namespace) -> int:
+    """Exit status 1 if a tensor is off."""
+    if not 0.0 < arguments.tolerance < 1.0:
+        raise ConfigError(f"--tolerance {arguments.tolerance:g}: needs a number between 0 and 1")
+    try:
+        checks = reference.check(arguments.folder, arguments.candidate, arguments.tolerance)
+    except ModelFileError as error:
+        for line in str(error).splitlines():
+            print(f"simsnn: error: {line}", file=sys.stderr)
+        return 2
+    failed = [entry for entry in checks if not entry.passed]
+    if arguments.json:
+        print(json.dumps({"passed": not failed, "checks": [entry.to_dict() for entry in checks]}))
+        return 1 if failed else 0
+    rows = [
+        [entry.case, entry.tensor, f"{entry.ulp:.3g}", f"{entry.relative:.1e}", "ok" if entry.passed else "WRONG"]
+        for entry in checks
+    ]
+    print(text_table(["case", "tensor", "ulp", "off by", ""], rows))
+    if failed:
+        first = failed[0]
+        print(
+            f"\n{len(failed)} of {len(checks)} tensors are wrong. The first, from the forward pass down: {first.tensor}"
+            f" of {first.case}, at {list(first.index)}: {first.got:.17g}, expected {first.expected:.17g}"
+        )
+    else:
+        print(f"\nAll {len(checks)} tensors are right, to {arguments.tolerance:g} of their 2-norms.")
+    return 1 if failed else 0

@@ -12,11 +12,21 @@ from simsnn_ref.features import FEATURE_MAPS
 from simsnn_ref.initialization import FIRST_LAYERS
 from simsnn_ref.losses import LpLoss
 
-__all__ = ["MODES", "OFF_GRID_METHODS", "OPTIMIZERS", "SCHEDULES", "FitConfig", "config_from_dict", "config_from_toml"]
+__all__ = [
+    "DIVERGENCES",
+    "MODES",
+    "OFF_GRID_METHODS",
+    "OPTIMIZERS",
+    "SCHEDULES",
+    "FitConfig",
+    "config_from_dict",
+    "config_from_toml",
+]
 
 MODES = ("accurate", "paper")
 OPTIMIZERS = ("auto", "adam", "gauss_newton", "levenberg_marquardt", "lbfgs")
 SCHEDULES = ("exponential", "plateau", "constant")
+DIVERGENCES = ("stop", "restart")
 OFF_GRID_METHODS = ("auto", "interpolation", "random", "holdout", "none")
 
 T = TypeVar("T")
@@ -120,6 +130,12 @@ class FitConfig:
         "all but adam: a stage ends when the second half of its work has brought less than this share of its progress",
     )
     max_seconds: float = _option(0.0, "a stage's training ends after this time (0: no limit)")
+    on_divergence: str = _option(
+        "stop",
+        "where a number in training is not finite: stop with an error, or restart from the best parameters with half"
+        " the step",
+        DIVERGENCES,
+    )
     off_grid: str = _option(
         "auto",
         "how the error between the samples is measured; auto: interpolation for periodic samples, random for functions,"

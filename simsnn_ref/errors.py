@@ -1,10 +1,14 @@
 """Typed errors. Each message is one line that names the culprit and says what to do."""
 
+from typing import Any
+
 __all__ = [
     "BackendError",
     "CertificationError",
     "ConfigError",
     "DataError",
+    "DivergenceError",
+    "Interrupted",
     "ModelFileError",
     "OutputError",
     "SimsnnError",
@@ -22,6 +26,33 @@ class DataError(SimsnnError, ValueError):
 
 class CertificationError(SimsnnError, ArithmeticError):
     """Two routes to the same error that do not agree."""
+
+
+class DivergenceError(SimsnnError, ArithmeticError):
+    """A number in training that is not finite.
+
+    Attributes
+    ----------
+    result : object
+        What was reached before: of a minimisation its `Result`, of a fit the `Model` with the last good parameters.
+    """
+
+    def __init__(self, message: str, result: Any = None) -> None:
+        super().__init__(message)
+        self.result = result
+
+
+class Interrupted(SimsnnError):
+    """A fit that was told by a signal to stop, and did after saving a checkpoint.
+
+    Attributes
+    ----------
+    signal : int
+    """
+
+    def __init__(self, message: str, signal: int) -> None:
+        super().__init__(message)
+        self.signal = signal
 
 
 class VerificationError(SimsnnError, ValueError):

@@ -13,15 +13,19 @@ from simsnn_ref.optimizers import (
     GaussNewton,
     LevenbergMarquardt,
     Limits,
+    Method,
     Objective,
     OnStep,
     Plateau,
     Schedule,
+    Snapshot,
+    Watch,
     is_small,
+    minimize,
 )
 from simsnn_ref.optimizers import Result as Trained
 
-__all__ = ["Trained", "choose_optimizer", "train"]
+__all__ = ["Trained", "choose_optimizer", "make_method", "train"]
 
 
 def choose_optimizer(config: FitConfig, objective: Objective, params: Parameters) -> str:
@@ -43,6 +47,17 @@ def _make_schedule(config: FitConfig, steps: int) -> Schedule:
     return Exponential(config.learning_rate, config.final_learning_rate, steps)
 
 
+def make_method(config: FitConfig, name: str, steps: int) -> Method:
+    """The method called `name` with its options, for a stage of so many steps."""
+    methods: dict[str, Method] = {
+        "adam": Adam(config.beta1, config.beta2, config.epsilon, _make_schedule(config, steps)),
+        "lbfgs": LBFGS(config.memory),
+        "levenberg_marquardt": LevenbergMarquardt(config.damping),
+        "gauss_newton": GaussNewton(config.inner_iterations, config.damping),
+    }
+    return methods[name]
+
+
 def train(
     network: Network,
     params: Parameters,
@@ -52,6 +67,9 @@ def train(
     steps: int,
     on_step: OnStep = lambda step, loss, rms: None,
     backend: Backend | None = None,
+    *,
+    watch: Watch = lambda snapshot: None,
+    snapshot: Snapshot | None = None,
 ) -> Trained:
     """Minimise the L^p norm of u_s - t over the points of `fmap`, full batch.
 
@@ -65,18 +83,26 @@ def train(
         Called with (step, loss, rms) before each step, step counted from 1.
     backend : Backend, optional
         Whose arrays these are; the one that `config` names by default.
+    watch, snapshot
+        See `simsnn_ref.optimizers.minimize`.
+
+    Raises
+    ------
+    DivergenceError
+        If a number in training is not finite and ``config.on_divergence`` is not to begin again.
     """
     backend = load_backend(config.backend) if backend is None else backend
     objective = Objective(network, fmap, target, LpLoss(config.p), backend)
     name = choose_optimizer(config, objective, params)
     # Adam's loss goes up and down by nature; only the methods that descend can stall.
     stall_tolerance = 0.0 if name == "adam" else config.stall_tolerance
-    limits = Limits(steps, config.target_rms, stall_tolerance, config.max_seconds)
-    if name == "adam":
-        adam = Adam(config.beta1, config.beta2, config.epsilon)
-        return adam.minimize(objective, params, limits, on_step, _make_schedule(config, steps))
-    if name == "lbfgs":
-        return LBFGS(config.memory).minimize(objective, params, limits, on_step)
-    if name == "levenberg_marquardt":
-        return LevenbergMarquardt(config.damping).minimize(objective, params, limits, on_step)
-    return GaussNewton(config.inner_iterations, config.damping).minimize(objective, params, limits, on_step)
+    return minimize(
+        make_method(config, name, steps),
+        objective,
+        params,
+        Limits(steps, config.target_rms, stall_tolerance, config.max_seconds),
+        on_step,
+        watch=watch,
+        snapshot=snapshot,
+        restarts=config.on_divergence == "restart",
+    )

@@ -10,7 +10,7 @@ from conftest import EPS, StrictBackend, relative_error
 from simsnn_ref import network as network_module
 from simsnn_ref.backend import NumpyBackend
 from simsnn_ref.config import FitConfig
-from simsnn_ref.errors import ConfigError
+from simsnn_ref.errors import ConfigError, DivergenceError
 from simsnn_ref.features import LinearMap, make_map
 from simsnn_ref.grid import Grid
 from simsnn_ref.initialization import initialize
@@ -29,6 +29,7 @@ from simsnn_ref.optimizers import (
     dense_jacobian,
     is_small,
     kernel,
+    minimize,
     natural_scales,
 )
 from simsnn_ref.optimizers.descent import Effort
@@ -205,7 +206,7 @@ def test_one_step_solves_linear_least_squares(backend, method):
     _, e, activations = objective.evaluate(params)
     J, e = backend.to_numpy(dense_jacobian(Jacobian(objective, params, activations))), backend.to_numpy(e)
     least = np.linalg.norm(e - J @ np.linalg.lstsq(J, e)[0]) / math.sqrt(e.size)
-    result = method.minimize(objective, params, Limits(steps=1))
+    result = minimize(method, objective, params, Limits(steps=1))
     value, e, activations = objective.evaluate(result.params)
     assert value == pytest.approx(least, rel=32 * EPS)
     # At the minimum the residual is orthogonal to every column, whatever its size.
@@ -219,7 +220,7 @@ def test_methods_agree_on_the_minimum_of_a_convex_problem(backend, p):
     slopes = []
     losses = []
     for method in METHODS:
-        result = method.minimize(objective, params, Limits(steps=60))
+        result = minimize(method, objective, params, Limits(steps=60))
         value, e, activations = objective.evaluate(result.params)
         gradient = backend.to_numpy(objective.flatten(objective.gradient(result.params, e, activations), params))
         scale = natural_scales(Jacobian(objective, result.params, activations)).by_name()
@@ -241,7 +242,7 @@ def test_convergence_is_fast_near_a_solution(backend, method, n_features, hidden
     step = direction(objective, params, seed=4)[1]
     truth = params | {name: params[name] + 0.03 * step[name] for name in step}
     objective = replace(objective, target=network.forward(truth, objective.fmap)[0])
-    result = method.minimize(objective, params, Limits(steps=40, target_rms=1e-14))
+    result = minimize(method, objective, params, Limits(steps=40, target_rms=1e-14))
     assert result.stopped_because.startswith("target reached")
     # Three digits and more in the last two steps.
     final = objective.evaluate(result.params)[0]
@@ -253,7 +254,7 @@ def test_small_dense_stage_reaches_rounding():
     grid = Grid((32, 32))
     u = field(grid, decay=0.05)
     objective, params = problem(NumpyBackend(), grid=grid, n_features=100, hidden=(30, 30, 30), u=u)
-    result = LevenbergMarquardt().minimize(objective, params, Limits(steps=40, target_rms=1e-14))
+    result = minimize(LevenbergMarquardt(), objective, params, Limits(steps=40, target_rms=1e-14))
     assert result.stopped_because.startswith("target reached")
     assert result.steps <= 30
 
@@ -262,7 +263,7 @@ def test_small_dense_stage_reaches_rounding():
 @pytest.mark.parametrize("method", METHODS[:2], ids=["cg", "dense"])
 def test_every_map_and_first_layer_is_fitted(backend, method, first_layer, kind, wavenumbers):
     objective, params = problem(backend, first_layer, kind, wavenumbers, hidden=(8, 8))
-    result = method.minimize(objective, params, Limits(steps=6))
+    result = minimize(method, objective, params, Limits(steps=6))
     assert result.loss_history[-1] < 0.9 * result.loss_history[0]
     assert np.all(np.diff(result.loss_history) < 0.0)
 
@@ -271,7 +272,7 @@ def test_every_map_and_first_layer_is_fitted(backend, method, first_layer, kind,
 @pytest.mark.parametrize("p", [2.0, 2.5, 10.0])
 def test_the_loss_never_rises(backend, method, p):
     objective, params = problem(backend, p=p)
-    result = method.minimize(objective, params, Limits(steps=8))
+    result = minimize(method, objective, params, Limits(steps=8))
     assert result.steps == 8
     falls = np.diff(result.loss_history) < 0.0
     if p > 2.0 and not isinstance(method, LBFGS):
@@ -285,7 +286,7 @@ def test_the_loss_never_rises(backend, method, p):
 def test_maximum_like_norm_reaches_zero_too(backend, method):
     """More parameters than points: the vanishing weights of p = 10 must not keep a zero residual out of reach."""
     objective, params = problem(backend, p=10.0, hidden=(12, 12), n_features=20)
-    result = method.minimize(objective, params, Limits(steps=60, target_rms=1e-12))
+    result = minimize(method, objective, params, Limits(steps=60, target_rms=1e-12))
     assert result.stopped_because.startswith("target reached")
 
 
@@ -294,7 +295,7 @@ def test_p_2_steers_first(backend, method):
     """A step that lowers the RMS is taken even where the largest residual rises, so L^10 sees the steps of L^2."""
     objective, params = problem(backend, p=10.0, hidden=(12, 12), n_features=20)
     ten, two = (
-        method.minimize(replace(objective, loss=LpLoss(p)), params, Limits(steps=8)).rms_history for p in (10.0, 2.0)
+        minimize(method, replace(objective, loss=LpLoss(p)), params, Limits(steps=8)).rms_history for p in (10.0, 2.0)
     )
     assert np.array_equal(ten, two)
 
@@ -304,7 +305,7 @@ def test_nearly_linear_network(backend, method):
     """First weights of 1e-5 and output weights of 1e5: the network is linear to 1e-10, and so is the problem."""
     objective, params = problem(backend, n_features=42, hidden=(6, 6), u=field(decay=1.5))
     params |= {"W1": 1e-5 * params["W1"], "c1": 1e-5 * params["c1"], "c2": 0.0 * params["c2"], "W3": 1e5 * params["W3"]}
-    result = method.minimize(objective, params, Limits(steps=12, target_rms=1e-9))
+    result = minimize(method, objective, params, Limits(steps=12, target_rms=1e-9))
     assert result.stopped_because.startswith("target reached")
 
 
@@ -312,7 +313,7 @@ def test_backends_take_the_same_steps():
     histories = []
     for backend in (NumpyBackend(), StrictBackend()):
         objective, params = problem(backend)
-        histories.append([method.minimize(objective, params, Limits(steps=4)).loss_history for method in METHODS])
+        histories.append([minimize(method, objective, params, Limits(steps=4)).loss_history for method in METHODS])
     # Sums run in another order; four steps amplify that little.
     assert np.max(np.abs(np.array(histories[1]) / np.array(histories[0]) - 1.0)) < 1e-9
 
@@ -324,14 +325,15 @@ def test_backends_take_the_same_steps():
 def test_result_is_what_the_history_says(method):
     objective, params = problem(NumpyBackend(), p=4.0)
     seen = []
-    result = method.minimize(objective, params, Limits(steps=5), lambda *step: seen.append(step))
+    result = minimize(method, objective, params, Limits(steps=5), lambda *step: seen.append(step))
     assert result.optimizer == {"GaussNewton": "gauss_newton", "LBFGS": "lbfgs"}.get(
         type(method).__name__, "levenberg_marquardt"
     )
     assert result.stopped_because == "all steps taken"
     assert result.steps == len(result.loss_history) == len(result.rms_history) == 5
     assert seen == list(zip(range(1, 6), result.loss_history, result.rms_history, strict=True))
-    assert result.loss_history[0] == objective.evaluate(params)[0]
+    # L-BFGS sums the loss in another order.
+    assert result.loss_history[0] == pytest.approx(objective.evaluate(params)[0], rel=4 * EPS)
     assert objective.evaluate(result.params)[0] < result.loss_history[-1]
     assert result.params["B"] is params["B"]
 
@@ -348,7 +350,7 @@ def test_result_is_what_the_history_says(method):
 )
 def test_stop_reasons(method, limits, reason):
     objective, params = problem(NumpyBackend())
-    result = method.minimize(objective, params, limits)
+    result = minimize(method, objective, params, limits)
     assert result.stopped_because.startswith(reason)
     assert result.steps < 50
     if "stalled" in reason:
@@ -358,25 +360,24 @@ def test_stop_reasons(method, limits, reason):
 @each_method
 def test_loss_that_is_not_finite(method):
     objective, params = problem(NumpyBackend())
-    result = method.minimize(objective, params | {"c3": np.array([np.nan])}, Limits(steps=3))
-    assert result.stopped_because == "diverged at step 1: the loss is nan"
-    assert result.steps == 0
-    assert set(result.params) == set(params)
+    with pytest.raises(DivergenceError, match=r"not finite: parameter c3, 1 of 1 numbers") as caught:
+        minimize(method, objective, params | {"c3": np.array([np.nan])}, Limits(steps=3))
+    assert caught.value.result.steps == 0
 
 
 @each_method
 def test_zero_residual_and_nothing_to_train(method):
     objective, params = problem(NumpyBackend())
     exact = replace(objective, target=objective.network.forward(params, objective.fmap)[0])
-    assert method.minimize(exact, params, Limits(steps=3)).stopped_because == "the residual is zero"
+    assert minimize(method, exact, params, Limits(steps=3)).stopped_because == "the residual is zero"
     objective, params = problem(NumpyBackend(), "fourier")
-    result = method.minimize(objective, params, Limits(steps=3))
+    result = minimize(method, objective, params, Limits(steps=3))
     assert (result.stopped_because, result.steps) == ("nothing to train", 0)
 
 
 def test_no_step_lowers_the_loss_at_a_minimum():
     objective, params = linear_problem(NumpyBackend())
-    result = LevenbergMarquardt().minimize(objective, params, Limits(steps=200))
+    result = minimize(LevenbergMarquardt(), objective, params, Limits(steps=200))
     assert result.stopped_because == "converged: no step lowers the loss"
 
 
@@ -387,13 +388,13 @@ def test_dense_matrices_that_do_not_fit():
     with pytest.raises(
         ConfigError, match=r"'levenberg_marquardt': 65536 points and 93061 parameters need 16\d\.\d GiB"
     ):
-        LevenbergMarquardt().minimize(objective, params, Limits(steps=1))
+        minimize(LevenbergMarquardt(), objective, params, Limits(steps=1))
 
 
 def test_lbfgs_wants_the_backend_of_its_arrays():
     objective, params = problem(StrictBackend())
     with pytest.raises(ConfigError, match="backend 'numpy' is not that of the parameters"):
-        LBFGS().minimize(replace(objective, backend=NumpyBackend()), params, Limits(steps=1))
+        minimize(LBFGS(), replace(objective, backend=NumpyBackend()), params, Limits(steps=1))
 
 
 # The stage
@@ -477,7 +478,7 @@ def test_spectral_weights_are_what_lets_a_wide_stage_converge():
     assert objective.network.n_parameters(params) > grid.size
     final = []
     for told in (objective, scattered):
-        result = GaussNewton().minimize(told, params, Limits(steps=26, target_rms=1e-12))
+        result = minimize(GaussNewton(), told, params, Limits(steps=26, target_rms=1e-12))
         final.append(objective.evaluate(result.params)[0])
     assert final[0] <= 1e-12
     assert final[1] > 1e3 * final[0]
@@ -504,8 +505,8 @@ def test_a_path_leads_from_descent_to_the_solution(backend):
 def test_a_stage_that_slows_down_ends():
     """Half the work for less than a tenth of the progress; counted in products, so that it repeats."""
     objective, params = problem(NumpyBackend(), n_features=4, hidden=(3,))
-    first = GaussNewton().minimize(objective, params, Limits(steps=500, stall_tolerance=0.1))
-    again = GaussNewton().minimize(objective, params, Limits(steps=500, stall_tolerance=0.1))
+    first = minimize(GaussNewton(), objective, params, Limits(steps=500, stall_tolerance=0.1))
+    again = minimize(GaussNewton(), objective, params, Limits(steps=500, stall_tolerance=0.1))
     assert first.stopped_because == "stalled: the second half of its work brought less than 0.1 of the progress"
     assert np.array_equal(first.loss_history, again.loss_history)
     assert 8 <= first.steps < 200

@@ -1,24 +1,26 @@
 """Adam (Kingma & Ba, 2015), Algorithm 1 of that paper."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 from simsnn_ref.backend import Array
 from simsnn_ref.network import Parameters
-from simsnn_ref.optimizers.base import Journal, Limits, Objective, OnStep, Result
-from simsnn_ref.optimizers.schedules import Schedule
+from simsnn_ref.optimizers.base import Objective, State
+from simsnn_ref.optimizers.schedules import Constant, Schedule
 
 __all__ = ["Adam", "AdamState"]
 
 
 @dataclass(frozen=True)
 class AdamState:
-    """Number of steps taken and the two running means, by parameter name."""
+    """Number of steps taken and the two running means, by parameter name; the share of its step size that is taken."""
 
     step: int
     mean: dict[str, Array]
     square: dict[str, Array]
+    share: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -29,12 +31,17 @@ class Adam:
         v_t = beta2 v_{t-1} + (1 - beta2) g_t^2
         theta_t = theta_{t-1} - lr [m_t / (1 - beta1^t)] / (sqrt(v_t / (1 - beta2^t)) + epsilon)
 
-    The form with epsilon outside the root and after the bias correction, as in the paper, PyTorch and Optax.
+    The form with epsilon outside the root and after the bias correction, as in the paper, PyTorch and Optax. Training
+    is full batch, with the step sizes of `schedule`.
     """
 
     beta1: float = 0.9
     beta2: float = 0.999
     epsilon: float = 1e-8
+    schedule: Schedule = field(default=Constant(1e-3))
+
+    name: ClassVar[str] = "adam"
+    memory: ClassVar[type] = AdamState
 
     def init(self, xp: ModuleType | Any, params: dict[str, Array]) -> AdamState:
         """Zero means for `params`, the parameters that train."""
@@ -59,21 +66,22 @@ class Adam:
             v = self.beta2 * state.square[name] + (1.0 - self.beta2) * (g * g)
             new[name] = params[name] - mean_scale * m / (root_scale * xp.sqrt(v) + self.epsilon)
             mean[name], square[name] = m, v
-        return new, AdamState(step, mean, square)
+        return new, replace(state, step=step, mean=mean, square=square)
 
-    def minimize(
-        self,
-        objective: Objective,
-        params: Parameters,
-        limits: Limits,
-        on_step: OnStep,
-        schedule: Schedule,
-    ) -> Result:
-        """Minimise from `params`, full batch, with the step sizes of `schedule`."""
-        journal = Journal(objective, limits, on_step)
-        state = self.init(objective.xp, {name: params[name] for name in objective.network.trainable(params)})
-        value, e, grads = objective.value_and_gradient(params)
-        while journal.goes_on(params, value, e):
-            params, state = self.update(objective.xp, params, grads, state, schedule.learning_rate(journal.losses))
-            value, e, grads = objective.value_and_gradient(params, value)
-        return journal.result("adam")
+    def begin(
+        self, objective: Objective, params: Parameters, memory: AdamState | None = None, last: float = 1.0
+    ) -> State:
+        value, e, gradient = objective.value_and_gradient(params, last)
+        if memory is None or not memory.mean:
+            zero = self.init(objective.xp, {name: params[name] for name in objective.network.trainable(params)})
+            memory = replace(zero, share=1.0 if memory is None else memory.share)
+        return State(params, value, e, memory, gradient)
+
+    def advance(self, objective: Objective, state: State, losses: Sequence[float]) -> State:
+        rate = state.memory.share * self.schedule.learning_rate(losses)
+        params, memory = self.update(objective.xp, state.params, state.derived, state.memory, rate)
+        value, e, gradient = objective.value_and_gradient(params, state.value)
+        return State(params, value, e, memory, gradient)
+
+    def shorten(self, memory: AdamState) -> AdamState:
+        return AdamState(step=0, mean={}, square={}, share=0.5 * memory.share)

@@ -1,24 +1,32 @@
-"""What the methods share: the objective and its products with vectors, the stop rules, and the result."""
+"""What the methods share: the objective and its products with vectors, the loop over the steps, the stop rules.
+
+A method is two functions of states, `Method.begin` and `Method.advance`; `minimize` is the loop. A state is remade from
+its parameters and its memory, so that these and the journal are all that a checkpoint keeps.
+"""
 
 import bisect
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import ModuleType
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
 from simsnn_ref.backend import Array, Backend
+from simsnn_ref.errors import DivergenceError
 from simsnn_ref.features import FeatureMap
 from simsnn_ref.losses import LpLoss, rms
 from simsnn_ref.network import Activations, Network, Parameters
 
-__all__ = ["Journal", "Limits", "Objective", "OnStep", "Result"]
+__all__ = ["Journal", "Limits", "Method", "Objective", "OnStep", "Result", "Snapshot", "State", "Watch", "minimize"]
 
 OnStep: TypeAlias = Callable[[int, float, float], None]
 """Called with (step, loss, rms) before each step, step counted from 1."""
+
+MOST_RESTARTS = 20
+"""Halvings of the step after which a minimisation that still diverges is given up: to a millionth."""
 
 STALL_STEPS = 8
 """Steps before a stall is looked for: the damping and the length of the inner iteration find their levels first."""
@@ -151,6 +159,171 @@ class Result:
     optimizer: str = ""
 
 
+@dataclass(frozen=True)
+class State:
+    """Where a minimisation stands before a step.
+
+    Attributes
+    ----------
+    params : dict of Array
+    value : float
+        The loss.
+    e : Array, shape (n_points,)
+        The residual.
+    memory : dataclass
+        What the method has learnt on the way: numbers, arrays and dicts of arrays.
+    derived : object
+        What follows from the parameters and the next step takes: a gradient, activations.
+    work : float
+        What the step that led here cost, in evaluations and products.
+    ended : str
+        Why the method goes no further; empty if it does.
+    """
+
+    params: Parameters
+    value: float
+    e: Array
+    memory: Any
+    derived: Any = field(default=None, repr=False)
+    work: float = 1.0
+    ended: str = ""
+
+
+class Method(Protocol):
+    """A way to minimise.
+
+    Attributes
+    ----------
+    name : str
+    memory : type
+        Of `State.memory`.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def memory(self) -> type: ...
+
+    def begin(self, objective: Objective, params: Parameters, memory: Any = None, last: float = 1.0) -> State:
+        """The state at `params`: the first one, or with its memory and the loss before it that which a run was in."""
+        ...
+
+    def advance(self, objective: Objective, state: State, losses: Sequence[float]) -> State:
+        """The state one step on; `losses` are all up to that of `state`, which is left as it is."""
+        ...
+
+    def shorten(self, memory: Any) -> Any:
+        """The memory to begin again with after a divergence: half the step, nothing else of what was learnt."""
+        ...
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All that a minimisation needs to go on as if it had not been stopped.
+
+    Attributes
+    ----------
+    params, memory, work
+        Those of the `State`.
+    best : dict of Array
+        The parameters with the lowest loss so far.
+    lowest : float
+        That loss.
+    losses, deviations, works : list of float
+        Of the journal.
+    restarts : int
+        Divergences that were got over.
+    seconds : float
+    """
+
+    params: Parameters
+    memory: Any
+    work: float
+    best: Parameters
+    lowest: float
+    losses: list[float]
+    deviations: list[float]
+    works: list[float]
+    restarts: int
+    seconds: float
+
+
+Watch: TypeAlias = Callable[[Callable[[], Snapshot]], None]
+"""Called before each step with a function that takes a snapshot; it may raise to end the minimisation."""
+
+
+def minimize(
+    method: Method,
+    objective: Objective,
+    params: Parameters,
+    limits: Limits,
+    on_step: OnStep = lambda step, loss, rms: None,
+    *,
+    watch: Watch = lambda snapshot: None,
+    snapshot: Snapshot | None = None,
+    restarts: bool = False,
+) -> Result:
+    """Take steps from `params` until a limit applies or the method ends.
+
+    Parameters
+    ----------
+    on_step : callable
+        Called with (step, loss, rms) before each step, step counted from 1.
+    snapshot : Snapshot, optional
+        Of the same minimisation: it goes on from there, `params` is not looked at.
+    restarts : bool
+        Begin again from the best parameters, with half the step, where a number is not finite.
+
+    Raises
+    ------
+    DivergenceError
+        If a parameter, a gradient or the loss is not finite; the message names it, ``result`` is what was reached.
+    """
+    journal = Journal(objective, limits, on_step, snapshot)
+    if snapshot is None:
+        state = method.begin(objective, params)
+    else:
+        last = snapshot.losses[-1] if snapshot.losses else 1.0
+        state = method.begin(objective, snapshot.params, snapshot.memory, last)
+        state = State(state.params, state.value, state.e, state.memory, state.derived, snapshot.work)
+    while True:
+        trouble = _what_is_not_finite(objective, state)
+        if trouble and not (restarts and journal.restarts < MOST_RESTARTS and journal.losses):
+            journal.stop(f"diverged at step {len(journal.losses) + 1}: {trouble}")
+            raise DivergenceError(
+                f"step {len(journal.losses)} led to numbers that are not finite: {trouble}", journal.result(method.name)
+            )
+        if trouble:
+            journal.restarts += 1
+            state = method.begin(objective, journal.best, method.shorten(state.memory), journal.losses[-1])
+        current = state
+        watch(lambda: journal.snapshot(current))  # noqa: B023 - called at once or not at all
+        if not journal.goes_on(state):
+            break
+        state = method.advance(objective, state, journal.losses)
+        if state.ended:
+            journal.stop(state.ended)
+            break
+    return journal.result(method.name)
+
+
+def _what_is_not_finite(objective: Objective, state: State) -> str:
+    """Name the first tensor with a number that is not finite; empty if there is none."""
+    xp = objective.xp
+    gradient = state.derived if isinstance(state.derived, dict) else {}
+    named = [(f"parameter {name}", value) for name, value in state.params.items()]
+    named += [(f"the gradient of {name}", value) for name, value in gradient.items()]
+    # One number to fetch from the device; it may overflow where all are finite.
+    if math.isfinite(state.value) and math.isfinite(float(sum(xp.sum(value) for _, value in named))):
+        return ""
+    for name, value in named:
+        wrong = ~xp.isfinite(value)
+        if bool(xp.any(wrong)):
+            return f"{name}, {int(xp.sum(xp.astype(wrong, xp.int64)))} of {value.size} numbers"
+    return "" if math.isfinite(state.value) else f"the loss, {state.value}"
+
+
 class Journal:
     """Keeps the history of one minimisation and the best parameters met, and decides when it ends.
 
@@ -160,31 +333,49 @@ class Journal:
     limits : Limits
     on_step : callable
         Called with (step, loss, rms) before each step, step counted from 1.
+    snapshot : Snapshot, optional
+        What it goes on from.
     """
 
-    def __init__(self, objective: Objective, limits: Limits, on_step: OnStep) -> None:
+    def __init__(self, objective: Objective, limits: Limits, on_step: OnStep, snapshot: Snapshot | None = None) -> None:
         self.objective, self.limits, self.on_step = objective, limits, on_step
         self.losses: list[float] = []
+        self.best: Parameters = {}
+        self.restarts = 0
         self._deviations: list[float] = []
         self._lowest = math.inf
-        self._best: Parameters = {}
         self._work: list[float] = []
         self._stopped_because = ""
         self._started = time.perf_counter()
+        if snapshot is not None:
+            self.losses, self._deviations, self._work = (
+                list(values) for values in (snapshot.losses, snapshot.deviations, snapshot.works)
+            )
+            self.best, self._lowest, self.restarts = snapshot.best, snapshot.lowest, snapshot.restarts
+            self._started -= snapshot.seconds
 
-    def goes_on(self, params: Parameters, value: float, e: Array, work: float = 1.0) -> bool:
-        """Whether another step is to be taken from `params`, where the loss is `value`; if so it is recorded.
+    def snapshot(self, state: State) -> Snapshot:
+        """What remakes `state`, which has not been recorded yet, and this journal."""
+        return Snapshot(
+            params=state.params,
+            memory=state.memory,
+            work=state.work,
+            best=self.best,
+            lowest=self._lowest,
+            losses=list(self.losses),
+            deviations=list(self._deviations),
+            works=list(self._work),
+            restarts=self.restarts,
+            seconds=time.perf_counter() - self._started,
+        )
 
-        `work` is what the step that led here cost, in any unit.
-        """
-        self._work.append((self._work[-1] if self._work else 0.0) + work)
-        if not self._best:
-            self._best = params
-        if not math.isfinite(value):
-            return self.stop(f"diverged at step {len(self.losses) + 1}: the loss is {value}")
-        if value < self._lowest:
-            self._best, self._lowest = params, value
-        deviation = rms(self.objective.xp, e)
+    def goes_on(self, state: State) -> bool:
+        """Whether another step is to be taken from `state`; if so it is recorded."""
+        params, value = state.params, state.value
+        self._work.append((self._work[-1] if self._work else 0.0) + state.work)
+        if not self.best or value < self._lowest:
+            self.best, self._lowest = params, value
+        deviation = rms(self.objective.xp, state.e)
         reason = self._reason(params, value, deviation)
         if reason:
             return self.stop(reason)
@@ -231,7 +422,7 @@ class Journal:
     def result(self, optimizer: str) -> Result:
         """What has been reached, by the method of this name."""
         return Result(
-            params=self._best,
+            params=self.best,
             steps=len(self.losses),
             stopped_because=self._stopped_because,
             loss_history=_host(self.losses),

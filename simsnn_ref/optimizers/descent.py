@@ -31,16 +31,17 @@ model of a step promises little, the floor is lowered, in the end to zero: then 
 the residual at the minimum. Where it promises much the floor is raised again.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from simsnn_ref.backend import Array
 from simsnn_ref.losses import LpLoss
 from simsnn_ref.network import Activations, Parameters
-from simsnn_ref.optimizers.base import Journal, Limits, Objective, OnStep
+from simsnn_ref.optimizers.base import Objective, State
 
-__all__ = ["Effort", "LinearModel", "Linearize", "Step", "descend"]
+__all__ = ["Control", "Effort", "LinearModel", "Linearize", "Step", "advance", "begin", "shorten"]
 
 WEIGHT_FLOOR = 0.3
 SMALLEST_FLOOR = 1e-4
@@ -108,35 +109,40 @@ class Linearize(Protocol):
     def __call__(self, objective: Objective, params: Parameters, activations: Activations) -> LinearModel: ...
 
 
-def descend(
-    objective: Objective,
-    params: Parameters,
-    limits: Limits,
-    on_step: OnStep,
-    linearize: Linearize,
-    damping: float,
-) -> Journal:
-    """Take steps from `params` until a limit applies or none lowers the loss."""
-    journal = Journal(objective, limits, on_step)
-    control = _Control(damping, consistent=objective.is_consistent(params))
-    merit = replace(objective, loss=LpLoss(2.0))
-    value, e, activations = merit.evaluate(params)
-    work = 1
-    while journal.goes_on(params, _value(objective, e), e, work):
-        path = _solve(merit, linearize(merit, params, activations), value, e, control)
-        best, at_end = _search(merit, params, value, path)
-        work = path[-1].iterations
-        gained = 1.0 - best.value / value
-        if gained > 0.0:
-            control.learn(value, promised=_promised(merit, e, path[-1]), at_end=at_end)
-            control.aim(value, best, promised=_promised(merit, e, best.step), at_end=best.step is path[-1])
-            params, value, e, activations = best.params, best.value, best.e, best.activations
-        elif merit.loss == objective.loss:
-            journal.stop("converged: no step lowers the loss")
-            break
-        if gained < LITTLE:
-            merit, value = objective, _value(objective, e)
-    return journal
+def begin(objective: Objective, params: Parameters, memory: Any, damping: float) -> State:
+    """The state at `params`; `memory` is None for the first, `damping` is then its mu."""
+    if memory is None:
+        memory = Control(damping, consistent=objective.is_consistent(params))
+    value, e, activations = objective.evaluate(params)
+    return State(params, value, e, memory, activations)
+
+
+def advance(objective: Objective, state: State, linearize: Linearize) -> State:
+    """One step, if there is one that lowers the loss."""
+    control = replace(state.memory)
+    merit = replace(objective, loss=LpLoss(2.0)) if control.in_rms else objective
+    params, e = state.params, state.e
+    value = _value(merit, e)
+    path = _solve(merit, linearize(merit, params, state.derived), value, e, control)
+    best, at_end = _search(merit, params, value, path)
+    gained = 1.0 - best.value / value
+    ended = ""
+    if gained > 0.0:
+        control.learn(value, promised=_promised(merit, e, path[-1]), at_end=at_end)
+        control.aim(value, best, promised=_promised(merit, e, best.step), at_end=best.step is path[-1])
+    elif merit.loss == objective.loss:
+        ended = "converged: no step lowers the loss"
+    control.in_rms = control.in_rms and gained >= LITTLE
+    work = path[-1].iterations
+    # Where even the shortest trial is not a number, the loop over the steps is to see it and say so.
+    if gained > 0.0 or not math.isfinite(best.value):
+        return State(best.params, _value(objective, best.e), best.e, control, best.activations, work)
+    return State(params, state.value, e, control, state.derived, work, ended)
+
+
+def shorten(control: "Control") -> "Control":
+    """What is kept after a divergence: the damping, fourfold, which halves a step that it governs."""
+    return Control(4.0 * control.damping, control.consistent)
 
 
 @dataclass(frozen=True)
@@ -174,7 +180,7 @@ def _trials(path: list[Step]) -> Iterator[Step]:
         yield path[0].times(0.25**cuts)
 
 
-def _solve(objective: Objective, model: LinearModel, value: float, e: Array, control: "_Control") -> list[Step]:
+def _solve(objective: Objective, model: LinearModel, value: float, e: Array, control: "Control") -> list[Step]:
     """The path of the linear model at a point where the loss is `value`, each step of the best length for L^p."""
     xp = objective.xp
     while True:
@@ -199,17 +205,20 @@ def _promised(objective: Objective, e: Array, step: Step) -> float:
 
 
 @dataclass
-class _Control:
+class Control:
     """What one step teaches the next: mu and nu, the forcing term, the number of iterations, the floor of the weights.
 
     Attributes
     ----------
     consistent : bool
         `Objective.is_consistent`.
+    in_rms : bool
+        Whether p = 2 still steers.
     """
 
     damping: float
     consistent: bool
+    in_rms: bool = True
     growth: float = 2.0
     forcing: float = FIRST_FORCING
     reach: int = FIRST_REACH

@@ -11,13 +11,14 @@ stronger damping, in effect, so that those kept on the way are the trial steps o
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from simsnn_ref.backend import Array
 from simsnn_ref.network import Activations, Parameters
-from simsnn_ref.optimizers.base import Limits, Objective, OnStep, Result
-from simsnn_ref.optimizers.descent import Effort, LinearModel, Step, descend
+from simsnn_ref.optimizers.base import Objective, State
+from simsnn_ref.optimizers.descent import Control, Effort, LinearModel, Step, advance, begin, shorten
 from simsnn_ref.optimizers.jacobian import Jacobian
 from simsnn_ref.optimizers.scaling import SpectralWeights, natural_scales
 
@@ -111,16 +112,17 @@ class GaussNewton:
     inner_iterations: int = 300
     damping: float = 1e-3
 
-    def minimize(
-        self,
-        objective: Objective,
-        params: Parameters,
-        limits: Limits,
-        on_step: OnStep = lambda step, loss, rms: None,
-    ) -> Result:
-        """Minimise from `params`."""
+    name: ClassVar[str] = "gauss_newton"
+    memory: ClassVar[type] = Control
 
+    def begin(self, objective: Objective, params: Parameters, memory: Any = None, last: float = 1.0) -> State:
+        return begin(objective, params, memory, self.damping)
+
+    def advance(self, objective: Objective, state: State, losses: Sequence[float]) -> State:
         def linearize(objective: Objective, params: Parameters, activations: Activations) -> LinearModel:
             return _MatrixFree(objective, params, activations, self.inner_iterations)
 
-        return descend(objective, params, limits, on_step, linearize, self.damping).result("gauss_newton")
+        return advance(objective, state, linearize)
+
+    def shorten(self, memory: Control) -> Control:
+        return shorten(memory)

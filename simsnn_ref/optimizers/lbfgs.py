@@ -1,17 +1,73 @@
-"""L-BFGS (Nocedal & Wright, algorithm 7.5), SciPy's, on the host."""
+"""L-BFGS (Nocedal & Wright, Numerical Optimization, 2nd ed., algorithm 7.5) from SciPy's parts, on the host.
 
+With x = theta / D, f = L^2 / 2 and the last m pairs s_i = x_{i+1} - x_i, y_i = grad f_{i+1} - grad f_i,
+
+    x_{k+1} = x_k - alpha_k H_k grad f_k,    H_k = H(s_i, y_i; gamma_k I),    gamma_k = s'y / y'y of the last pair,
+
+alpha_k by a line search for the strong Wolfe conditions. SciPy's H starts from the identity instead of gamma I: in
+sqrt(gamma) x the pairs are s / sqrt(gamma) and y sqrt(gamma), so that H(s, y; gamma I) = gamma H(s / sqrt(gamma),
+y sqrt(gamma); I). Unlike SciPy's own L-BFGS-B, whose memory cannot be read, this can be stopped and go on.
+"""
+
+import math
+import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
-from scipy.optimize import OptimizeResult, minimize
+from scipy.optimize import LbfgsInvHessProduct, line_search
 
 from simsnn_ref.errors import ConfigError
 from simsnn_ref.network import Parameters
-from simsnn_ref.optimizers.base import Journal, Limits, Objective, OnStep, Result
+from simsnn_ref.optimizers.base import Objective, State
 from simsnn_ref.optimizers.jacobian import Jacobian
 from simsnn_ref.optimizers.scaling import natural_scales
 
-__all__ = ["LBFGS"]
+__all__ = ["LBFGS", "Pairs"]
+
+TRIALS = 20
+"""Of one line search."""
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """The memory: D, and s_i and y_i, oldest first.
+
+    Attributes
+    ----------
+    scales : ndarray of float64, shape (n_parameters,)
+    steps, changes : ndarray of float64, shape (pairs, n_parameters)
+    share : float
+        Of the first step, after divergences.
+    """
+
+    scales: np.ndarray
+    steps: np.ndarray
+    changes: np.ndarray
+    share: float = 1.0
+
+    def direction(self, gradient: np.ndarray, value: float) -> np.ndarray:
+        """-H grad f; without pairs a multiple of -grad f, no longer than 1 and no further than where f would be 0."""
+        if not len(self.steps):
+            square = float(gradient @ gradient)
+            return -self.share * min(1.0 / math.sqrt(square), 2.0 * value / square) * gradient
+        s, y = self.steps[-1], self.changes[-1]
+        gamma = float(s @ y) / float(y @ y)
+        H = LbfgsInvHessProduct(self.steps / math.sqrt(gamma), self.changes * math.sqrt(gamma))
+        direction: np.ndarray = -gamma * H.matvec(gradient)
+        return direction
+
+    def forgotten(self, share: float) -> "Pairs":
+        """Without pairs."""
+        return Pairs(self.scales, self.steps[:0], self.changes[:0], share)
+
+    def learnt(self, step: np.ndarray, change: np.ndarray, most: int) -> "Pairs":
+        """With one more pair, if its curvature is positive, of at most `most`."""
+        if not float(step @ change) > 0.0:
+            return self
+        steps, changes = np.vstack([self.steps, step])[-most:], np.vstack([self.changes, change])[-most:]
+        return Pairs(self.scales, steps, changes, self.share)
 
 
 @dataclass(frozen=True)
@@ -23,20 +79,17 @@ class LBFGS:
 
     Parameters
     ----------
-    memory : int
+    most : int
         Pairs of steps and gradient changes kept.
     """
 
-    memory: int = 20
+    most: int = 20
 
-    def minimize(
-        self,
-        objective: Objective,
-        params: Parameters,
-        limits: Limits,
-        on_step: OnStep = lambda step, loss, rms: None,
-    ) -> Result:
-        """Minimise from `params`.
+    name: ClassVar[str] = "lbfgs"
+    memory: ClassVar[type] = Pairs
+
+    def begin(self, objective: Objective, params: Parameters, memory: Pairs | None = None, last: float = 1.0) -> State:
+        """See `simsnn_ref.optimizers.base.Method`.
 
         Raises
         ------
@@ -45,64 +98,92 @@ class LBFGS:
         """
         if objective.backend.xp is not objective.network.xp:
             raise ConfigError(f"optimizer = 'lbfgs': backend {objective.backend.name!r} is not that of the parameters")
-        search = _Search(objective, params, Journal(objective, limits, on_step))
-        if search.goes_on():
-            found = minimize(
-                search.evaluate,
-                search.start,
-                jac=True,
-                method="L-BFGS-B",
-                callback=search.after_iteration,
-                # Only the limits stop it: its own tolerances are absolute, and the loss may fall by 26 decades.
-                options={
-                    "maxcor": self.memory,
-                    "maxiter": limits.steps,
-                    "maxfun": 20 * limits.steps,
-                    "ftol": 0.0,
-                    "gtol": 0.0,
-                },
-            )
-            if not search.ended:
-                search.journal.stop(f"L-BFGS-B: {found.message}")
-        return search.journal.result("lbfgs")
+        if memory is None:
+            memory = self._empty(objective, params)
+        value, e, gradient = objective.value_and_gradient(params, last)
+        return State(params, value, e, memory, gradient)
+
+    def _empty(self, objective: Objective, params: Parameters) -> Pairs:
+        """No pairs yet; a parameter without effect has the scale 0 and stays."""
+        if not objective.network.trainable(params):
+            return Pairs(np.zeros(0), np.zeros((0, 0)), np.zeros((0, 0)))
+        _, _, activations = objective.evaluate(params)
+        scales = objective.flatten(natural_scales(Jacobian(objective, params, activations)).by_name(), params)
+        host = objective.backend.to_numpy(scales)
+        return Pairs(host, np.zeros((0, host.size)), np.zeros((0, host.size)))
+
+    def advance(self, objective: Objective, state: State, losses: Sequence[float]) -> State:
+        pairs: Pairs = state.memory
+        search = _Search(objective, state)
+        if not search.slope.any():
+            return State(state.params, state.value, state.e, pairs, state.derived, ended="converged: the gradient is 0")
+        step = search.along(pairs.direction(search.slope, search.height))
+        if step is None and len(pairs.steps):
+            pairs = pairs.forgotten(pairs.share)
+            step = search.along(pairs.direction(search.slope, search.height))
+        if step is None:
+            ended = "converged: no step lowers the loss"
+            return State(state.params, state.value, state.e, pairs, state.derived, search.evaluations, ended)
+        reached = search.at(step)
+        pairs = pairs.learnt(step, search.slope_of(reached) - search.slope, self.most)
+        return State(reached.params, reached.value, reached.e, pairs, reached.derived, search.evaluations)
+
+    def shorten(self, memory: Pairs) -> Pairs:
+        return memory.forgotten(0.5 * memory.share)
 
 
 @dataclass
 class _Search:
-    """Between SciPy's vectors on the host and the parameters on the backend."""
+    """f about a state, as SciPy's line search sees it: a function of x - x_k."""
 
     objective: Objective
-    params: Parameters
-    journal: Journal
-    ended: bool = field(default=False, init=False)
+    start: State
+    evaluations: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
-        objective = self.objective
-        self.value, self.e, activations = objective.evaluate(self.params)
-        if not objective.network.trainable(self.params):
-            return
-        scales = objective.flatten(natural_scales(Jacobian(objective, self.params, activations)).by_name(), self.params)
-        # A parameter without effect has the scale 0 and stays.
-        self.scales = objective.backend.to_numpy(scales)
-        self.origin = objective.backend.to_numpy(objective.flatten(self.params, self.params))
-        self.start = np.zeros_like(self.origin)
+        self.slope, self.height = self.slope_of(self.start), 0.5 * self.start.value**2
+        self._step, self._reached = np.zeros_like(self.slope), self.start
 
-    def evaluate(self, x: np.ndarray) -> tuple[float, np.ndarray]:
-        """L^2 / 2 and its gradient in x = (theta - theta_0) / D."""
-        objective = self.objective
-        vector = objective.backend.asarray(self.origin + self.scales * x)
-        self.x, self.params = x.copy(), self.params | objective.unflatten(vector, self.params)
-        self.value, self.e, gradient = objective.value_and_gradient(self.params, self.value)
-        slope = objective.flatten(gradient, self.params)
-        return 0.5 * self.value**2, self.value * self.scales * objective.backend.to_numpy(slope)
+    def slope_of(self, state: State) -> np.ndarray:
+        """The gradient of f in x."""
+        flat = self.objective.backend.to_numpy(self.objective.flatten(state.derived, state.params))
+        slope: np.ndarray = state.value * self.start.memory.scales * flat
+        return slope
 
-    def goes_on(self) -> bool:
-        self.ended = not self.journal.goes_on(self.params, self.value, self.e)
-        return not self.ended
+    def at(self, step: np.ndarray) -> State:
+        """The state where a step leads, evaluated once."""
+        if not np.array_equal(step, self._step):
+            objective, start = self.objective, self.start
+            moved = objective.unflatten(objective.backend.asarray(start.memory.scales * step), start.params)
+            params = start.params | {name: start.params[name] + d for name, d in moved.items()}
+            value, e, gradient = objective.value_and_gradient(params, start.value)
+            self._step, self._reached = step.copy(), State(params, value, e, start.memory, gradient)
+            self.evaluations += 1
+        return self._reached
 
-    def after_iteration(self, intermediate_result: OptimizeResult) -> None:
-        """Called by SciPy with the point of each iteration, which need not be the one evaluated last."""
-        if not np.array_equal(intermediate_result.x, self.x):
-            self.evaluate(intermediate_result.x)
-        if not self.goes_on():
-            raise StopIteration
+    def height_at(self, step: np.ndarray) -> float:
+        """f; infinite where it is not a number, which the line search backs away from."""
+        value = self.at(step).value
+        return 0.5 * value**2 if math.isfinite(value) else math.inf
+
+    def slope_at(self, step: np.ndarray) -> np.ndarray:
+        return self.slope_of(self.at(step))
+
+    def along(self, direction: np.ndarray) -> np.ndarray | None:
+        """The step that the line search takes; None if it finds none."""
+        with warnings.catch_warnings():
+            # It says so in its answer too.
+            warnings.filterwarnings("ignore", message="The line search algorithm")
+            length = line_search(
+                self.height_at,
+                self.slope_at,
+                np.zeros_like(direction),
+                direction,
+                self.slope,
+                self.height,
+                maxiter=TRIALS,
+            )[0]
+        if length is None:
+            return None
+        step: np.ndarray = length * direction
+        return step if self.at(step).value < self.start.value else None

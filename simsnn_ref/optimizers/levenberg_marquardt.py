@@ -16,13 +16,15 @@ about n^2 (2 n_f + units) operations however many weights there are.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from simsnn_ref.backend import Array
 from simsnn_ref.errors import ConfigError
 from simsnn_ref.network import Activations, Parameters, untile
-from simsnn_ref.optimizers.base import Limits, Objective, OnStep, Result
-from simsnn_ref.optimizers.descent import Effort, Linearize, Step, descend
+from simsnn_ref.optimizers.base import Objective, State
+from simsnn_ref.optimizers.descent import Control, Effort, Linearize, Step, advance, begin, shorten
 from simsnn_ref.optimizers.jacobian import Jacobian
 from simsnn_ref.optimizers.scaling import NaturalScales, natural_scales
 
@@ -199,14 +201,11 @@ class LevenbergMarquardt:
 
     damping: float = 1e-3
 
-    def minimize(
-        self,
-        objective: Objective,
-        params: Parameters,
-        limits: Limits,
-        on_step: OnStep = lambda step, loss, rms: None,
-    ) -> Result:
-        """Minimise from `params`.
+    name: ClassVar[str] = "levenberg_marquardt"
+    memory: ClassVar[type] = Control
+
+    def begin(self, objective: Objective, params: Parameters, memory: Any = None, last: float = 1.0) -> State:
+        """See `simsnn_ref.optimizers.base.Method`.
 
         Raises
         ------
@@ -219,5 +218,11 @@ class LevenbergMarquardt:
                 f"optimizer = 'levenberg_marquardt': {n} points and {P} parameters need {elements * 8 / 2**30:.1f} GiB"
                 f" of matrices, the limit is {LARGEST_ELEMENTS * 8 / 2**30:g}; use 'gauss_newton'"
             )
-        space: Linearize = _DataSpace if objective.is_consistent(params) else _ParameterSpace
-        return descend(objective, params, limits, on_step, space, self.damping).result("levenberg_marquardt")
+        return begin(objective, params, memory, self.damping)
+
+    def advance(self, objective: Objective, state: State, losses: Sequence[float]) -> State:
+        space: Linearize = _DataSpace if objective.is_consistent(state.params) else _ParameterSpace
+        return advance(objective, state, space)
+
+    def shorten(self, memory: Control) -> Control:
+        return shorten(memory)

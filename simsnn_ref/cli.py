@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from simsnn_ref.backend import THREADS_VARIABLE
 from simsnn_ref.commands import COMMANDS
 from simsnn_ref.commands.base import Parser
-from simsnn_ref.errors import CertificationError, ConfigError, SimsnnError
+from simsnn_ref.errors import CertificationError, ConfigError, DivergenceError, Interrupted, SimsnnError
 from simsnn_ref.provenance import package_version
 
 __all__ = ["main"]
@@ -22,7 +22,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         _set_threads(arguments.threads)
         status: int | None = arguments.run(arguments)
-    except CertificationError as error:
+    except Interrupted as interruption:
+        print(f"simsnn: {interruption}", file=sys.stderr)
+        return 128 + interruption.signal
+    except (CertificationError, DivergenceError) as error:
         print(f"simsnn: error: {error}", file=sys.stderr)
         return 1
     except SimsnnError as error:

@@ -5,6 +5,7 @@ from typing import Any
 __all__ = [
     "BackendError",
     "CertificationError",
+    "CheckpointError",
     "ConfigError",
     "DataError",
     "DivergenceError",
@@ -69,6 +70,10 @@ class BackendError(SimsnnError, ImportError):
 
 class ModelFileError(SimsnnError, ValueError):
     """A model file that is damaged, foreign or of an unknown version."""
+
+
+class CheckpointError(SimsnnError, OSError):
+    """A folder of checkpoints that cannot be used."""
 
 
 class OutputError(SimsnnError, OSError):

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -12,30 +11,30 @@ from simsnn_ref.backend import Array, Backend, NumpyBackend
 from simsnn_ref.config import FitConfig, config_from_dict
 from simsnn_ref.errors import DataError, ModelFileError, SimsnnError
 from simsnn_ref.features import LinearMap, SeparableMap
-from simsnn_ref.grid import Box, Grid
-from simsnn_ref.history import History, StageRecord
+from simsnn_ref.grid import Grid
+from simsnn_ref.history import History
 from simsnn_ref.network import Network, Parameters
 from simsnn_ref.off_grid import network_map
+from simsnn_ref.packing import (
+    Stage,
+    pack_grid,
+    pack_records,
+    pack_stages,
+    unpack_grid,
+    unpack_records,
+    unpack_stages,
+)
 from simsnn_ref.scatter import Scatter
 from simsnn_ref.spectrum import EnergySpectrum
 from simsnn_ref.storage import read_file, write_file
 
-__all__ = ["Model", "Stage", "load_model"]
+__all__ = ["Model", "load_model"]
 
 Where: TypeAlias = "np.ndarray | Grid | Sequence[np.ndarray]"
 """Where to evaluate: points (n, d), a `Grid`, or a tuple of d coordinate arrays whose tensor product is meant."""
 
 POINT_BLOCK = 2**14
 """Scattered points evaluated at a time."""
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One fitted network: the model's share is eps u_s(x)."""
-
-    eps: float
-    network: Network
-    params: Parameters
 
 
 @dataclass(frozen=True)
@@ -168,48 +167,20 @@ class Model:
         OutputError
             If the file cannot be written.
         """
-        arrays: dict[str, np.ndarray] = {
+        grid, points = pack_grid(self.grid)
+        stages, parameters = pack_stages(self.stages, self.backend)
+        records, curves = pack_records(self.history.stages)
+        spectrum = {
             "spectrum/wavenumber": self.history.spectrum.wavenumber,
             "spectrum/energy": self.history.spectrum.energy,
         }
-        if isinstance(self.grid, Scatter):
-            arrays["points"] = self.grid.points
-        stages = []
-        for number, stage in enumerate(self.stages, start=1):
-            network = stage.network
-            for name, value in stage.params.items():
-                arrays[f"stage{number}/{name}"] = self.backend.to_numpy(value)
-            if network.amplitudes is not None:
-                arrays[f"stage{number}/A"] = self.backend.to_numpy(network.amplitudes)
-            if network.indices is not None:
-                arrays[f"stage{number}/indices"] = network.indices
-            stages.append(
-                {
-                    "eps": stage.eps,
-                    "first_layer": network.first_layer,
-                    "hidden": list(network.hidden),
-                    "scale": network.scale,
-                    "paired": network.paired,
-                    "frozen": sorted(network.frozen),
-                    "period": None if network.period is None else [str(p) for p in network.period],
-                    "parameters": list(stage.params),
-                }
-            )
-        for record in self.history.stages:
-            for name in StageRecord.ARRAYS:
-                arrays[f"record{record.index}/{name}"] = getattr(record, name)
         content = {
-            "grid": {
-                **({"shape": list(self.grid.shape)} if isinstance(self.grid, Grid) else {}),
-                "lower": list(self.grid.lower),
-                "upper": list(self.grid.upper),
-                "periodic": list(self.grid.periodic),
-            },
+            "grid": grid,
             "config": self.config.to_dict(),
             "provenance": self.provenance,
             "stages": stages,
             "history": {
-                "stages": [record.summary() for record in self.history.stages],
+                "stages": records,
                 "off_grid": self.history.off_grid,
                 "notes": list(self.history.notes),
                 "rms": self.history.rms,
@@ -219,7 +190,7 @@ class Model:
                 "certified": self.history.certified,
             },
         }
-        write_file(path, content, arrays)
+        write_file(path, content, {**spectrum, **points, **parameters, **curves})
 
 
 def _size(place: Any) -> int:
@@ -239,13 +210,10 @@ def load_model(path: str | Path, backend: Backend | None = None) -> Model:
     backend = NumpyBackend() if backend is None else backend
     content, arrays = read_file(path)
     try:
-        stages = tuple(
-            _load_stage(number, description, arrays, backend)
-            for number, description in enumerate(content["stages"], start=1)
-        )
+        stages = unpack_stages(content["stages"], arrays, backend)
         told = content["history"]
         history = History(
-            stages=tuple(_load_record(summary, arrays) for summary in told["stages"]),
+            stages=unpack_records(told["stages"], arrays),
             off_grid=told["off_grid"],
             notes=tuple(told["notes"]),
             rms=told["rms"],
@@ -255,36 +223,8 @@ def load_model(path: str | Path, backend: Backend | None = None) -> Model:
             resolved_level=told["resolved_level"],
             certified=told["certified"],
         )
-        grid = _load_grid({name: tuple(value) for name, value in content["grid"].items()}, arrays)
+        grid = unpack_grid(content["grid"], arrays)
         config = config_from_dict(content["config"])
         return Model(stages, grid, config, history, content["provenance"], backend)
     except (KeyError, TypeError, IndexError, AttributeError, SimsnnError) as error:
         raise ModelFileError(f"{path}: not a complete simsnn model ({type(error).__name__}: {error})") from error
-
-
-def _load_grid(told: dict[str, Any], arrays: dict[str, np.ndarray]) -> Grid | Scatter:
-    if "points" in arrays:
-        return Scatter(arrays["points"], Box(told["lower"], told["upper"]), told["periodic"])
-    return Grid(**told)
-
-
-def _load_record(summary: dict[str, Any], arrays: dict[str, np.ndarray]) -> StageRecord:
-    curves: dict[str, Any] = {name: arrays[f"record{summary['index']}/{name}"] for name in StageRecord.ARRAYS}
-    return StageRecord(**summary, **curves)
-
-
-def _load_stage(number: int, told: dict[str, Any], arrays: dict[str, np.ndarray], backend: Backend) -> Stage:
-    amplitudes = arrays.get(f"stage{number}/A")
-    network = Network(
-        backend=backend,
-        first_layer=told["first_layer"],
-        hidden=tuple(told["hidden"]),
-        amplitudes=None if amplitudes is None else backend.asarray(amplitudes),
-        scale=told["scale"],
-        paired=told["paired"],
-        frozen=frozenset(told["frozen"]),
-        indices=arrays.get(f"stage{number}/indices"),
-        period=None if told["period"] is None else tuple(Fraction(p) for p in told["period"]),
-    )
-    params = {name: backend.asarray(arrays[f"stage{number}/{name}"]) for name in told["parameters"]}
-    return Stage(told["eps"], network, params)

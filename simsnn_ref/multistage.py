@@ -3,28 +3,32 @@
 e_0 = u;   eps_s = RMS(e_s);   u_s ~ e_s / eps_s on the grid;   e_{s+1} = e_s - eps_s u_s.
 """
 
+import contextlib
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from simsnn_ref.backend import Array, Backend, NumpyBackend, load_backend
+from simsnn_ref.backend import Array, Backend, NumpyBackend, default_threads, load_backend
 from simsnn_ref.certify import Certificate, certify, second_route_digits
-from simsnn_ref.config import FitConfig
+from simsnn_ref.checkpoint import Checkpoints, digest
+from simsnn_ref.config import FitConfig, config_from_dict
 from simsnn_ref.data import check_grid, check_samples, sample_function
-from simsnn_ref.errors import ConfigError, DataError
+from simsnn_ref.errors import CheckpointError, ConfigError, DataError, DivergenceError
 from simsnn_ref.extension import count_extension_modes, extension_modes
 from simsnn_ref.features import make_map
 from simsnn_ref.forecast import forecast, require_memory
 from simsnn_ref.grid import Box, Grid
 from simsnn_ref.history import Callback, History, StageRecord, Step
 from simsnn_ref.initialization import constant_network, initialize
+from simsnn_ref.log import LogFile
 from simsnn_ref.losses import LpLoss, rms
-from simsnn_ref.model import Model, Stage
+from simsnn_ref.model import Model
 from simsnn_ref.near_linear import near_linear_network
 from simsnn_ref.network import Network, Parameters
 from simsnn_ref.off_grid import (
@@ -36,6 +40,19 @@ from simsnn_ref.off_grid import (
     sampled_claim,
     scaled_points,
 )
+from simsnn_ref.optimizers import Snapshot
+from simsnn_ref.packing import (
+    Arrays,
+    Stage,
+    pack_grid,
+    pack_records,
+    pack_snapshot,
+    pack_stages,
+    unpack_grid,
+    unpack_records,
+    unpack_snapshot,
+    unpack_stages,
+)
 from simsnn_ref.precision import extend, extended_backend, extended_eps, is_extended
 from simsnn_ref.provenance import versions
 from simsnn_ref.resolution import resolved_level
@@ -43,9 +60,9 @@ from simsnn_ref.sampling import TrainingSet, finer, rounding_of, training_set
 from simsnn_ref.scatter import Scatter
 from simsnn_ref.scattered_modes import ScatteredModes
 from simsnn_ref.spectrum import EnergySpectrum, Modes, count_modes, energy_spectrum, fourier_modes
-from simsnn_ref.stage import Trained, train
+from simsnn_ref.stage import Trained, make_method, train
 
-__all__ = ["DEFAULT_SIZE", "certify_model", "fit"]
+__all__ = ["DEFAULT_SIZE", "certify_model", "fit", "resume"]
 
 PREDICTABLE = 0.5
 """RMS of the predictions of what is left at scattered points, relative to it, up to which another stage makes sense."""
@@ -83,6 +100,7 @@ def fit(
     periodic: bool | Sequence[bool] = False,
     callbacks: Sequence[Callback] = (),
     backend: Backend | str | None = None,
+    checkpoint: str | Path | Checkpoints | None = None,
     **options: Any,
 ) -> Model:
     """Fit a sampled field, values at scattered points, or a function, stage by stage.
@@ -105,6 +123,8 @@ def fit(
         Told of every step, stage and note.
     backend : Backend or str, optional
         Takes precedence over ``config.backend``.
+    checkpoint : str, Path or Checkpoints, optional
+        A folder for states that `resume` takes the fit up from. SIGINT, SIGTERM and SIGUSR1 then end it after saving.
     **options
         Single options of `FitConfig` that replace those of `config`.
 
@@ -121,28 +141,98 @@ def fit(
         If an option is unknown or does not fit the data.
     BackendError
         If the backend is not installed.
+    DivergenceError
+        If a number in training is not finite; its ``result`` is the model with the last good parameters.
+    CheckpointError
+        If the folder cannot be used, or holds another run.
+    Interrupted
+        If a signal ended the fit; its state is in the folder.
     """
-    started = time.perf_counter()
     config = _merge(config, options).resolved()
     if backend is None or isinstance(backend, str):
         backend = load_backend(backend or config.backend)
     u, grid = _where_and_what(u, grid, box, periodic)
-    staged = _staged_fit(u, grid, config, callbacks, backend)
-    staged.run()
-    certified = staged.certificate() if config.certify else None
-    history = History(
-        stages=tuple(staged.records),
-        off_grid=staged.judge.method,
-        notes=tuple(staged.notes),
-        rms=staged.field_rms,
-        max=staged.field_max,
-        spectrum=staged.spectrum,
-        seconds=time.perf_counter() - started,
-        resolved_level=staged.resolved_level,
-        certified=None if certified is None else certified.to_dict(),
-    )
-    grid = staged.grid
-    return Model(tuple(staged.stages), grid, config, history, versions(), backend)
+    if checkpoint is None:
+        return _staged_fit(u, grid, config, callbacks, backend).model()
+    with _open(checkpoint) as checkpoints:
+        checkpoints.require_new()
+        callbacks = [*callbacks, LogFile(checkpoints.log_file)]
+        staged = _staged_fit(u, grid, config, callbacks, backend, checkpoints)
+        checkpoints.begin(*staged.pack_data(u, grid))
+        return staged.model()
+
+
+def resume(
+    checkpoint: str | Path | Checkpoints,
+    function: Callable[[np.ndarray], Any] | None = None,
+    *,
+    callbacks: Sequence[Callback] = (),
+    backend: Backend | str | None = None,
+) -> Model:
+    """Take up a fit where its last state is: on the same machine, with as many threads, the same model to the bit.
+
+    Parameters
+    ----------
+    checkpoint : str, Path or Checkpoints
+        The folder given to `fit`.
+    function : callable, optional
+        What was fitted, if that was a function.
+    callbacks, backend
+        As for `fit`.
+
+    Returns
+    -------
+    Model
+
+    Raises
+    ------
+    CheckpointError
+        If the folder holds no run or no state can be read, or `function` is missing or another one.
+    DivergenceError, Interrupted
+        As `fit` does.
+    """
+    with _open(checkpoint) as checkpoints:
+        data, arrays = checkpoints.data()
+        try:
+            config, grid, values = (
+                config_from_dict(data["config"]),
+                unpack_grid(data["grid"], arrays),
+                arrays.get("values"),
+            )
+            if (values is None) != (function is not None):
+                raise CheckpointError(
+                    f"{checkpoints.folder}: a function was fitted; give it to resume"
+                    if values is None
+                    else f"{checkpoints.folder}: samples were fitted, which are in the folder; give no function"
+                )
+            if backend is None or isinstance(backend, str):
+                backend = load_backend(backend or config.backend)
+            u = function if values is None else values
+            callbacks = [*callbacks, LogFile(checkpoints.log_file)]
+            staged = _staged_fit(u, grid, config, callbacks, backend, checkpoints)
+            staged.require(data["digest"])
+            state, arrays, notes = checkpoints.load()
+            if state is not None:
+                staged.restore(state, arrays)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise CheckpointError(
+                f"{checkpoints.folder}: not the checkpoints of a fit ({type(error).__name__}: {error})"
+            ) from error
+        for note in notes:
+            staged.note(note)
+        return staged.model()
+
+
+@contextlib.contextmanager
+def _open(checkpoint: str | Path | Checkpoints) -> Iterator[Checkpoints]:
+    """The folder with its signals; closed again if it was opened here."""
+    checkpoints = checkpoint if isinstance(checkpoint, Checkpoints) else Checkpoints(checkpoint)
+    try:
+        with checkpoints.listening():
+            yield checkpoints
+    finally:
+        if checkpoints is not checkpoint:
+            checkpoints.close()
 
 
 def certify_model(model: Model, u: Any, grid: Grid | Box | Scatter | None = None, digits: int = 18) -> Certificate:
@@ -181,7 +271,12 @@ def _where_and_what(
 
 
 def _staged_fit(
-    u: Any, grid: Grid | Box | Scatter | None, config: FitConfig, callbacks: Sequence[Callback], backend: Backend
+    u: Any,
+    grid: Grid | Box | Scatter | None,
+    config: FitConfig,
+    callbacks: Sequence[Callback],
+    backend: Backend,
+    checkpoints: Checkpoints | None = None,
 ) -> "_StagedFit":
     """Everything before the first stage."""
     target = u if callable(u) else None
@@ -197,7 +292,7 @@ def _staged_fit(
     require_memory(forecast(grid, config, is_function=target is not None))
     training = training_set(samples, grid, target, config)
     judge = choose_off_grid(config, training, target, held_out)
-    staged = _StagedFit(grid, training, config, judge, callbacks, backend, target)
+    staged = _StagedFit(grid, training, config, judge, callbacks, backend, target, checkpoints)
     for note in notes:
         staged.note(note)
     return staged
@@ -300,7 +395,10 @@ class _StagedFit:
         callbacks: Sequence[Callback],
         backend: Backend,
         target: Callable[[np.ndarray], Any] | None = None,
+        checkpoints: Checkpoints | None = None,
     ) -> None:
+        self.started = time.perf_counter()
+        self.checkpoints = checkpoints
         self.grid, self.training, self.config, self.judge = grid, training, config, judge
         self.callbacks, self.backend = callbacks, backend
         self.residue = training.values
@@ -318,6 +416,8 @@ class _StagedFit:
         self.stages: list[Stage] = []
         self.records: list[StageRecord] = []
         self.notes: list[str] = []
+        self.snapshot: Snapshot | None = None
+        self.stage_seconds = 0.0
 
     def _spectrum(self) -> EnergySpectrum:
         """E(k) of the residue relative to the field, so that the squares stay in range whatever the units are."""
@@ -357,11 +457,49 @@ class _StagedFit:
         for callback in self.callbacks:
             callback.on_activity(activity)
 
-    def run(self) -> None:
+    def model(self) -> Model:
+        """The model, after all stages that are still to be fitted."""
+        try:
+            self._run()
+        except DivergenceError as error:
+            raise DivergenceError(str(error), self._model(None)) from error
+        certificate = self.certificate() if self.config.certify else None
+        return self._model(certificate)
+
+    def _model(self, certificate: Certificate | None) -> Model:
+        history = History(
+            stages=tuple(self.records),
+            off_grid=self.judge.method,
+            notes=tuple(self.notes),
+            rms=self.field_rms,
+            max=self.field_max,
+            spectrum=self.spectrum,
+            seconds=time.perf_counter() - self.started,
+            resolved_level=self.resolved_level,
+            certified=None if certificate is None else certificate.to_dict(),
+        )
+        return Model(tuple(self.stages), self.grid, self.config, history, versions(), self.backend)
+
+    def _run(self) -> None:
         """All stages, or fewer where there is nothing left to fit."""
         if self.is_constant:
             self._fit_constant()
             return
+        if not self.stages and self.snapshot is None:
+            self._prepare()
+        while len(self.stages) < self.config.stages and self._add_stage(len(self.stages) + 1):
+            self._save()
+        if self.is_function:
+            self._note_resolution()
+        last = self.records[-1] if self.records and isinstance(self.grid, Scatter) else None
+        if last is not None and (last.rms_off_grid or 0.0) > FAR_APART * last.rms_on_grid:
+            self.note(
+                f"the error at the held-out points is {last.rms_off_grid:.1e}, at the others {last.rms_on_grid:.1e}:"
+                " the points do not determine the field between them any better"
+            )
+
+    def _prepare(self) -> None:
+        """What is to be found out and said before the first stage."""
         if not is_extended():
             self.note("long double is no wider than float64 here: residues are evaluated in double-double")
         self._check()
@@ -372,17 +510,91 @@ class _StagedFit:
             )
         if not self.is_function:
             self._note_resolution()
-        for index in range(1, self.config.stages + 1):
-            if not self._add_stage(index):
-                break
-        if self.is_function:
-            self._note_resolution()
-        last = self.records[-1] if self.records and isinstance(self.grid, Scatter) else None
-        if last is not None and (last.rms_off_grid or 0.0) > FAR_APART * last.rms_on_grid:
+
+    def _is_wanted(self, index: int) -> bool:
+        """Whether stage `index` makes sense after the one before."""
+        if index == 1:
+            return True
+        record = self.records[-1]
+        # Mode paper looks at the samples only, as the paper does.
+        off_grid = record.rms_off_grid if self.config.mode == "accurate" else None
+        if max(record.rms_on_grid, off_grid or 0.0) < self.config.target:
+            self.note(f"RMS below the target {self.config.target:g} with stage {index - 1}; no further stage")
+            return False
+        if not self._is_predictable():
             self.note(
-                f"the error at the held-out points is {last.rms_off_grid:.1e}, at the others {last.rms_on_grid:.1e}:"
-                " the points do not determine the field between them any better"
+                f"no stage {index}: what is left at a point does not follow from what is left at the others; it is"
+                " noise, or finer than the points determine"
             )
+            return False
+        return True
+
+    def _save(self, snapshot: Snapshot | None = None) -> None:
+        """Write a checkpoint, of a stage in training with its `snapshot`; end if a signal asked for it."""
+        if self.checkpoints is None:
+            return
+        trouble = self.checkpoints.save(*self._pack(snapshot))
+        if trouble is not None:
+            self.note(f"checkpoint not saved, the one before is kept: {trouble}")
+        self.checkpoints.interrupt(trouble)
+
+    def pack_data(self, u: Any, grid: Grid | Box | Scatter | None) -> tuple[dict[str, Any], Arrays]:
+        """What `resume` begins with: samples (of a function their digest), where they are, and the options."""
+        samples, place, _ = _take_samples(u, grid)
+        told, arrays = pack_grid(place)
+        if not self.is_function:
+            arrays["values"] = samples
+        return {"config": self.config.to_dict(), "grid": told, "digest": self._digest()}, arrays
+
+    def _digest(self) -> str:
+        return digest(self.training.at_samples(np.asarray(self.training.values)))
+
+    def require(self, stated: str) -> None:
+        """Raise CheckpointError if these are not the data of that digest."""
+        if self._digest() != stated:
+            raise CheckpointError("function: its values are not those that were fitted; resume with the same function")
+
+    def _pack(self, snapshot: Snapshot | None) -> tuple[dict[str, Any], Arrays]:
+        stages, arrays = pack_stages(self.stages, self.backend)
+        records, curves = pack_records(self.records)
+        content = {
+            "stages": stages,
+            "records": records,
+            "notes": self.notes,
+            "stride": self.training.stride,
+            "samples_more_finely": self.finer_target is not None,
+            "seconds": time.perf_counter() - self.started,
+            "stage_seconds": self.stage_seconds,
+            "method": None if snapshot is None else snapshot.method,
+            "provenance": versions() | {"threads": str(default_threads())},
+        }
+        current = {} if snapshot is None else pack_snapshot(snapshot, self.backend)
+        return content, {**arrays, **curves, **current}
+
+    def restore(self, content: dict[str, Any], arrays: Arrays) -> None:
+        """Take up a state of `_pack`: the residues are made again from the stages."""
+        self.notes = list(content["notes"])
+        self.started -= content["seconds"]
+        self.stage_seconds = content["stage_seconds"]
+        for stage in unpack_stages(content["stages"], arrays, self.backend):
+            self.subtract(stage)
+        self.records = list(unpack_records(content["records"], arrays))
+        while self.training.stride != content["stride"]:
+            assert self.finer_target is not None
+            assert isinstance(self.grid, Grid)
+            training = finer(self.training, self.grid, self.finer_target)
+            assert training is not None
+            self._sample(training)
+        if not content["samples_more_finely"]:
+            self.finer_target = None
+        if content["method"] is not None:
+            method = make_method(self.config, content["method"], 0)
+            self.snapshot = unpack_snapshot(arrays, method.name, method.memory, self.backend)
+        told = {name: value for name, value in content["provenance"].items() if name != "git"}
+        here = versions() | {"threads": str(default_threads())}
+        other = [f"{name} {value}, now {here.get(name)}" for name, value in told.items() if here.get(name) != value]
+        if other:
+            self.note(f"resumed with other versions, the last bits may differ: {'; '.join(other)}")
 
     def _note_resolution(self) -> None:
         if self.resolved_level > NOTEWORTHY_LEVEL:
@@ -521,9 +733,7 @@ class _StagedFit:
             if training is None:
                 break
             self._begin(f"stage {index}: sampling the function at {training.grid.size} points")
-            self.training, self.residue = training, training.values
-            for stage in self.stages:
-                self.residue = self.residue - stage.eps * self._evaluate(stage.network, stage.params)
+            self._sample(training)
             tried.append(self._start(index))
         least = min(start.between for start in tried)
         chosen = next(start for start in tried if WORTH_IT * start.between <= least)
@@ -537,6 +747,12 @@ class _StagedFit:
                 f" {' x '.join(map(str, tried[0].training.grid.shape))}"
             )
         return chosen
+
+    def _sample(self, training: TrainingSet) -> None:
+        """Go on with another training set of the same field."""
+        self.training, self.residue = training, training.values
+        for stage in self.stages:
+            self.residue = self.residue - stage.eps * self._evaluate(stage.network, stage.params)
 
     def _enough(self, eps: float) -> float:
         """RMS of a stage's normalised residue below which the whole fit is well within its target."""
@@ -565,17 +781,13 @@ class _StagedFit:
         return _Found(modes.largest(n), beyond, float(tail[n]))
 
     def _add_stage(self, index: int) -> bool:
-        """Fit one more stage to the residue; False when no further one makes sense."""
-        started = time.perf_counter()
-        config, backend = self.config, self.backend
-        if index > 1 and not self._is_predictable():
-            self.note(
-                f"no stage {index}: what is left at a point does not follow from what is left at the others; it is"
-                " noise, or finer than the points determine"
-            )
+        """Fit one more stage to the residue, or the rest of one; False when no further one makes sense."""
+        config, backend, snapshot = self.config, self.backend, self.snapshot
+        started = time.perf_counter() - self.stage_seconds
+        if snapshot is None and not self._is_wanted(index):
             return False
         self._begin(f"stage {index}: modes of the residue")
-        start = self._start_on_fine_grid(index)
+        start = self._start_on_fine_grid(index) if snapshot is None else self._start(index)
         network, eps, grid = start.network, start.eps, self.training.grid
         fmap = self._training_map(network)
         self._describe(index, network, start.params, fmap.name, eps)
@@ -585,27 +797,36 @@ class _StagedFit:
             for callback in self.callbacks:
                 callback.on_step(told)
 
+        def watch(take: Callable[[], Snapshot]) -> None:
+            if self.checkpoints is not None and self.checkpoints.is_due():
+                self.stage_seconds = time.perf_counter() - started
+                self._save(take())
+
         steps = config.for_stage(config.steps, index - 1)
         # A stage need not go further than the whole fit, and its modes hardly can further than what they leave out.
         floor = 1.5 * start.left_out if config.optimizer == "auto" else 0.0
         goal = replace(config, target_rms=max(config.target_rms, self._enough(eps), floor))
         target = backend.xp.reshape(start.normalised, (-1,))
-        trained = train(network, start.params, fmap, target, goal, steps, on_step, backend)
+        diverged: DivergenceError | None = None
+        self.snapshot, self.stage_seconds = None, 0.0
+        try:
+            trained = train(
+                network, start.params, fmap, target, goal, steps, on_step, backend, watch=watch, snapshot=snapshot
+            )
+        except DivergenceError as error:
+            diverged = DivergenceError(f"stage {index}: {error}; restart with half the step: on_divergence = 'restart'")
+            trained = error.result
         self._begin(f"stage {index}: residue in extended precision at {grid.size} points, and between them")
-        residue = self.residue - eps * self._evaluate(network, trained.params)
+        residue = self.residue - eps * self._evaluate(network, trained.params) if trained.params else self.residue
         if not rms(np, np.asarray(residue)) < WORTH_A_STAGE * eps:
             self.note(
                 f"stage {index} did not lower the RMS ({trained.stopped_because}) and was not kept; no further stage"
             )
-            return False
-        self._keep(index, network, eps, trained, fmap.name, started, residue)
-        record = self.records[-1]
-        # Mode paper looks at the samples only, as the paper does.
-        off_grid = record.rms_off_grid if config.mode == "accurate" else None
-        if max(record.rms_on_grid, off_grid or 0.0) < config.target and index < config.stages:
-            self.note(f"RMS below the target {config.target:g} with stage {index}; no further stage")
-            return False
-        return True
+        else:
+            self._keep(index, network, eps, trained, fmap.name, started, residue)
+        if diverged is not None:
+            raise diverged
+        return len(self.stages) == index
 
     def _is_predictable(self) -> bool:
         """Whether the modes of a stage can halve the error between the points too. Grids are judged by their judge."""

@@ -47,7 +47,9 @@ def check_writable(path: str | Path, what: str) -> None:
         raise OutputError(f"{what} {path}: folder {path.parent} cannot be written: {error.strerror}") from error
 
 
-def write_file(path: str | Path, content: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+def write_file(
+    path: str | Path, content: Mapping[str, Any], arrays: Mapping[str, np.ndarray], kind: str = FORMAT
+) -> None:
     """Write `arrays` (float64 or int64) and `content` (JSON) to `path`; complete or not at all.
 
     Raises
@@ -66,7 +68,7 @@ def write_file(path: str | Path, content: Mapping[str, Any], arrays: Mapping[str
         blobs.append(blob)
         offset = end
     metadata = {
-        "format": FORMAT,
+        "format": kind,
         "format_version": FORMAT_VERSION,
         "sha256": _NO_DIGEST,
         "content": json.dumps(content, allow_nan=False),
@@ -101,7 +103,7 @@ def _replace(path: Path, raw: bytes) -> None:
         raise
 
 
-def read_file(path: str | Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def read_file(path: str | Path, kind: str = FORMAT) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Read what `write_file` wrote: the content and the arrays (native byte order, writable).
 
     Raises
@@ -116,7 +118,7 @@ def read_file(path: str | Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         raise ModelFileError(f"{path}: cannot be read: {error.strerror}") from error
     header, start = _read_header(path, raw)
     metadata = header.pop("__metadata__", None)
-    if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
+    if not isinstance(metadata, dict) or metadata.get("format") != kind:
         raise ModelFileError(f"{path}: not a simsnn model file")
     if metadata.get("format_version") != FORMAT_VERSION:
         raise ModelFileError(

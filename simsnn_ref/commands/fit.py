@@ -1,38 +1,26 @@
 """``simsnn fit``: samples, points or a built-in problem to a model file, a figure and a table."""
 
 import argparse
-import importlib.util
 import json
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, get_args
 
-import numpy as np
-
 from simsnn_ref.backend import load_backend
 from simsnn_ref.commands.base import command
-from simsnn_ref.commands.certify import certified_line, require_agreement
+from simsnn_ref.commands.finish import About, add_cadence, figure_path, finish, make_checkpoints
 from simsnn_ref.commands.input import add_input, add_values, read_input
 from simsnn_ref.config import FitConfig, config_from_dict, config_from_toml
-from simsnn_ref.data import check_samples, sample_function
-from simsnn_ref.errors import OutputError
 from simsnn_ref.forecast import Forecast, forecast, require_memory
 from simsnn_ref.grid import Grid
 from simsnn_ref.history import Callback
-from simsnn_ref.model import Model
 from simsnn_ref.multistage import fit
 from simsnn_ref.problems import get_problem
 from simsnn_ref.progress import make_progress
 from simsnn_ref.report import (
-    BEND,
-    fit_report,
-    off_grid_line,
-    stage_table,
     text_table,
-    threads_line,
 )
 from simsnn_ref.scatter import Scatter
 from simsnn_ref.storage import check_writable
@@ -57,6 +45,9 @@ def add(commands: Any) -> None:
         help="print what memory and time per step the fit would take, and exit",
     )
     output.add_argument("--quiet", action="store_true", help="no progress on stderr")
+    keep = parser.add_argument_group("checkpoints", "go on with an interrupted fit by: simsnn resume DIR")
+    keep.add_argument("--checkpoint", metavar="DIR", help="folder for states, at each stage's end and in between")
+    add_cadence(keep)
     options = parser.add_argument_group("options of the fit", "they take precedence over those of --config")
     options.add_argument("--config", metavar="FILE.toml", help="read options from a file")
     options.add_argument("--print-config", action="store_true", help="print the options as TOML and exit")
@@ -114,25 +105,20 @@ def _run_fit(arguments: argparse.Namespace) -> None:
         return
     backend = load_backend(config.backend)
     output = Path(arguments.output or _default_name(arguments))
-    figure = _figure_path(arguments, output)
+    figure = None if arguments.no_figure else figure_path(arguments.figure, output)
     check_writable(output, "-o")
-    progress = Callback() if arguments.quiet else make_progress()
-
     u, grid, problem = read_input(arguments, arguments.quiet)
-    notes = problem.pop("notes", [])
-    model = fit(u, grid, config, callbacks=[progress], backend=backend)
-    model.save(output)
-    if figure is not None:
-        _write_figure(model, u, grid, figure, problem["name"])
-    report = fit_report(model, problem, time.perf_counter() - started)
-    report["notes"] = [*notes, *report["notes"]]
-    report["model"] = str(output)
-    report["figure"] = None if figure is None else str(figure)
-    if arguments.json:
-        print(json.dumps(report, allow_nan=False))
-    else:
-        _print_fit(model, report)
-    require_agreement(model.history.certified)
+    told = About(problem, arguments.example, problem.pop("notes", []), output, figure)
+    callbacks = [Callback() if arguments.quiet else make_progress()]
+    checkpoints = None if arguments.checkpoint is None else make_checkpoints(arguments.checkpoint, arguments, told)
+    finish(
+        lambda: fit(u, grid, config, callbacks=callbacks, backend=backend, checkpoint=checkpoints),
+        u,
+        grid,
+        told,
+        started,
+        as_json=arguments.json,
+    )
 
 
 def _size_of_input(arguments: argparse.Namespace) -> tuple[Grid | Scatter, bool]:
@@ -168,53 +154,3 @@ def _print_forecast(told: Forecast, as_json: bool) -> None:
 def _default_name(arguments: argparse.Namespace) -> str:
     stem = arguments.example or (Path(arguments.input).stem if arguments.input else "model")
     return f"{stem}{MODEL_SUFFIX}"
-
-
-def _figure_path(arguments: argparse.Namespace, output: Path) -> Path | None:
-    """Where the figure goes; None if there is to be none, which is said if only matplotlib is missing."""
-    if arguments.no_figure:
-        return None
-    if arguments.figure is None and importlib.util.find_spec("matplotlib") is None:
-        print("note: no figure; it needs matplotlib: pip install 'simsnn-ref[plot]'", file=sys.stderr)
-        return None
-    from simsnn_ref.drawing import check_figure_path  # noqa: PLC0415 - an extra
-
-    path = Path(arguments.figure) if arguments.figure else output.with_suffix(".png")
-    if path == output:
-        raise OutputError(f"--figure {path}: the model goes to the same file; name another one")
-    check_figure_path(path)
-    return path
-
-
-def _write_figure(model: Model, u: Any, where: Any, path: Path, title: str) -> None:
-    from simsnn_ref.plotting import figure_of_fit, save_figure  # noqa: PLC0415 - an extra
-
-    grid: Any = model.grid
-    if isinstance(where, Scatter):
-        # The points that were not held out.
-        rows = {tuple(point): row for row, point in enumerate(where.points.tolist())}
-        samples = check_samples(u)[0][[rows[tuple(point)] for point in grid.points.tolist()]]
-    elif callable(u):
-        points = grid.box.to_physical(grid.scaled_points(np.longdouble))
-        samples = sample_function(u, points, extended=True).reshape(grid.shape)
-    else:
-        samples = check_samples(u)[0]
-    if samples.shape != grid.shape:
-        samples = samples[(slice(None, None, 2),) * grid.ndim]  # every second one was held out
-    save_figure(figure_of_fit(model, samples, title=title), path)
-
-
-def _print_fit(model: Model, report: dict[str, Any]) -> None:
-    print()
-    print(stage_table(model.history))
-    print()
-    print(f"Errors are relative to the RMS of the field, {model.history.rms:.6g}. {off_grid_line(model)}")
-    print(BEND)
-    if model.history.certified is not None:
-        print(certified_line(model.history.certified))
-    memory = report["peak_memory_bytes"]
-    used = "" if memory is None else f", {memory / 2**20:.0f} MiB at most"
-    print(f"{report['seconds']:.1f} s in all{used}; {threads_line()}.")
-    print(f"model:  {report['model']}")
-    if report["figure"] is not None:
-        print(f"figure: {report['figure']}")

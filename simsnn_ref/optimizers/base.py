@@ -224,6 +224,8 @@ class Snapshot:
 
     Attributes
     ----------
+    method : str
+        Its name.
     params, memory, work
         Those of the `State`.
     best : dict of Array
@@ -237,6 +239,7 @@ class Snapshot:
     seconds : float
     """
 
+    method: str
     params: Parameters
     memory: Any
     work: float
@@ -287,8 +290,9 @@ def minimize(
         last = snapshot.losses[-1] if snapshot.losses else 1.0
         state = method.begin(objective, snapshot.params, snapshot.memory, last)
         state = State(state.params, state.value, state.e, state.memory, state.derived, snapshot.work)
+    gradient: Parameters = {}
     while True:
-        trouble = _what_is_not_finite(objective, state)
+        trouble = _what_is_not_finite(objective, state, gradient)
         if trouble and not (restarts and journal.restarts < MOST_RESTARTS and journal.losses):
             journal.stop(f"diverged at step {len(journal.losses) + 1}: {trouble}")
             raise DivergenceError(
@@ -298,9 +302,10 @@ def minimize(
             journal.restarts += 1
             state = method.begin(objective, journal.best, method.shorten(state.memory), journal.losses[-1])
         current = state
-        watch(lambda: journal.snapshot(current))  # noqa: B023 - called at once or not at all
+        watch(lambda: journal.snapshot(method.name, current))  # noqa: B023 - called at once or not at all
         if not journal.goes_on(state):
             break
+        gradient = state.derived if isinstance(state.derived, dict) else {}
         state = method.advance(objective, state, journal.losses)
         if state.ended:
             journal.stop(state.ended)
@@ -308,15 +313,17 @@ def minimize(
     return journal.result(method.name)
 
 
-def _what_is_not_finite(objective: Objective, state: State) -> str:
-    """Name the first tensor with a number that is not finite; empty if there is none."""
+def _what_is_not_finite(objective: Objective, state: State, gradient: Parameters) -> str:
+    """Name the first tensor with a number that is not finite; empty if there is none.
+
+    `gradient` led to `state`: a number in it that is not finite has made a parameter so.
+    """
     xp = objective.xp
-    gradient = state.derived if isinstance(state.derived, dict) else {}
-    named = [(f"parameter {name}", value) for name, value in state.params.items()]
-    named += [(f"the gradient of {name}", value) for name, value in gradient.items()]
     # One number to fetch from the device; it may overflow where all are finite.
-    if math.isfinite(state.value) and math.isfinite(float(sum(xp.sum(value) for _, value in named))):
+    if math.isfinite(state.value) and math.isfinite(float(sum(xp.sum(value) for value in state.params.values()))):
         return ""
+    named = [(f"the gradient of {name}", value) for name, value in gradient.items()]
+    named += [(f"parameter {name}", value) for name, value in state.params.items()]
     for name, value in named:
         wrong = ~xp.isfinite(value)
         if bool(xp.any(wrong)):
@@ -354,9 +361,10 @@ class Journal:
             self.best, self._lowest, self.restarts = snapshot.best, snapshot.lowest, snapshot.restarts
             self._started -= snapshot.seconds
 
-    def snapshot(self, state: State) -> Snapshot:
+    def snapshot(self, method: str, state: State) -> Snapshot:
         """What remakes `state`, which has not been recorded yet, and this journal."""
         return Snapshot(
+            method=method,
             params=state.params,
             memory=state.memory,
             work=state.work,

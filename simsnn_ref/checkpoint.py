@@ -1,0 +1,255 @@
+"""A folder that a fit can be taken up from again: the data, the last two states, a log.
+
+    data.safetensors          the samples, or points and values; of a function nothing but its digest
+    state-00000007.safetensors  a state, complete or not there at all; the one before it is kept
+    log.jsonl                 what happened, a line each (`simsnn_ref.log`)
+    lock                      held by the process that writes here
+
+A state is what the fit has finished, as a model file has it, and a `Snapshot` of the stage in training. All else is
+made again from these and the data: the same operations in the same order, so the same bits.
+"""
+
+import contextlib
+import hashlib
+import math
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+from typing import IO, Any
+
+import numpy as np
+
+from simsnn_ref.errors import CheckpointError, ConfigError, Interrupted, ModelFileError, OutputError
+from simsnn_ref.packing import Arrays
+from simsnn_ref.storage import read_file, write_file
+
+__all__ = ["Checkpoints", "digest"]
+
+KIND = "simsnn-checkpoint"
+
+KEPT = 2
+"""States: the last one, and one to fall back on."""
+
+SIGNALS = ("SIGINT", "SIGTERM", "SIGUSR1")
+
+RETRY_SECONDS = 10.0
+"""Between attempts to save where that fails."""
+
+
+def digest(values: np.ndarray) -> str:
+    """SHA-256 of values in float64, C order, and of their shape."""
+    array = np.ascontiguousarray(values, dtype=np.float64)
+    return hashlib.sha256(repr(array.shape).encode() + array.tobytes()).hexdigest()
+
+
+class Checkpoints:
+    """Writes states to a folder when they are due.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Made if it is not there.
+    every_steps : int
+        Save after so many steps; 0 for no such rule.
+    every_minutes : float
+        Save after so much time; 0 for no such rule. A state is saved at each stage's end in any case.
+    about : dict
+        JSON of the caller's own that is kept with the data.
+
+    Raises
+    ------
+    ConfigError
+        If a rule is below 0.
+    CheckpointError
+        If the folder cannot be written, or another process writes to it.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        every_steps: int = 0,
+        every_minutes: float = 2.0,
+        about: dict[str, Any] | None = None,
+    ) -> None:
+        if every_steps < 0 or not 0.0 <= every_minutes < math.inf:
+            raise ConfigError(
+                f"every_steps = {every_steps}, every_minutes = {every_minutes}: checkpoints need numbers of at least 0"
+            )
+        self.folder, self.about = Path(folder), about or {}
+        self.every_steps, self.every_seconds = every_steps, 60.0 * every_minutes
+        self.signal: int | None = None
+        self._saved_at, self._steps_since = time.monotonic(), 0
+        self._retry_at = 0.0
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._lock = _locked(self.folder / "lock")
+        except OSError as error:
+            raise CheckpointError(f"{self.folder}: cannot be written: {error.strerror}") from error
+        for left_over in self.folder.glob(".*.safetensors.*"):
+            left_over.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Let another process write to the folder."""
+        self._lock.close()
+
+    @property
+    def data_file(self) -> Path:
+        return self.folder / "data.safetensors"
+
+    @property
+    def log_file(self) -> Path:
+        return self.folder / "log.jsonl"
+
+    def states(self) -> list[Path]:
+        """The files of states, oldest first."""
+        return sorted(self.folder.glob("state-*.safetensors"))
+
+    def require_new(self) -> None:
+        """Raise CheckpointError if the folder holds a run already."""
+        if self.states() or self.data_file.exists():
+            raise CheckpointError(
+                f"{self.folder}: holds the checkpoints of a run; go on with it by: simsnn resume {self.folder},"
+                " or name another folder"
+            )
+
+    def begin(self, content: dict[str, Any], arrays: Arrays) -> None:
+        """Write the data of a new run.
+
+        Raises
+        ------
+        CheckpointError
+            If the data cannot be written.
+        """
+        try:
+            write_file(self.data_file, {**content, "about": self.about}, arrays, kind=KIND)
+        except OutputError as error:
+            raise CheckpointError(str(error)) from error
+
+    def data(self) -> tuple[dict[str, Any], Arrays]:
+        """What `begin` wrote; `about` becomes what it was.
+
+        Raises
+        ------
+        CheckpointError
+            If the folder holds no run, or the file is damaged.
+        """
+        if not self.data_file.exists():
+            raise CheckpointError(f"{self.folder}: holds no checkpoints; they are made by: simsnn fit --checkpoint DIR")
+        try:
+            content, arrays = read_file(self.data_file, kind=KIND)
+        except ModelFileError as error:
+            raise CheckpointError(f"{self.folder}: the data of the run cannot be read: {error}") from error
+        self.about = content["about"]
+        return content, arrays
+
+    def load(self) -> tuple[dict[str, Any] | None, Arrays, list[str]]:
+        """The last state that can be read (None where the run had saved none), and notes on those that cannot.
+
+        Raises
+        ------
+        CheckpointError
+            If there are states and none can be read.
+        """
+        notes = []
+        for path in reversed(self.states()):
+            try:
+                content, arrays = read_file(path, kind=KIND)
+            except ModelFileError as error:
+                notes.append(f"{error}; going back to the state before it")
+                continue
+            return content, arrays, notes
+        if notes:
+            raise CheckpointError(f"{self.folder}: no state can be read; the last one: {notes[0]}")
+        return None, {}, []
+
+    def save(self, content: dict[str, Any], arrays: Arrays) -> str | None:
+        """Write a state and drop those before the last two; what went wrong, or None.
+
+        A fit does not end because a checkpoint cannot be written: the state before is still there.
+        """
+        states = self.states()
+        number = 1 + int(states[-1].stem.partition("-")[2]) if states else 1
+        try:
+            write_file(
+                self.folder / f"state-{number:08d}.safetensors",
+                content,
+                arrays,
+                kind=KIND,
+            )
+        except OutputError as error:
+            self._retry_at = time.monotonic() + RETRY_SECONDS
+            return str(error)
+        self._saved_at, self._steps_since, self._retry_at = time.monotonic(), 0, 0.0
+        for old in states[: 1 - KEPT]:
+            with contextlib.suppress(OSError):
+                old.unlink()
+        return None
+
+    def is_due(self) -> bool:
+        """Whether a state is to be saved before this step; called once a step."""
+        self._steps_since += 1
+        now = time.monotonic()
+        if self.signal is not None:
+            return True
+        if now < self._retry_at:
+            return False
+        by_steps = self.every_steps and self._steps_since >= self.every_steps
+        return bool(by_steps or (self.every_seconds and now - self._saved_at >= self.every_seconds))
+
+    def interrupt(self, trouble: str | None) -> None:
+        """End the fit if a signal asked for it.
+
+        Raises
+        ------
+        Interrupted
+        """
+        if self.signal is None:
+            return
+        name = signal.Signals(self.signal).name
+        saved = "after saving its state" if trouble is None else f"without saving its last state ({trouble})"
+        raise Interrupted(f"stopped by {name} {saved}; go on with: simsnn resume {self.folder}", self.signal)
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[None]:
+        """SIGINT, SIGTERM and SIGUSR1 ask the fit to save and end; a second SIGINT ends it at once.
+
+        Outside the main thread, where Python cannot catch signals, nothing is done.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        kinds = [getattr(signal, name) for name in SIGNALS if hasattr(signal, name)]
+        before: dict[int, Callable[[int, FrameType | None], Any] | int | None] = {}
+
+        def asked(number: int, _: FrameType | None) -> None:
+            if self.signal is not None and number == signal.SIGINT:
+                raise KeyboardInterrupt
+            self.signal = number
+
+        try:
+            for kind in kinds:
+                before[kind] = signal.signal(kind, asked)
+            yield
+        finally:
+            for kind, handler in before.items():
+                signal.signal(kind, handler)
+
+
+def _locked(path: Path) -> IO[str]:
+    """The open file, which no other process can have locked; where there is no `fcntl` it is open and that is all."""
+    stream = path.open("a+", encoding="ascii")
+    try:
+        import fcntl  # noqa: PLC0415 - Unix only
+    except ImportError:
+        return stream
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        stream.close()
+        raise CheckpointError(f"{path.parent}: another process writes its checkpoints here") from error
+    os.utime(path)
+    return stream

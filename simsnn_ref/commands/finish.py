@@ -1,0 +1,180 @@
+"""The end of ``simsnn fit`` and ``simsnn resume``: model file, figure, report; and what is saved where a fit fails."""
+
+import argparse
+import contextlib
+import importlib.util
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from simsnn_ref.checkpoint import Checkpoints
+from simsnn_ref.commands.certify import certified_line, require_agreement
+from simsnn_ref.data import check_samples, sample_function
+from simsnn_ref.errors import DivergenceError, OutputError
+from simsnn_ref.model import Model
+from simsnn_ref.report import BEND, fit_report, off_grid_line, stage_table, threads_line
+from simsnn_ref.scatter import Scatter
+
+__all__ = ["About", "add_cadence", "figure_path", "finish", "make_checkpoints"]
+
+
+@dataclass(frozen=True)
+class About:
+    """What a fit is of and where its results go; kept with its checkpoints.
+
+    Attributes
+    ----------
+    problem : dict
+        For the report.
+    example : str or None
+        The built-in problem.
+    notes : list of str
+        On the input.
+    output : Path
+    figure : Path or None
+    """
+
+    problem: dict[str, Any]
+    example: str | None
+    notes: list[str]
+    output: Path
+    figure: Path | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON; the paths absolute, for the fit may be taken up from another folder."""
+        return {
+            "problem": self.problem,
+            "example": self.example,
+            "notes": self.notes,
+            "output": str(self.output.absolute()),
+            "figure": None if self.figure is None else str(self.figure.absolute()),
+        }
+
+
+def add_cadence(parser: Any) -> None:
+    """Options that say how often to save a state."""
+    parser.add_argument("--checkpoint-steps", type=int, default=0, metavar="N", help="every N steps (default 0: no)")
+    parser.add_argument(
+        "--checkpoint-minutes", type=float, default=2.0, metavar="T", help="every T minutes (default 2; 0: no)"
+    )
+
+
+def make_checkpoints(folder: str, arguments: argparse.Namespace, told: About | None = None) -> Checkpoints:
+    """The folder, with what `add_cadence` says."""
+    about = None if told is None else told.to_dict()
+    return Checkpoints(folder, arguments.checkpoint_steps, arguments.checkpoint_minutes, about)
+
+
+def finish(make: Callable[[], Model], u: Any, grid: Any, told: About, started: float, *, as_json: bool) -> None:
+    """Fit, and write what comes of it.
+
+    Parameters
+    ----------
+    make : callable
+        The fit.
+    u, grid
+        What is fitted.
+    started : float
+        When the command was, of `time.perf_counter`.
+
+    Raises
+    ------
+    DivergenceError
+        If the fit diverged; what was reached before is saved.
+    OutputError
+        If the model cannot be written where it was to go; it is then saved elsewhere.
+    CertificationError
+        If the errors are not confirmed.
+    """
+    try:
+        model = make()
+    except DivergenceError as error:
+        raise DivergenceError(f"{error}; what was reached before is in {_save(error.result, told.output)}") from error
+    _save(model, told.output)
+    if told.figure is not None:
+        _write_figure(model, u, grid, told.figure, told.problem["name"])
+    report = fit_report(model, told.problem, time.perf_counter() - started)
+    report["notes"] = [*told.notes, *report["notes"]]
+    report["model"] = str(told.output)
+    report["figure"] = None if told.figure is None else str(told.figure)
+    if as_json:
+        print(json.dumps(report, allow_nan=False))
+    else:
+        _print_fit(model, report)
+    require_agreement(model.history.certified)
+
+
+def _save(model: Model, output: Path) -> Path:
+    """Write the model, if it cannot go where it should, to the folder for temporary files: a fit is not thrown away."""
+    try:
+        model.save(output)
+    except OutputError as error:
+        handle, name = tempfile.mkstemp(prefix=f"{output.stem}-", suffix=output.suffix)
+        os.close(handle)
+        with contextlib.suppress(OutputError):
+            model.save(name)
+            raise OutputError(f"{error}; the model was saved as {name} instead") from error
+        raise
+    return output
+
+
+def figure_path(asked: str | None, output: Path) -> Path | None:
+    """Where the figure goes; None if matplotlib is missing and none was asked for, which is said.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written there.
+    """
+    if asked is None and importlib.util.find_spec("matplotlib") is None:
+        print("note: no figure; it needs matplotlib: pip install 'simsnn-ref[plot]'", file=sys.stderr)
+        return None
+    from simsnn_ref.drawing import check_figure_path  # noqa: PLC0415 - an extra
+
+    path = Path(asked) if asked else output.with_suffix(".png")
+    if path == output:
+        raise OutputError(f"--figure {path}: the model goes to the same file; name another one")
+    check_figure_path(path)
+    return path
+
+
+def _write_figure(model: Model, u: Any, where: Any, path: Path, title: str) -> None:
+    from simsnn_ref.plotting import figure_of_fit, save_figure  # noqa: PLC0415 - an extra
+
+    grid: Any = model.grid
+    if isinstance(where, Scatter):
+        # The points that were not held out.
+        rows = {tuple(point): row for row, point in enumerate(where.points.tolist())}
+        samples = check_samples(u)[0][[rows[tuple(point)] for point in grid.points.tolist()]]
+    elif callable(u):
+        points = grid.box.to_physical(grid.scaled_points(np.longdouble))
+        samples = sample_function(u, points, extended=True).reshape(grid.shape)
+    else:
+        samples = check_samples(u)[0]
+    if samples.shape != grid.shape:
+        samples = samples[(slice(None, None, 2),) * grid.ndim]  # every second one was held out
+    save_figure(figure_of_fit(model, samples, title=title), path)
+
+
+def _print_fit(model: Model, report: dict[str, Any]) -> None:
+    print()
+    print(stage_table(model.history))
+    print()
+    print(f"Errors are relative to the RMS of the field, {model.history.rms:.6g}. {off_grid_line(model)}")
+    print(BEND)
+    if model.history.certified is not None:
+        print(certified_line(model.history.certified))
+    memory = report["peak_memory_bytes"]
+    used = "" if memory is None else f", {memory / 2**20:.0f} MiB at most"
+    print(f"{report['seconds']:.1f} s in all{used}; {threads_line()}.")
+    print(f"model:  {report['model']}")
+    if report["figure"] is not None:
+        print(f"figure: {report['figure']}")

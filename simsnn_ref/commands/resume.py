@@ -1,0 +1,63 @@
+"""``simsnn resume``: a fit that was interrupted, from its last checkpoint on."""
+
+import argparse
+import time
+from pathlib import Path
+from typing import Any
+
+from simsnn_ref.checkpoint import Checkpoints
+from simsnn_ref.commands.base import command
+from simsnn_ref.commands.finish import About, add_cadence, figure_path, finish, make_checkpoints
+from simsnn_ref.errors import CheckpointError
+from simsnn_ref.history import Callback
+from simsnn_ref.multistage import resume
+from simsnn_ref.packing import unpack_grid
+from simsnn_ref.problems import get_problem
+from simsnn_ref.progress import make_progress
+from simsnn_ref.storage import check_writable
+
+__all__ = ["add"]
+
+
+def add(commands: Any) -> None:
+    """Put the subcommand on the parser."""
+    parser = command(commands, "resume", _run_resume, "go on with a fit that was interrupted, to the same bits")
+    parser.add_argument("folder", metavar="DIR", help="given to simsnn fit --checkpoint")
+    parser.add_argument("-o", "--output", metavar="MODEL", help="model file (default: as simsnn fit was told)")
+    parser.add_argument("--figure", metavar="PATH", help="figure, .png, .pdf or .svg (default: as simsnn fit was told)")
+    parser.add_argument("--no-figure", action="store_true", help="write no figure")
+    parser.add_argument("--backend", metavar="NAME", help="array library (default: that of the fit)")
+    add_cadence(parser)
+    parser.add_argument("--quiet", action="store_true", help="no progress on stderr")
+
+
+def _run_resume(arguments: argparse.Namespace) -> None:
+    if not Path(arguments.folder).is_dir():
+        raise CheckpointError(f"{arguments.folder}: no such folder; simsnn fit --checkpoint DIR makes one")
+    started = time.perf_counter()
+    checkpoints = make_checkpoints(arguments.folder, arguments)
+    data, arrays = checkpoints.data()
+    told = _about(checkpoints, arguments)
+    check_writable(told.output, "-o")
+    callbacks = [Callback() if arguments.quiet else make_progress()]
+    function = None if "values" in arrays else get_problem(told.example or "").target
+    u = arrays.get("values", function)
+    finish(
+        lambda: resume(checkpoints, function, callbacks=callbacks, backend=arguments.backend),
+        u,
+        unpack_grid(data["grid"], arrays),
+        told,
+        started,
+        as_json=arguments.json,
+    )
+
+
+def _about(checkpoints: Checkpoints, arguments: argparse.Namespace) -> About:
+    kept = checkpoints.about
+    if not kept:
+        raise CheckpointError(f"{checkpoints.folder}: the checkpoints of a program; go on with simsnn_ref.resume there")
+    output = Path(arguments.output or kept["output"])
+    figure = None
+    if not arguments.no_figure and (arguments.figure or kept["figure"]):
+        figure = figure_path(arguments.figure or kept["figure"], output)
+    return About(kept["problem"], kept["example"], kept["notes"], output, figure)

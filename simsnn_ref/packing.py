@@ -1,0 +1,164 @@
+"""Parts of a fit as named arrays and JSON, and back: what model files and checkpoints have in common."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from fractions import Fraction
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from simsnn_ref.backend import Backend
+from simsnn_ref.grid import Box, Grid
+from simsnn_ref.history import StageRecord
+from simsnn_ref.network import Network, Parameters
+from simsnn_ref.optimizers import Snapshot
+from simsnn_ref.scatter import Scatter
+
+__all__ = [
+    "Arrays",
+    "Stage",
+    "pack_grid",
+    "pack_records",
+    "pack_snapshot",
+    "pack_stages",
+    "unpack_grid",
+    "unpack_records",
+    "unpack_snapshot",
+    "unpack_stages",
+]
+
+Arrays: TypeAlias = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One fitted network: the model's share is eps u_s(x)."""
+
+    eps: float
+    network: Network
+    params: Parameters
+
+
+def pack_stages(stages: Sequence[Stage], backend: Backend) -> tuple[list[dict[str, Any]], Arrays]:
+    """Descriptions, and the arrays under ``stage1/W1`` and the like."""
+    told, arrays = [], {}
+    for number, stage in enumerate(stages, start=1):
+        network = stage.network
+        for name, value in stage.params.items():
+            arrays[f"stage{number}/{name}"] = backend.to_numpy(value)
+        if network.amplitudes is not None:
+            arrays[f"stage{number}/A"] = backend.to_numpy(network.amplitudes)
+        if network.indices is not None:
+            arrays[f"stage{number}/indices"] = network.indices
+        told.append(
+            {
+                "eps": stage.eps,
+                "first_layer": network.first_layer,
+                "hidden": list(network.hidden),
+                "scale": network.scale,
+                "paired": network.paired,
+                "frozen": sorted(network.frozen),
+                "period": None if network.period is None else [str(p) for p in network.period],
+                "parameters": list(stage.params),
+            }
+        )
+    return told, arrays
+
+
+def unpack_stages(told: Iterable[dict[str, Any]], arrays: Arrays, backend: Backend) -> tuple[Stage, ...]:
+    """Inverse of `pack_stages`."""
+    return tuple(_stage(number, description, arrays, backend) for number, description in enumerate(told, start=1))
+
+
+def _stage(number: int, told: dict[str, Any], arrays: Arrays, backend: Backend) -> Stage:
+    amplitudes = arrays.get(f"stage{number}/A")
+    network = Network(
+        backend=backend,
+        first_layer=told["first_layer"],
+        hidden=tuple(told["hidden"]),
+        amplitudes=None if amplitudes is None else backend.asarray(amplitudes),
+        scale=told["scale"],
+        paired=told["paired"],
+        frozen=frozenset(told["frozen"]),
+        indices=arrays.get(f"stage{number}/indices"),
+        period=None if told["period"] is None else tuple(Fraction(p) for p in told["period"]),
+    )
+    params = {name: backend.asarray(arrays[f"stage{number}/{name}"]) for name in told["parameters"]}
+    return Stage(told["eps"], network, params)
+
+
+def pack_records(records: Sequence[StageRecord]) -> tuple[list[dict[str, Any]], Arrays]:
+    """Summaries, and the arrays under ``record1/loss_history`` and the like."""
+    arrays = {f"record{record.index}/{name}": getattr(record, name) for record in records for name in record.ARRAYS}
+    return [record.summary() for record in records], arrays
+
+
+def unpack_records(told: Iterable[dict[str, Any]], arrays: Arrays) -> tuple[StageRecord, ...]:
+    """Inverse of `pack_records`."""
+    records = []
+    for summary in told:
+        curves: dict[str, Any] = {name: arrays[f"record{summary['index']}/{name}"] for name in StageRecord.ARRAYS}
+        records.append(StageRecord(**summary, **curves))
+    return tuple(records)
+
+
+def pack_grid(grid: Grid | Scatter) -> tuple[dict[str, Any], Arrays]:
+    """Box and periodicity; of a grid its shape, of scattered points the array ``points``."""
+    told = {"lower": list(grid.lower), "upper": list(grid.upper), "periodic": list(grid.periodic)}
+    if isinstance(grid, Scatter):
+        return told, {"points": grid.points}
+    return {"shape": list(grid.shape), **told}, {}
+
+
+def unpack_grid(told: dict[str, Any], arrays: Arrays) -> Grid | Scatter:
+    """Inverse of `pack_grid`."""
+    told = {name: tuple(value) for name, value in told.items()}
+    if "points" in arrays:
+        return Scatter(arrays["points"], Box(told["lower"], told["upper"]), told["periodic"])
+    return Grid(**told)
+
+
+def pack_snapshot(snapshot: Snapshot, backend: Backend) -> Arrays:
+    """All but the name of the method as arrays, numbers too, under ``now/params/W1`` and the like."""
+    return {f"now/{name}": value for name, value in _flatten(snapshot, backend)}
+
+
+def _flatten(value: Any, backend: Backend) -> Iterator[tuple[str, np.ndarray]]:
+    """Numbers, lists, arrays of the host, dicts of arrays of the backend and the dataclasses made of these."""
+    for item in fields(value):
+        entry = getattr(value, item.name)
+        if is_dataclass(entry):
+            yield from ((f"{item.name}/{name}", array) for name, array in _flatten(entry, backend))
+        elif isinstance(entry, dict):
+            yield from ((f"{item.name}/{name}", backend.to_numpy(array)) for name, array in entry.items())
+        elif not isinstance(entry, str):
+            whole = isinstance(entry, int)
+            yield item.name, np.asarray(entry, dtype=np.int64 if whole else np.float64)
+
+
+def unpack_snapshot(arrays: Arrays, method: str, memory: type, backend: Backend) -> Snapshot:
+    """Inverse of `pack_snapshot`; `memory` is the type of `Snapshot.memory`."""
+    inside = _below(arrays, "now")
+    learnt = _unflatten(memory, _below(inside, "memory"), backend, {})
+    whole: Snapshot = _unflatten(Snapshot, inside, backend, {"method": method, "memory": learnt})
+    return whole
+
+
+def _below(arrays: Arrays, name: str) -> Arrays:
+    return {key.removeprefix(f"{name}/"): array for key, array in arrays.items() if key.startswith(f"{name}/")}
+
+
+def _unflatten(kind: type, arrays: Arrays, backend: Backend, known: dict[str, Any]) -> Any:
+    values = dict(known)
+    for item in fields(kind):
+        if item.name in known:
+            continue
+        below = _below(arrays, item.name)
+        if item.name not in arrays:
+            values[item.name] = {name: backend.asarray(array) for name, array in below.items()}
+        elif item.type in (int, float, bool):
+            values[item.name] = item.type(arrays[item.name][()])
+        else:
+            array = arrays[item.name]
+            values[item.name] = array.tolist() if item.type == list[float] else array
+    return kind(**values)

@@ -12,7 +12,6 @@ made again from these and the data: the same operations in the same order, so th
 import contextlib
 import hashlib
 import math
-import os
 import signal
 import threading
 import time
@@ -47,7 +46,7 @@ def digest(values: np.ndarray) -> str:
 
 
 class Checkpoints:
-    """Writes states to a folder when they are due.
+    """Writes states to a folder when they are due; the folder is this object's until it is closed.
 
     Parameters
     ----------
@@ -86,11 +85,20 @@ class Checkpoints:
         self._retry_at = 0.0
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._lock = _locked(self.folder / "lock")
+            self._lock = (self.folder / "lock").open("a", encoding="ascii")
         except OSError as error:
             raise CheckpointError(f"{self.folder}: cannot be written: {error.strerror}") from error
+        if not _lock(self._lock):
+            self._lock.close()
+            raise CheckpointError(f"{self.folder}: another process writes its checkpoints here")
         for left_over in self.folder.glob(".*.safetensors.*"):
             left_over.unlink(missing_ok=True)
+
+    def __enter__(self) -> "Checkpoints":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """Let another process write to the folder."""
@@ -239,17 +247,14 @@ class Checkpoints:
                 signal.signal(kind, handler)
 
 
-def _locked(path: Path) -> IO[str]:
-    """The open file, which no other process can have locked; where there is no `fcntl` it is open and that is all."""
-    stream = path.open("a+", encoding="ascii")
+def _lock(stream: IO[str]) -> bool:
+    """Whether no other process has locked the file; this one has then, where there is `fcntl`."""
     try:
         import fcntl  # noqa: PLC0415 - Unix only
     except ImportError:
-        return stream
+        return True
     try:
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        stream.close()
-        raise CheckpointError(f"{path.parent}: another process writes its checkpoints here") from error
-    os.utime(path)
-    return stream
+    except BlockingIOError:
+        return False
+    return True

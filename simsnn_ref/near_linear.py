@@ -25,6 +25,7 @@ from simsnn_ref.spectrum import Modes
 __all__ = ["near_linear_network"]
 
 NEWTON_STEPS = 4
+LEAST_SLOPE = 1e-2
 POINT_BLOCK = 2**16
 
 
@@ -94,6 +95,8 @@ def _inverse(phi: Network, params: Parameters, target: Array, backend: Backend) 
         s = t
         for _ in range(NEWTON_STEPS):
             value, slope, _ = phi.derivatives(params, LinearMap(s[:, None], backend), 1)
-            s = s - (value - t) / slope[0, :]
+            moved = s - (value - t) / xp.clip(slope[0, :], min=LEAST_SLOPE)
+            # phi' is 1 at 0; where tanh saturates and phi^-1(t) does not exist, t itself is the best start.
+            s = xp.where(slope[0, :] > LEAST_SLOPE, moved, t)
         blocks.append(s)
     return xp.concat(blocks)

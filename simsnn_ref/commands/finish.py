@@ -1,7 +1,6 @@
 """The end of ``simsnn fit`` and ``simsnn resume``: model file, figure, report; and what is saved where a fit fails."""
 
 import argparse
-import contextlib
 import importlib.util
 import json
 import os
@@ -119,10 +118,11 @@ def _save(model: Model, output: Path) -> Path:
     except OutputError as error:
         handle, name = tempfile.mkstemp(prefix=f"{output.stem}-", suffix=output.suffix)
         os.close(handle)
-        with contextlib.suppress(OutputError):
+        try:
             model.save(name)
-            raise OutputError(f"{error}; the model was saved as {name} instead") from error
-        raise
+        except OutputError:
+            raise error from None
+        raise OutputError(f"{error}; the model was saved as {name} instead") from error
     return output
 
 

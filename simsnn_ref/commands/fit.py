@@ -1,6 +1,7 @@
 """``simsnn fit``: samples, points or a built-in problem to a model file, a figure and a table."""
 
 import argparse
+import contextlib
 import json
 import time
 from collections.abc import Callable
@@ -110,15 +111,18 @@ def _run_fit(arguments: argparse.Namespace) -> None:
     u, grid, problem = read_input(arguments, arguments.quiet)
     told = About(problem, arguments.example, problem.pop("notes", []), output, figure)
     callbacks = [Callback() if arguments.quiet else make_progress()]
-    checkpoints = None if arguments.checkpoint is None else make_checkpoints(arguments.checkpoint, arguments, told)
-    finish(
-        lambda: fit(u, grid, config, callbacks=callbacks, backend=backend, checkpoint=checkpoints),
-        u,
-        grid,
-        told,
-        started,
-        as_json=arguments.json,
-    )
+    with contextlib.ExitStack() as stack:
+        checkpoints = None
+        if arguments.checkpoint is not None:
+            checkpoints = stack.enter_context(make_checkpoints(arguments.checkpoint, arguments, told))
+        finish(
+            lambda: fit(u, grid, config, callbacks=callbacks, backend=backend, checkpoint=checkpoints),
+            u,
+            grid,
+            told,
+            started,
+            as_json=arguments.json,
+        )
 
 
 def _size_of_input(arguments: argparse.Namespace) -> tuple[Grid | Scatter, bool]:

@@ -35,21 +35,20 @@ def _run_resume(arguments: argparse.Namespace) -> None:
     if not Path(arguments.folder).is_dir():
         raise CheckpointError(f"{arguments.folder}: no such folder; simsnn fit --checkpoint DIR makes one")
     started = time.perf_counter()
-    checkpoints = make_checkpoints(arguments.folder, arguments)
-    data, arrays = checkpoints.data()
-    told = _about(checkpoints, arguments)
-    check_writable(told.output, "-o")
-    callbacks = [Callback() if arguments.quiet else make_progress()]
-    function = None if "values" in arrays else get_problem(told.example or "").target
-    u = arrays.get("values", function)
-    finish(
-        lambda: resume(checkpoints, function, callbacks=callbacks, backend=arguments.backend),
-        u,
-        unpack_grid(data["grid"], arrays),
-        told,
-        started,
-        as_json=arguments.json,
-    )
+    with make_checkpoints(arguments.folder, arguments) as checkpoints:
+        data, arrays = checkpoints.data()
+        told = _about(checkpoints, arguments)
+        check_writable(told.output, "-o")
+        callbacks = [Callback() if arguments.quiet else make_progress()]
+        function = None if "values" in arrays else get_problem(told.example or "").target
+        finish(
+            lambda: resume(checkpoints, function, callbacks=callbacks, backend=arguments.backend),
+            arrays.get("values", function),
+            unpack_grid(data["grid"], arrays),
+            told,
+            started,
+            as_json=arguments.json,
+        )
 
 
 def _about(checkpoints: Checkpoints, arguments: argparse.Namespace) -> About:

@@ -14,6 +14,7 @@ from simsnn_ref.errors import DataError, ModelFileError, SimsnnError
 from simsnn_ref.features import LinearMap, SeparableMap
 from simsnn_ref.grid import Box, Grid
 from simsnn_ref.history import History, StageRecord
+from simsnn_ref.model_content import check_model
 from simsnn_ref.network import Network, Parameters
 from simsnn_ref.off_grid import network_map
 from simsnn_ref.scatter import Scatter
@@ -161,7 +162,7 @@ class Model:
         return SeparableMap.from_axes(place, self.backend)
 
     def save(self, path: str | Path) -> None:
-        """Write the model to `path` (see `simsnn_ref.storage` for the format).
+        """Write the model to `path` (docs/format.md describes the format).
 
         Raises
         ------
@@ -234,11 +235,13 @@ def load_model(path: str | Path, backend: Backend | None = None) -> Model:
     Raises
     ------
     ModelFileError
-        If the file is missing, damaged, foreign or of an unknown version.
+        If the file is missing, damaged, foreign, of an unknown version, or what it holds is not a model: tensors
+        missing, one too many or misshaped, entries unknown or of the wrong kind. The message names the culprit.
     """
     backend = NumpyBackend() if backend is None else backend
     content, arrays = read_file(path)
     try:
+        check_model(content, arrays)
         stages = tuple(
             _load_stage(number, description, arrays, backend)
             for number, description in enumerate(content["stages"], start=1)
@@ -258,8 +261,8 @@ def load_model(path: str | Path, backend: Backend | None = None) -> Model:
         grid = _load_grid({name: tuple(value) for name, value in content["grid"].items()}, arrays)
         config = config_from_dict(content["config"])
         return Model(stages, grid, config, history, content["provenance"], backend)
-    except (KeyError, TypeError, IndexError, AttributeError, SimsnnError) as error:
-        raise ModelFileError(f"{path}: not a complete simsnn model ({type(error).__name__}: {error})") from error
+    except SimsnnError as error:
+        raise ModelFileError(f"{path}: not a complete simsnn model: {error}") from error
 
 
 def _load_grid(told: dict[str, Any], arrays: dict[str, np.ndarray]) -> Grid | Scatter:

@@ -88,9 +88,11 @@ def _check_directory(stream: FileIO, size: int, path: Path) -> None:
         raise ModelFileError(
             f"{path}: damaged, or holds no plain arrays (it does not end as an archive of numpy.savez)"
         )
-    directory = _END.unpack(end)[5]
+    _, _, _, _, _, directory, offset, _ = _END.unpack(end)
     if directory > _MOST_DIRECTORY_BYTES or tail[: -_END.size][:4] == b"PK\x06\x07":
         raise ModelFileError(f"{path}: too many arrays, or more than 4 GiB; save them as safetensors")
+    if offset + directory + _END.size != size:
+        raise ModelFileError(f"{path}: damaged: bytes are missing, or too many")
     stream.seek(0)
 
 

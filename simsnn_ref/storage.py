@@ -120,6 +120,7 @@ def _header(
         data += len(blobs[name])
     try:
         text = json.dumps(content, allow_nan=False)
+        parse_json(text, "content")
     except (TypeError, ValueError, RecursionError) as error:
         raise OutputError(f"{path}: the content is not JSON ({error})") from error
     metadata = {"format": kind, "format_version": FORMAT_VERSION, "sha256": _NO_DIGEST, "content": text}

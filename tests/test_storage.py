@@ -231,6 +231,7 @@ def test_another_reader_and_writer_agree(path, tmp_path, library):
         ({}, {"a": np.zeros(2, object)}, "a: arrays of object cannot be kept"),
         ({"a": np.nan}, {}, "the content is not JSON"),
         ({"a": object()}, {}, "the content is not JSON"),
+        ({"a": 2**64}, {}, "does not fit in 64 bits"),
         ({"a": "x" * 2**20}, {}, "more than can be read within"),
         ({}, {str(i): np.zeros(1) for i in range(2000)}, "keep more in fewer, larger tensors"),
     ],

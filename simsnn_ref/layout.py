@@ -151,11 +151,11 @@ def read_header(stream: FileIO, path: Path, dtypes: Sequence[str] = tuple(DTYPES
     size = os.fstat(stream.fileno()).st_size
     prefix = bytearray(9)
     if _fill(stream, memoryview(prefix), path) < len(prefix) or prefix[8:] != b"{":
-        raise ModelFileError(f"{path}: not a file of simsnn: it does not begin as the safetensors layout does")
+        raise ModelFileError(f"{path}: not a simsnn file: it does not begin as the safetensors layout does")
     length = int.from_bytes(prefix[:8], "little")
     data = size - 8 - length
     if data < 0:
-        raise ModelFileError(f"{path}: truncated, or not a file of simsnn: the header alone would take {length} bytes")
+        raise ModelFileError(f"{path}: truncated, or not a simsnn file: the header alone would take {length} bytes")
     raw = bytearray(length)
     stream.seek(8)
     if _fill(stream, memoryview(raw), path) < len(raw):

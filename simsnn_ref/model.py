@@ -267,6 +267,7 @@ def load_model(path: str | Path, backend: Backend | None = None) -> Model:
 
 def _load_grid(told: dict[str, Any], arrays: dict[str, np.ndarray]) -> Grid | Scatter:
     if "points" in arrays:
+        arrays["points"].setflags(write=False)
         return Scatter(arrays["points"], Box(told["lower"], told["upper"]), told["periodic"])
     return Grid(**told)
 

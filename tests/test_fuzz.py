@@ -1,6 +1,6 @@
 """Files that are damaged, cut, spliced or forged: a typed error, or exactly what was written.
 
-Every family of mutants runs from fixed seeds, a few hundred each time and 25,000 with ``-m slow``. Damaged bytes
+Every family of mutants runs from fixed seeds, 1,600 each time and 26,000 with ``-m slow``. Damaged bytes
 leave the checksums as they were. Forged headers and contents have theirs made right again, so that what is behind them
 is reached; what is then accepted has to work.
 """
@@ -28,7 +28,7 @@ from simsnn_ref.report import stage_table
 from simsnn_ref.storage import read_file, read_tensors, write_file
 
 COMMITTED = Path(__file__).parent / "reference"
-FEW, MANY = 120, 2000
+FEW, MANY = 100, 2000
 BOUND = 2**20
 
 
@@ -103,10 +103,10 @@ def told(content, arrays):
 def counts(seed):
     """A few mutants for the fast lane, others for the slow one."""
     return pytest.mark.parametrize(
-        ("count", "rng"),
+        ("count", "seed"),
         [
-            pytest.param(FEW, np.random.default_rng([seed, 0]), id="few"),
-            pytest.param(MANY, np.random.default_rng([seed, 1]), id="many", marks=pytest.mark.slow),
+            pytest.param(FEW, [seed, 0], id="few"),
+            pytest.param(MANY, [seed, 1], id="many", marks=pytest.mark.slow),
         ],
     )
 
@@ -151,7 +151,8 @@ def damaged(raw, others, rng):
 
 @counts(1)
 @pytest.mark.parametrize("kind", ["simsnn-model", "simsnn-checkpoint", "simsnn-reference"])
-def test_damaged_bytes_are_an_error_or_change_nothing(tmp_path, originals, kind, count, rng):
+def test_damaged_bytes_are_an_error_or_change_nothing(tmp_path, originals, kind, count, seed):
+    rng = np.random.default_rng(seed)
     bases = originals[kind]
     everything = [raw for files in originals.values() for raw in files]
     path = tmp_path / "x"
@@ -249,7 +250,8 @@ def rehashed(header, data):
 
 @counts(2)
 @pytest.mark.parametrize("kind", ["simsnn-model", "simsnn-checkpoint", "simsnn-reference"])
-def test_forged_headers_are_an_error_or_describe_the_file(tmp_path, originals, kind, count, rng):
+def test_forged_headers_are_an_error_or_describe_the_file(tmp_path, originals, kind, count, seed):
+    rng = np.random.default_rng(seed)
     path = tmp_path / "x"
     for i in range(count):
         header, data = split(originals[kind][i % len(originals[kind])])
@@ -312,8 +314,9 @@ def swapped(arrays, rng):
 
 
 @counts(3)
-def test_forged_models_are_an_error_or_work(tmp_path, originals, count, rng):
+def test_forged_models_are_an_error_or_work(tmp_path, originals, count, seed):
     """With the arrays too: renamed, left out, reshaped, of another type, or not finite."""
+    rng = np.random.default_rng(seed)
     path, again = tmp_path / "x", tmp_path / "again"
     bases = []
     for raw in originals["simsnn-model"]:
@@ -351,7 +354,8 @@ def header_of(content, arrays):
 
 @counts(4)
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
-def test_damaged_archives_are_an_error_or_change_nothing(tmp_path, save, count, rng):
+def test_damaged_archives_are_an_error_or_change_nothing(tmp_path, save, count, seed):
+    rng = np.random.default_rng(seed)
     path = tmp_path / "x.npz"
     arrays = {"u": rng.standard_normal(5), "grad.W1": np.zeros((6, 4)), "loss": np.asarray(0.5), "e": np.zeros((0, 2))}
     save(path, **arrays)
@@ -380,8 +384,9 @@ NPY = [
 
 @counts(5)
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_forged_archives_are_an_error_or_hold_what_they_say(tmp_path, count, rng):
+def test_forged_archives_are_an_error_or_hold_what_they_say(tmp_path, count, seed):
     """Members of the right CRC-32 with bad headers, sizes, names and methods; nothing is evaluated or unpickled."""
+    rng = np.random.default_rng(seed)
     path = tmp_path / "x.npz"
     methods = [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
     for _ in range(count):
@@ -409,8 +414,9 @@ def test_forged_archives_are_an_error_or_hold_what_they_say(tmp_path, count, rng
 
 
 @counts(6)
-def test_forged_manifests_are_an_error_or_judge_as_before(tmp_path, count, rng):
+def test_forged_manifests_are_an_error_or_judge_as_before(tmp_path, count, seed):
     """The manifest says how far off a tensor may be, so a changed one may change a verdict, but nothing breaks."""
+    rng = np.random.default_rng(seed)
     entry = json.loads((COMMITTED / "manifest.json").read_text("utf-8"))
     entry["cases"] = entry["cases"][:1]
     file = COMMITTED / entry["cases"][0]["file"]

@@ -1,5 +1,6 @@
 """The options of a fit: one frozen, typed dataclass, read from and written to TOML, checked once."""
 
+import contextlib
 import difflib
 import math
 import tomllib
@@ -30,6 +31,9 @@ DIVERGENCES = ("stop", "restart")
 OFF_GRID_METHODS = ("auto", "interpolation", "random", "holdout", "none")
 
 T = TypeVar("T")
+
+_INTEGER_LIMIT = 2**63
+"""Larger ones are not kept in files."""
 
 _POSITIVE = (
     "stages",
@@ -280,8 +284,11 @@ def _coerce(name: str, value: Any, kind: Any) -> Any:
 def _scalar(name: str, value: Any, kind: type) -> Any:
     if kind is str and isinstance(value, str):
         return value
-    if kind is not str and isinstance(value, int | float) and not isinstance(value, bool) and kind(value) == value:
-        return kind(value)
+    if kind is not str and isinstance(value, int | float) and not isinstance(value, bool):
+        with contextlib.suppress(OverflowError, ValueError):
+            converted = kind(value)
+            if converted == value and (kind is float or abs(converted) < _INTEGER_LIMIT):
+                return converted
     expected = {int: "an integer", float: "a number", str: "a string"}[kind]
     raise ConfigError(f"{name} = {value!r}: expected {expected}")
 

@@ -13,6 +13,7 @@ from simsnn_ref.errors import DataError, ModelFileError, SimsnnError
 from simsnn_ref.features import LinearMap, SeparableMap
 from simsnn_ref.grid import Grid
 from simsnn_ref.history import History
+from simsnn_ref.model_content import check_model
 from simsnn_ref.network import Network, Parameters
 from simsnn_ref.off_grid import network_map
 from simsnn_ref.packing import (
@@ -160,7 +161,7 @@ class Model:
         return SeparableMap.from_axes(place, self.backend)
 
     def save(self, path: str | Path) -> None:
-        """Write the model to `path` (see `simsnn_ref.storage` for the format).
+        """Write the model to `path` (docs/format.md describes the format).
 
         Raises
         ------
@@ -205,11 +206,13 @@ def load_model(path: str | Path, backend: Backend | None = None) -> Model:
     Raises
     ------
     ModelFileError
-        If the file is missing, damaged, foreign or of an unknown version.
+        If the file is missing, damaged, foreign, of an unknown version, or what it holds is not a model: tensors
+        missing, one too many or misshaped, entries unknown or of the wrong kind. The message names the culprit.
     """
     backend = NumpyBackend() if backend is None else backend
     content, arrays = read_file(path)
     try:
+        check_model(content, arrays)
         stages = unpack_stages(content["stages"], arrays, backend)
         told = content["history"]
         history = History(
@@ -226,5 +229,5 @@ def load_model(path: str | Path, backend: Backend | None = None) -> Model:
         grid = unpack_grid(content["grid"], arrays)
         config = config_from_dict(content["config"])
         return Model(stages, grid, config, history, content["provenance"], backend)
-    except (KeyError, TypeError, IndexError, AttributeError, SimsnnError) as error:
-        raise ModelFileError(f"{path}: not a complete simsnn model ({type(error).__name__}: {error})") from error
+    except SimsnnError as error:
+        raise ModelFileError(f"{path}: not a complete simsnn model: {error}") from error

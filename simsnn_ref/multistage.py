@@ -193,34 +193,36 @@ def resume(
     """
     with _open(checkpoint) as checkpoints:
         data, arrays = checkpoints.data()
-        try:
-            config, grid, values = (
-                config_from_dict(data["config"]),
-                unpack_grid(data["grid"], arrays),
-                arrays.get("values"),
+        with _reading(checkpoints.folder):
+            config, grid = config_from_dict(data["config"]), unpack_grid(data["grid"], arrays)
+            values, stated = arrays.get("values"), str(data["digest"])
+        if (values is None) != (function is not None):
+            raise CheckpointError(
+                f"{checkpoints.folder}: a function was fitted; give it to resume"
+                if values is None
+                else f"{checkpoints.folder}: samples were fitted, which are in the folder; give no function"
             )
-            if (values is None) != (function is not None):
-                raise CheckpointError(
-                    f"{checkpoints.folder}: a function was fitted; give it to resume"
-                    if values is None
-                    else f"{checkpoints.folder}: samples were fitted, which are in the folder; give no function"
-                )
-            if backend is None or isinstance(backend, str):
-                backend = load_backend(backend or config.backend)
-            u = function if values is None else values
-            callbacks = [*callbacks, LogFile(checkpoints.log_file)]
-            staged = _staged_fit(u, grid, config, callbacks, backend, checkpoints)
-            staged.require(data["digest"])
-            state, arrays, notes = checkpoints.load()
+        if backend is None or isinstance(backend, str):
+            backend = load_backend(backend or config.backend)
+        callbacks = [*callbacks, LogFile(checkpoints.log_file)]
+        staged = _staged_fit(function if values is None else values, grid, config, callbacks, backend, checkpoints)
+        staged.require(stated)
+        state, arrays, notes = checkpoints.load()
+        with _reading(checkpoints.folder):
             if state is not None:
                 staged.restore(state, arrays)
-        except (KeyError, TypeError, AttributeError) as error:
-            raise CheckpointError(
-                f"{checkpoints.folder}: not the checkpoints of a fit ({type(error).__name__}: {error})"
-            ) from error
         for note in notes:
             staged.note(note)
         return staged.model()
+
+
+@contextlib.contextmanager
+def _reading(folder: Path) -> Iterator[None]:
+    """What is wrong with a file whose checksums are right was not written by `fit`."""
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError, IndexError, ValueError, AssertionError) as error:
+        raise CheckpointError(f"{folder}: not the checkpoints of a fit ({type(error).__name__}: {error})") from error
 
 
 @contextlib.contextmanager

@@ -114,6 +114,7 @@ def unpack_grid(told: dict[str, Any], arrays: Arrays) -> Grid | Scatter:
     """Inverse of `pack_grid`."""
     told = {name: tuple(value) for name, value in told.items()}
     if "points" in arrays:
+        arrays["points"].setflags(write=False)
         return Scatter(arrays["points"], Box(told["lower"], told["upper"]), told["periodic"])
     return Grid(**told)
 

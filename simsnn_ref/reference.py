@@ -39,12 +39,22 @@ from simsnn_ref.losses import LpLoss
 from simsnn_ref.network import Network
 from simsnn_ref.optimizers import Adam
 from simsnn_ref.precision import ExtendedBackend, is_extended
-from simsnn_ref.storage import read_file, read_tensors, write_file
+from simsnn_ref.schema import conform
+from simsnn_ref.storage import read_file, read_json, read_tensors, write_file
+from simsnn_ref.strict_json import shown
 from simsnn_ref.verify import STEP, Check, compare, complex_step, complex_step_jacobian, definition
 
 __all__ = ["ADAM", "DAMPING", "GIVEN", "SETS", "Case", "check", "export"]
 
 SCHEMA = "simsnn-reference-1"
+KIND = "simsnn-reference"
+MANIFEST = {
+    "cases": [
+        {"name": str, "file": str, "sha256": str, "tensors": {str: {"sensitivity": float, ...: object}}, ...: object}
+    ],
+    ...: object,
+}
+"""What `check` uses of it."""
 
 ADAM = Adam(beta1=0.9, beta2=0.999, epsilon=1e-8)
 LEARNING_RATE = 1e-3
@@ -315,7 +325,7 @@ def export(folder: str | Path, which: str = "small", say: Callable[[str], None] 
             path = folder / f"{case.name}.safetensors"
             tensors = {**exact.given, **exact.params, **found}
             tensors = {name: np.asarray(value, dtype=np.float64) for name, value in tensors.items()}
-            write_file(path, {"case": case.name, **exact.meta}, tensors)
+            write_file(path, {"case": case.name, **exact.meta}, tensors, KIND)
             shapes = {
                 name: {
                     "shape": list(value.shape),
@@ -358,14 +368,14 @@ def _inputs(names: Sequence[str] | Tensors) -> set[str]:
 
 def _read_manifest(folder: Path) -> dict[str, Any]:
     path = folder / "manifest.json"
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ModelFileError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except ValueError as error:
-        raise ModelFileError(f"{path}: not JSON ({error})") from error
+    manifest: dict[str, Any] = read_json(path)
     if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
         raise ModelFileError(f"{path}: not a manifest of schema {SCHEMA}")
+    conform(manifest, MANIFEST, f"{path}: manifest")
+    for entry in manifest["cases"]:
+        for name in (entry["name"], entry["file"]):
+            if name in ("", ".", "..") or not set(name).isdisjoint("/\\\0"):
+                raise ModelFileError(f"{path}: {shown(name)} is not the name of a file in this folder")
     return manifest
 
 
@@ -402,9 +412,11 @@ def check(folder: str | Path, candidate: str | Path, tolerance: float = 1e-13) -
         if found is None:
             continue
         path = folder / entry["file"]
-        _, expected = read_file(path)
+        _, expected = read_file(path, KIND)
         if hashlib.sha256(path.read_bytes()).hexdigest() != entry["sha256"]:
             raise ModelFileError(f"{path}: not the file that the manifest names: its SHA-256 differs")
+        if entry["tensors"].keys() != expected.keys():
+            raise ModelFileError(f"{path}: its tensors are not those of the manifest")
         got = read_tensors(found)
         problems += _problems(str(found), got, expected)
         if not problems:

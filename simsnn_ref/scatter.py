@@ -19,7 +19,7 @@ class Scatter:
     Parameters
     ----------
     points : array_like of shape (n, d), or (n,) in one dimension
-        Physical coordinates, kept in float64.
+        Physical coordinates, kept in float64: in a copy, unless they are that already and read-only.
     box : Box, optional
         The domain; the bounding box of the points by default. A periodic axis needs it: its length is the period.
     periodic : bool or sequence of d bools, optional
@@ -47,8 +47,8 @@ class Scatter:
         box = _bounding_box(points) if box is None else box
         if box.ndim != d:
             raise DataError(f"box: {box.ndim} dimensions, but the points have {d}")
-        outside = np.any((points < np.asarray(box.lower)) | (points > np.asarray(box.upper)), axis=1)
-        if np.any(outside):
+        if np.any(np.min(points, axis=0) < box.lower) or np.any(np.max(points, axis=0) > box.upper):
+            outside = np.any((points < np.asarray(box.lower)) | (points > np.asarray(box.upper)), axis=1)
             row = int(np.argmax(outside))
             raise DataError(
                 f"points: row {row}, {points[row].tolist()}, is outside the box"
@@ -115,20 +115,22 @@ class Scatter:
 
 
 def _checked(values: Any) -> np.ndarray:
-    """(n, d) in float64, a copy."""
+    """(n, d) in float64, which nobody else writes to."""
     try:
         points = np.asarray(values)
     except ValueError as error:
         raise DataError("points: not a rectangular array of numbers") from error
     if points.dtype.kind not in "fiu":
         raise DataError(f"points: {points.dtype} values are not real coordinates")
-    points = points.astype(np.float64)
+    is_constant = points.flags.owndata and not points.flags.writeable
+    points = points.astype(np.float64, copy=not is_constant)
     if points.ndim == 1:
         points = points[:, None]
     if points.ndim != 2 or not 1 <= points.shape[1] <= 3 or points.shape[0] == 0:
         raise DataError(f"points: shape {np.shape(values)}, expected (n, d) with d = 1, 2 or 3")
-    finite = np.all(np.isfinite(points), axis=1)
-    if not np.all(finite):
+    # A mask of a model's points would take memory that reading them has not got (docs/format.md).
+    if not np.all(np.isfinite([np.min(points), np.max(points)])):
+        finite = np.all(np.isfinite(points), axis=1)
         raise DataError(f"points: not finite at row {int(np.argmin(finite))}")
     return points
 

@@ -1,35 +1,58 @@
-"""The one file format: named arrays and a JSON header in the safetensors layout, checksummed, without pickle.
+"""The one file format, of models, checkpoints and reference cases: named arrays and JSON, checksummed, without pickle.
 
-    8 bytes       length n of the header, unsigned little endian
-    n bytes       header, UTF-8 JSON: {name: {"dtype", "shape", "data_offsets"}, ..., "__metadata__": {str: str}}
-    the rest      the arrays, C order, little endian, without gaps
+The layout is that of safetensors (`simsnn_ref.layout`), so that any safetensors reader opens it. Its metadata hold
 
-Any safetensors reader opens it. `__metadata__` holds ``format`` and ``format_version``, the caller's text under
-``content`` and ``sha256``: the SHA-256 of the whole file with those 64 digits set to 0.
+    format            the kind, one of `KINDS`
+    format_version    `FORMAT_VERSION`
+    sha256            of the whole file, with the first occurrence of these 64 digits set to 0
+    content           the caller's JSON
+    sha256:NAME       of the bytes of the tensor NAME
+
+docs/format.md has it all.
 """
 
 import contextlib
+import errno
 import hashlib
 import json
-import math
 import os
 import tempfile
-import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from simsnn_ref.errors import ModelFileError, OutputError
+from simsnn_ref.layout import (
+    DTYPES,
+    METADATA,
+    Header,
+    bytes_of,
+    fits,
+    fits_beside,
+    open_regular,
+    read_array,
+    read_header,
+)
+from simsnn_ref.npz import read_npz
+from simsnn_ref.strict_json import parse_json, shown
 
-__all__ = ["check_writable", "read_file", "read_tensors", "write_file"]
+__all__ = ["FORMAT_VERSION", "KINDS", "check_writable", "read_file", "read_json", "read_tensors", "write_file"]
 
-FORMAT = "simsnn-model"
+KINDS = {
+    "simsnn-model": "a model: load_model and simsnn predict, info and certify read it",
+    "simsnn-checkpoint": "the checkpoint of a fit: simsnn resume reads its folder",
+    "simsnn-reference": "a reference case: simsnn reference check reads its folder",
+}
+"""What a file can be, by the format that it names, and what reads it."""
+
 FORMAT_VERSION = "1"
-MAX_HEADER_BYTES = 100_000_000
-_DTYPES = {"F64": np.dtype("<f8"), "I64": np.dtype("<i8")}
+"""Raised when a reader of the version before would take a file for something else than it is."""
+
+_LONGEST_JSON = 2**26
 _NO_DIGEST = "0" * 64
+_TENSOR_DIGEST = "sha256:"
 
 
 def check_writable(path: str | Path, what: str) -> None:
@@ -48,49 +71,85 @@ def check_writable(path: str | Path, what: str) -> None:
 
 
 def write_file(
-    path: str | Path, content: Mapping[str, Any], arrays: Mapping[str, np.ndarray], kind: str = FORMAT
+    path: str | Path, content: Mapping[str, Any], arrays: Mapping[str, np.ndarray], kind: str = "simsnn-model"
 ) -> None:
-    """Write `arrays` (float64 or int64) and `content` (JSON) to `path`; complete or not at all.
+    """Write `arrays` (float64, int64 or uint8) and `content` (JSON) to `path`; complete or not at all.
 
     Raises
     ------
     OutputError
-        If the file cannot be written; nothing that was there before is lost.
+        If the file cannot be written; nothing that was there before is lost. If an array is of another type, or the
+        content not JSON or too large to be read again within the bound of `read_file`.
     """
     path = Path(path)
-    names = {dtype: name for name, dtype in _DTYPES.items()}
-    blobs, header, offset = [], {}, 0
-    for name, array in arrays.items():
-        little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
-        blob = little.tobytes()
-        end = offset + len(blob)
-        header[name] = {"dtype": names[little.dtype], "shape": list(array.shape), "data_offsets": [offset, end]}
-        blobs.append(blob)
-        offset = end
-    metadata = {
-        "format": kind,
-        "format_version": FORMAT_VERSION,
-        "sha256": _NO_DIGEST,
-        "content": json.dumps(content, allow_nan=False),
-    }
-    text = json.dumps({"__metadata__": metadata, **header}, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    raw = b"".join([len(text).to_bytes(8, "little"), text, *blobs])
-    digest = hashlib.sha256(raw).hexdigest().encode()
-    start = raw.index(_NO_DIGEST.encode(), 8)
-    raw = raw[:start] + digest + raw[start + len(digest) :]
+    blobs = {name: _file_bytes(array, f"{path}: {name}") for name, array in arrays.items()}
+    # Eight-byte numbers first, so that they are aligned in the file.
+    in_file_order = sorted(blobs, key=lambda name: -arrays[name].dtype.itemsize)
+    header = _header(path, content, arrays, blobs, in_file_order, kind)
+    whole = hashlib.sha256(header)
+    for name in in_file_order:
+        whole.update(blobs[name])
+    header = header.replace(_NO_DIGEST.encode(), whole.hexdigest().encode(), 1)
     try:
-        _replace(path, raw)
+        _replace(path, [header, *(blobs[name] for name in in_file_order)])
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
 
 
-def _replace(path: Path, raw: bytes) -> None:
+def _file_bytes(array: np.ndarray, where: str) -> memoryview:
+    """What the file holds of an array, in place where that is possible."""
+    little = array.dtype.newbyteorder("<")
+    if little not in DTYPES.values():
+        raise OutputError(f"{where}: arrays of {array.dtype} cannot be kept; make it float64, int64 or uint8")
+    return bytes_of(np.ascontiguousarray(array, dtype=little))
+
+
+def _header(
+    path: Path,
+    content: Mapping[str, Any],
+    arrays: Mapping[str, np.ndarray],
+    blobs: Mapping[str, memoryview],
+    in_file_order: Iterable[str],
+    kind: str,
+) -> bytes:
+    """The header with its length in front, the digest of the whole file left 0."""
+    names = {dtype: name for name, dtype in DTYPES.items()}
+    offsets, data = {}, 0
+    for name in in_file_order:
+        offsets[name] = [data, data + len(blobs[name])]
+        data += len(blobs[name])
+    try:
+        text = json.dumps(content, allow_nan=False)
+        parse_json(text, "content")
+    except (TypeError, ValueError, RecursionError) as error:
+        raise OutputError(f"{path}: the content is not JSON ({error})") from error
+    metadata = {"format": kind, "format_version": FORMAT_VERSION, "sha256": _NO_DIGEST, "content": text}
+    metadata |= {f"{_TENSOR_DIGEST}{name}": hashlib.sha256(blob).hexdigest() for name, blob in blobs.items()}
+    entries = {
+        name: {
+            "dtype": names[array.dtype.newbyteorder("<")],
+            "shape": list(array.shape),
+            "data_offsets": offsets[name],
+        }
+        for name, array in arrays.items()
+    }
+    raw = json.dumps({METADATA: metadata, **entries}, separators=(",", ":")).encode()
+    raw += b" " * (-len(raw) % 8)
+    if not (fits(raw, data) and fits_beside(metadata, {name: array.shape for name, array in arrays.items()})):
+        raise OutputError(
+            f"{path}: {len(arrays)} tensors and {len(text)} bytes of content need a header of {len(raw)} bytes, more"
+            " than can be read within the size of the file and a MiB; keep more in fewer, larger tensors"
+        )
+    return len(raw).to_bytes(8, "little") + raw
+
+
+def _replace(path: Path, parts: Iterable[bytes | memoryview]) -> None:
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as stream:
-            stream.write(raw)
+            for part in parts:
+                stream.write(part)
             stream.flush()
             os.fsync(stream.fileno())
         umask = os.umask(0)
@@ -101,41 +160,105 @@ def _replace(path: Path, raw: bytes) -> None:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
+    _sync_folder(path.parent)
 
 
-def read_file(path: str | Path, kind: str = FORMAT) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def _sync_folder(folder: Path) -> None:
+    """Have the new name survive a power cut as the bytes do; not every system and file system can."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def read_file(path: str | Path, kind: str = "simsnn-model") -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Read what `write_file` wrote: the content and the arrays (native byte order, writable).
+
+    Takes no more memory than the file has bytes, and a MiB.
 
     Raises
     ------
     ModelFileError
-        If the file cannot be read, is not of this format or version, is truncated, or fails its checksum.
+        If the file cannot be read, is of another kind, format or version, is truncated, or fails a checksum; the
+        message names the tensor, or says that it is the header.
     """
     path = Path(path)
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise ModelFileError(f"{path}: cannot be read: {error.strerror}") from error
-    header, start = _read_header(path, raw)
-    metadata = header.pop("__metadata__", None)
-    if not isinstance(metadata, dict) or metadata.get("format") != kind:
-        raise ModelFileError(f"{path}: not a simsnn model file")
-    if metadata.get("format_version") != FORMAT_VERSION:
+    with open_regular(path) as stream:
+        header = read_header(stream, path)
+        _check_kind(path, header, kind)
+        content = _read_content(path, header)
+        digests = _tensor_digests(path, header)
+        stated = header.metadata.get("sha256", "")
+        at = header.raw.find(stated.encode("utf-8", "replace")) if len(stated) == len(_NO_DIGEST) else -1
+        if at < 0:
+            raise ModelFileError(f"{path}: header: the SHA-256 of the file is missing")
+        header.raw[at : at + len(_NO_DIGEST)] = _NO_DIGEST.encode()
+        whole = hashlib.sha256(header.prefix)
+        whole.update(header.raw)
+        arrays, damaged = {}, []
+        for tensor in header.in_file_order():
+            array = read_array(stream, header, tensor, path)
+            blob = bytes_of(array)
+            whole.update(blob)
+            if digests and hashlib.sha256(blob).hexdigest() != digests[tensor.name]:
+                damaged.append(shown(tensor.name))
+            arrays[tensor.name] = array.astype(array.dtype.newbyteorder("="), copy=False)
+    if damaged or whole.hexdigest() != stated:
+        culprit = f"tensor {', '.join(damaged)}" if damaged else "the header" if digests else "some byte"
         raise ModelFileError(
-            f"{path}: format version {metadata.get('format_version')!r}, this program reads {FORMAT_VERSION!r};"
-            " update simsnn-ref"
+            f"{path}: damaged: the SHA-256 checksum does not match: {culprit} has changed; fetch or make the file again"
         )
-    _check_digest(path, raw, start, metadata.get("sha256"))
-    try:
-        content = json.loads(metadata["content"])
-        arrays = {name: _read_array(raw, start, entry) for name, entry in header.items()}
-    except (KeyError, TypeError, ValueError) as error:
-        raise ModelFileError(f"{path}: the header does not describe its arrays ({error})") from error
-    return content, arrays
+    return content, {tensor.name: arrays[tensor.name] for tensor in header.tensors}
+
+
+def _check_kind(path: Path, header: Header, kind: str) -> None:
+    found, version = header.metadata.get("format", ""), header.metadata.get("format_version", "")
+    if found not in KINDS:
+        raise ModelFileError(f"{path}: not a {kind} file: the format in its metadata is {shown(found)}")
+    if version != FORMAT_VERSION:
+        raise ModelFileError(
+            f"{path}: format version {shown(version)}, this program reads {FORMAT_VERSION}; update simsnn-ref"
+        )
+    if found != kind:
+        raise ModelFileError(f"{path}: not a {kind} file but {KINDS[found]}")
+
+
+def _read_content(path: Path, header: Header) -> dict[str, Any]:
+    content = parse_json(header.metadata.get("content", ""), f"{path}: content")
+    if not isinstance(content, dict):
+        raise ModelFileError(f"{path}: content: not an object")
+    return content
+
+
+def _tensor_digests(path: Path, header: Header) -> dict[str, str]:
+    """By name; none at all in files that are older than they."""
+    digests = {
+        key.removeprefix(_TENSOR_DIGEST): value
+        for key, value in header.metadata.items()
+        if key.startswith(_TENSOR_DIGEST)
+    }
+    names = {tensor.name for tensor in header.tensors}
+    if not digests:
+        return {}
+    for name in digests:
+        if name not in names:
+            raise ModelFileError(f"{path}: header: tensor {shown(name)} is missing: there is a SHA-256 of it")
+    for name in names:
+        if name not in digests:
+            raise ModelFileError(f"{path}: header: there is no SHA-256 of tensor {shown(name)}")
+    return digests
 
 
 def read_tensors(path: str | Path) -> dict[str, np.ndarray]:
     """Arrays of float64 by name from any file in the safetensors layout, or from a .npz archive, without unpickling.
+
+    Takes no more memory than the file has bytes, and a MiB. Metadata are not looked at.
 
     Raises
     ------
@@ -143,58 +266,34 @@ def read_tensors(path: str | Path) -> dict[str, np.ndarray]:
         If the file cannot be read or is damaged, or an array is not of float64.
     """
     path = Path(path)
-    try:
+    with open_regular(path) as stream:
         if path.suffix == ".npz":
-            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-                arrays = {name: archive[name] for name in archive.files}
-        else:
-            raw = path.read_bytes()
-            header, start = _read_header(path, raw)
-            header.pop("__metadata__", None)
-            for name, entry in header.items():
-                if isinstance(entry, dict) and entry.get("dtype") not in _DTYPES:
-                    raise ModelFileError(f"{path}: {name} has the type {entry.get('dtype')!r}; float64 (F64) is needed")
-            arrays = {name: _read_array(raw, start, entry) for name, entry in header.items()}
-    except OSError as error:
-        raise ModelFileError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except (KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
-        if isinstance(error, ModelFileError):
-            raise
-        raise ModelFileError(f"{path}: damaged, or holds no plain arrays ({error})") from error
-    for name, array in arrays.items():
-        if array.dtype != np.float64:
-            raise ModelFileError(f"{path}: {name} has the type {array.dtype}; float64 is needed")
-    return arrays
+            return read_npz(stream, path)
+        header = read_header(stream, path, dtypes=("F64",))
+        return {
+            tensor.name: read_array(stream, header, tensor, path).astype(np.float64, copy=False)
+            for tensor in header.tensors
+        }
 
 
-def _read_header(path: Path, raw: bytes) -> tuple[dict[str, Any], int]:
-    length = int.from_bytes(raw[:8], "little")
-    if len(raw) < 9 or raw[8:9] != b"{" or length > MAX_HEADER_BYTES:
-        raise ModelFileError(f"{path}: not a simsnn model file")
-    if 8 + length > len(raw):
-        raise ModelFileError(f"{path}: truncated: the header needs {8 + length} bytes, the file has {len(raw)}")
+def read_json(path: str | Path) -> Any:
+    """The value in a JSON file, which is at most `_LONGEST_JSON` bytes long.
+
+    Raises
+    ------
+    ModelFileError
+        If the file cannot be read, is too long, or is not JSON as `simsnn_ref.strict_json` wants it.
+    """
+    path = Path(path)
+    with open_regular(path) as stream:
+        try:
+            raw = stream.read(_LONGEST_JSON + 1)
+        except OSError as error:
+            raise ModelFileError(f"{path}: cannot be read: {error.strerror or error}") from error
+    if len(raw) > _LONGEST_JSON:
+        raise ModelFileError(f"{path}: longer than the {_LONGEST_JSON} bytes that are read of JSON")
     try:
-        header = json.loads(raw[8 : 8 + length])
-    except (ValueError, RecursionError) as error:
-        raise ModelFileError(f"{path}: not a simsnn model file (the header is not JSON)") from error
-    if not isinstance(header, dict):
-        raise ModelFileError(f"{path}: not a simsnn model file (the header is not an object)")
-    return header, 8 + length
-
-
-def _check_digest(path: Path, raw: bytes, start: int, stated: object) -> None:
-    digits = stated.encode() if isinstance(stated, str) else b""
-    at = raw.find(digits, 8, start) if len(digits) == len(_NO_DIGEST) else -1
-    blank = raw[:at] + _NO_DIGEST.encode() + raw[at + len(digits) :]
-    if at < 0 or hashlib.sha256(blank).hexdigest().encode() != digits:
-        raise ModelFileError(f"{path}: damaged: the SHA-256 checksum does not match; fetch or make the file again")
-
-
-def _read_array(raw: bytes, start: int, entry: dict[str, Any]) -> np.ndarray:
-    dtype, shape = _DTYPES[entry["dtype"]], tuple(int(n) for n in entry["shape"])
-    first, last = (int(offset) for offset in entry["data_offsets"])
-    expected = math.prod(shape) * dtype.itemsize
-    if min(shape, default=0) < 0 or not 0 <= first <= last <= len(raw) - start or last - first != expected:
-        raise ValueError(f"offsets {first} to {last} for shape {shape}")
-    flat = np.frombuffer(raw, dtype=dtype, count=math.prod(shape), offset=start + first)
-    return flat.reshape(shape).astype(dtype.newbyteorder("="))
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ModelFileError(f"{path}: not JSON in UTF-8 ({error.reason} at byte {error.start})") from None
+    return parse_json(text, str(path))

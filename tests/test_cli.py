@@ -355,8 +355,8 @@ def check_one_line(argv, message):
     [
         (["predict", "m"], "give either POINTS.npy or --grid N"),
         (["predict", "m", "--grid", "4"], "m: cannot be read"),
-        (["predict", "good.npy", "--grid", "4"], "good.npy: not a simsnn model file"),
-        (["info", "good.npy"], "good.npy: not a simsnn model file"),
+        (["predict", "good.npy", "--grid", "4"], "good.npy: not a simsnn file"),
+        (["info", "good.npy"], "good.npy: not a simsnn file"),
         (["dns", "--size", "16", "-o", "no/x.npy"], "folder no does not exist"),
         (["dns", "--size", "3"], "n: expected an integer >= 4"),
         (["spectrum", "good.npy", "--modes", "0"], "need to be at least 1"),

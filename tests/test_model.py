@@ -1,6 +1,7 @@
 """The fitted model: the same values by every route, true derivatives, and a file that keeps every bit."""
 
 import json
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -160,6 +161,86 @@ def test_incomplete_model_files(tmp_path):
         write_file(path, broken_content, broken_arrays)
         with pytest.raises(ModelFileError, match="not a complete simsnn model"):
             load_model(path)
+
+
+def rewritten(model, path, change):
+    """The model's file again, with another content or other tensors and right checksums."""
+    model.save(path)
+    content, arrays = read_file(path)
+    change(content, arrays)
+    write_file(path, content, arrays)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda c, a: a.pop("stage2/W2"), "tensor stage2/W2 is missing"),
+        (lambda c, a: a.pop("stage1/A"), "tensor stage1/A is missing"),
+        (lambda c, a: a.update(extra=np.zeros(1)), "tensor extra is none of this model's"),
+        (
+            lambda c, a: a.update({"stage1/W1": a["stage1/W1"].T}),
+            r"tensor stage1/W1 has the shape \(10, 6\), not \(6, 10\)",
+        ),
+        (lambda c, a: a["stage1/c2"].fill(np.nan), "tensor stage1/c2 holds numbers that are not finite"),
+        (lambda c, a: a.update({"stage1/b": np.zeros(10, int)}), "tensor stage1/b has the type int64, not float64"),
+        (lambda c, a: a["stage1/indices"].__iadd__(1), "stage1/B and stage1/indices are not the same modes"),
+        (lambda c, a: c["stages"][0].update(hidden=[6, 2**40]), "tensor stage1/W2 has the shape"),
+        (lambda c, a: c["stages"][0].update(hidden=[6, -1]), r"content.stages\[0\].hidden has a width below 1"),
+        (lambda c, a: c["stages"][0].update(eps="1"), r"content.stages\[0\].eps is not a number"),
+        (lambda c, a: c["stages"][0].update(period=["1e999999999", "1"]), "1e999999999 is no fraction"),
+        (lambda c, a: c["stages"][0].update(period=["1/0", "1"]), "1/0 is no fraction"),
+        (lambda c, a: c["stages"][0].update(period=["1000", "1"]), "1000 is not between 1 and 2"),
+        (lambda c, a: c["stages"][0].update(first_layer="x"), "first_layer is x, none of"),
+        (lambda c, a: c["stages"][0].update(parameters=[]), "parameters are not B, b, W1, c1, W2, c2, W3, c3"),
+        (lambda c, a: c["stages"][0].update(frozen=["W9"]), "frozen names what is no parameter"),
+        (lambda c, a: c["stages"][0].update(more=1), r"content.stages\[0\].more is not known to this version"),
+        (lambda c, a: c["stages"].pop(), "content has 1 stages but 2 records"),
+        (lambda c, a: c["history"].update(off_grid="x"), "off_grid is x"),
+        (lambda c, a: c["history"]["stages"][1].update(index=1), r"stages\[1\].index is 1, not 2"),
+        (lambda c, a: c["history"].update(notes=["\ud800"]), r"content.history.notes\[0\] is not a string"),
+        (lambda c, a: c["grid"].update(shape=[-7, 6]), "grid: axis 0 has -7 points"),
+        (lambda c, a: c["grid"].update(shape=[2**40, 2**40]), "more points than can be counted"),
+        (lambda c, a: c["grid"].update(lower=[0.0]), "content.grid.* has . entries; all of grid need the same"),
+        (lambda c, a: c["config"].update(steps=[1e308]), "steps = .*: expected an integer"),
+    ],
+)
+def test_forged_model_files_name_the_culprit(tmp_path, change, message):
+    path = tmp_path / "model"
+    rewritten(fitted(2), path, change)
+    with pytest.raises(ModelFileError, match=f"not a complete simsnn model: .*{message}"):
+        load_model(path)
+
+
+@pytest.mark.parametrize("scattered", [False, True])
+def test_loading_takes_the_size_of_the_file_and_a_mebibyte_at_most(tmp_path, scattered):
+    """With 160,000 modes, or 432,000 points: nothing is copied on the way from the file to the model."""
+    path = tmp_path / "model"
+
+    def more_modes(content, arrays):
+        # Repeated along the features: two of them may be the same mode.
+        for name in ("A", "B", "b", "indices"):
+            arrays[f"stage1/{name}"] = np.repeat(arrays[f"stage1/{name}"], 16_000, axis=0)
+        arrays["stage1/W1"] = np.repeat(arrays["stage1/W1"], 16_000, axis=1)
+
+    def more_points(content, arrays):
+        arrays["points"] = np.repeat(arrays["points"], 12_000, axis=0)
+
+    if scattered:
+        points = np.random.default_rng(0).uniform(-1.0, 1.0, (40, 2))
+        model = fit(points, target(points), mode="paper", optimizer="adam", steps=2, stages=1, n_features=4)
+        rewritten(model, path, more_points)
+    else:
+        rewritten(fitted(2, periodic=True), path, more_modes)
+    size = path.stat().st_size
+    assert size > 6e6
+    tracemalloc.start()
+    try:
+        again = load_model(path)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert again.grid.size == 36 * 12_000 if scattered else again.stages[0].network.n_features == 160_000
+    assert peak <= size + 2**20
 
 
 @pytest.mark.parametrize(

@@ -173,7 +173,7 @@ def test_the_large_set(tmp_path):
     names = export(tmp_path, "large")
     assert len(set(names)) == len(names) == len(SETS["large"])
     assert all(entry.passed for entry in check(tmp_path, tmp_path))
-    _, tensors = read_file(tmp_path / f"{names[1]}.safetensors")
+    _, tensors = read_file(tmp_path / f"{names[1]}.safetensors", "simsnn-reference")
     assert np.max(np.abs(tensors["u"])) < 1e-9
 
 

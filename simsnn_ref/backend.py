@@ -30,6 +30,7 @@ import scipy.fft
 from simsnn_ref.errors import BackendError
 
 __all__ = [
+    "ENTRY_POINT_GROUP",
     "THREADS_VARIABLE",
     "Array",
     "Backend",
@@ -43,6 +44,7 @@ Array: TypeAlias = Any
 """An array of the backend's library; NumPy's ``ndarray`` for the embedded backend."""
 
 ENTRY_POINT_GROUP = "simsnn_ref.backends"
+"""Where plug-ins register."""
 
 THREADS_VARIABLE = "SIMSNN_NUM_THREADS"
 """Environment variable for the number of threads; `--threads` sets it."""

@@ -1,8 +1,20 @@
 """The subcommands of ``simsnn``, one module each: ``add`` puts its options on the parser."""
 
-from simsnn_ref.commands import certify, dns, examples, fit, info, predict, reference, reproduce, spectrum, verify
+from simsnn_ref.commands import (
+    certify,
+    dns,
+    doctor,
+    examples,
+    fit,
+    info,
+    predict,
+    reference,
+    reproduce,
+    spectrum,
+    verify,
+)
 
 __all__ = ["COMMANDS"]
 
-COMMANDS = (fit, predict, certify, info, examples, spectrum, dns, reproduce, verify, reference)
+COMMANDS = (fit, predict, certify, info, examples, spectrum, dns, reproduce, verify, reference, doctor)
 """In the order that ``simsnn --help`` lists them."""

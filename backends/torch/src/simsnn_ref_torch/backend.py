@@ -97,7 +97,7 @@ class TorchBackend:
         told = {"torch": torch.__version__, "device": str(self.device)}
         if self.device.type == "cpu":
             found = torch.cuda.device_count() if torch.cuda.is_available() else 0
-            built = f"CUDA {torch.version.cuda}, {found} devices found" if torch.version.cuda else "built without"
+            built = f"CUDA {torch.version.cuda}, {found} devices found" if torch.version.cuda else "not in this build"
             threads = f"{self.workers} of map, {torch.get_num_threads()} of PyTorch outside of it"
             return told | {"threads": threads, "CUDA": built}
         free, total = torch.cuda.mem_get_info(self.device)

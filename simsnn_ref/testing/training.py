@@ -17,7 +17,7 @@ from simsnn_ref.optimizers import Adam, GaussNewton, LevenbergMarquardt, Limits,
 from simsnn_ref.testing.expect import EPS, expect, expect_close, host
 from simsnn_ref.verify import require, verify
 
-__all__ = ["CHECKS"]
+__all__ = ["CHECKS", "make_objective"]
 
 GRID = Grid((80, 65))
 """More points than a block of them holds, so that `map` and the assignment of blocks have their part."""
@@ -59,7 +59,8 @@ def _problem(first_layer: str, grid: Grid) -> tuple[Network, Parameters, np.ndar
     return network, params, -(10.0 ** rng.uniform(-1.0, 2.0, grid.size))
 
 
-def _objective(backend: Backend, first_layer: str, kind: str, grid: Grid = GRID) -> tuple[Objective, Parameters]:
+def make_objective(backend: Backend, first_layer: str, kind: str, grid: Grid = GRID) -> tuple[Objective, Parameters]:
+    """A network with that first layer and feature map on the backend, a target for it, and parameters."""
     network, params, target = _problem(first_layer, grid)
     on_device = {name: backend.asarray(value) for name, value in params.items()}
     amplitudes = None if network.amplitudes is None else backend.asarray(network.amplitudes)
@@ -85,7 +86,7 @@ def _to_host(backend: Backend, what: str, tensors: Parameters) -> Parameters:
 
 def _compute(backend: Backend, first_layer: str, kind: str) -> Parameters:
     """Every quantity of one network by name, on the host."""
-    objective, params = _objective(backend, first_layer, kind)
+    objective, params = make_objective(backend, first_layer, kind)
     network, fmap = objective.network, objective.fmap
     value, e, activations = objective.evaluate(params)
     in_one_pass, _, gradient = objective.value_and_gradient(params)
@@ -119,7 +120,7 @@ def _adam(backend: Backend) -> None:
     """Five steps of Adam: `CANCELLED` times the rounding of a gradient, in proportion to the way that they go."""
 
     def moved(backend: Backend) -> Parameters:
-        objective, params = _objective(backend, "si", "fft")
+        objective, params = make_objective(backend, "si", "fft")
         adam, start = Adam(), params
         state = adam.init(objective.xp, {name: params[name] for name in objective.network.trainable(params)})
         for _ in range(ADAM_STEPS):
@@ -141,7 +142,7 @@ def _second_order(backend: Backend) -> None:
     ):
         losses = []
         for each in (backend, NumpyBackend()):
-            objective, params = _objective(each, "si", kind, grid)
+            objective, params = make_objective(each, "si", kind, grid)
             objective = replace(objective, loss=LpLoss(2.0))
             result = method.minimize(objective, params, Limits(steps=1))
             value, _, _ = objective.evaluate(result.params)

@@ -178,10 +178,10 @@ def test_nothing_requires_a_gradient():
 
 
 def test_a_step_copies_nothing_to_the_host(monkeypatch):
-    from simsnn_ref.testing.training import _objective
+    from simsnn_ref.testing.training import make_objective
 
     backend = TorchBackend(workers=1)
-    objective, params = _objective(backend, "si", "fft")
+    objective, params = make_objective(backend, "si", "fft")
     for way in ("numpy", "cpu", "tolist", "__array__"):
         monkeypatch.setattr(torch.Tensor, way, lambda *arguments, way=way: pytest.fail(f"a hidden {way}()"))
     numbers = []

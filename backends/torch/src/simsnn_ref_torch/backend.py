@@ -26,8 +26,9 @@ class TorchBackend:
     """Arrays are `torch.Tensor`.
 
     On the CPU blocks of points go to threads of their own, each with one of PyTorch's: PyTorch would split every small
-    operation, and wait for all threads after each. 512 x 512 points, 10,000 frozen features and two threads take a
-    fifth to a third of the time that way. On a CUDA device they are queued one after the other.
+    operation, and wait for all threads after each. 512 x 512 points and 10,000 frozen features on two cores take 0.27 s
+    a step in place of 0.36, and where the cores have other work too 0.46 in place of 2.0. On a CUDA device blocks are
+    queued one after the other.
 
     Parameters
     ----------

@@ -84,7 +84,7 @@ class BackendConformance:
     Attributes
     ----------
     make_backend : callable
-        Without arguments; the backend's class, or a function wrapped in ``staticmethod``.
+        Without arguments, not even ``self``: the backend's class, or a function.
     """
 
     make_backend: Any = None

@@ -31,7 +31,8 @@ class TestOnTheHost(BackendConformance):
 
 @needs_cuda
 class TestOnCuda(BackendConformance):
-    make_backend = staticmethod(lambda: TorchBackend("cuda"))
+    def make_backend():
+        return TorchBackend("cuda")
 
 
 def field(grid):

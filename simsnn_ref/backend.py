@@ -4,21 +4,23 @@ A backend is a value that is passed down, never global state. Numerical code tak
 Python array API standard, version 2023.12 or later) and uses nothing else of the library; what the standard leaves
 out (host transfer, a threaded FFT, waiting for a device) are the backend's own members.
 
-Plug-ins register a class or function without arguments in the entry-point group ``simsnn_ref.backends``::
+Plug-ins register a class or function in the entry-point group ``simsnn_ref.backends``::
 
     [project.entry-points."simsnn_ref.backends"]
-    cupy = "simsnn_ref_cupy:CupyBackend"
+    torch = "simsnn_ref_torch:TorchBackend"
 
-Only the one that is asked for is imported.
+Only the one that is asked for is imported. It is called without arguments, or with ``device=`` where ``NAME:DEVICE`` is
+asked for. `simsnn_ref.testing` tells whether it does what the numerics rely on.
 """
 
 import functools
+import inspect
 import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
@@ -28,6 +30,7 @@ import scipy.fft
 from simsnn_ref.errors import BackendError
 
 __all__ = [
+    "ENTRY_POINT_GROUP",
     "THREADS_VARIABLE",
     "Array",
     "Backend",
@@ -41,6 +44,7 @@ Array: TypeAlias = Any
 """An array of the backend's library; NumPy's ``ndarray`` for the embedded backend."""
 
 ENTRY_POINT_GROUP = "simsnn_ref.backends"
+"""Where plug-ins register."""
 
 THREADS_VARIABLE = "SIMSNN_NUM_THREADS"
 """Environment variable for the number of threads; `--threads` sets it."""
@@ -151,6 +155,13 @@ class NumpyBackend:
     workers : int, optional
         Threads of the FFT and of `map`; `default_threads` by default. Results do not depend on it on the fft map. The
         threads of BLAS are the user's to set (OMP_NUM_THREADS); a network's products are too small for them.
+    device : str
+        "cpu".
+
+    Raises
+    ------
+    BackendError
+        For another device.
     """
 
     workers: int = field(default_factory=default_threads)
@@ -160,6 +171,8 @@ class NumpyBackend:
     real_dtype: Any = np.float64
 
     def __post_init__(self) -> None:
+        if self.device != "cpu":
+            raise BackendError(f"backend {self.name!r}: there is no device {self.device!r}, only 'cpu'")
         _keep_freed_memory()
 
     def asarray(self, host: Any) -> Array:
@@ -205,19 +218,25 @@ def available_backends() -> list[str]:
 def load_backend(name: str = "numpy") -> Backend:
     """Return the backend called `name`, importing that plug-in and no other.
 
+    Parameters
+    ----------
+    name : str
+        NAME or NAME:DEVICE; what follows the first colon is the backend's to read.
+
     Raises
     ------
     BackendError
-        If no installed distribution registers `name`, or its import fails (the reason is given).
+        If no installed distribution registers the name, its import fails (the reason is given), or it does not know
+        the device.
     """
+    name, colon, device = name.partition(":")
+    if colon and not device:
+        raise BackendError(f"backend '{name}:': a device is missing after the colon")
+    arguments: dict[str, Any] = {"device": device} if colon else {}
     if name == "numpy":
-        return NumpyBackend()
+        return NumpyBackend(**arguments)
     for entry_point in entry_points(group=ENTRY_POINT_GROUP, name=name):
-        try:
-            backend = entry_point.load()()
-        except Exception as error:
-            reason = " ".join(str(error).split()) or type(error).__name__
-            raise BackendError(f"backend {name!r} is installed but does not load: {reason}") from error
+        backend = _make(name, entry_point, arguments)
         if not isinstance(backend, Backend):
             raise BackendError(f"backend {name!r} lacks a member of simsnn_ref.backend.Backend")
         return backend
@@ -225,3 +244,23 @@ def load_backend(name: str = "numpy") -> Backend:
         f"backend {name!r} is not installed; available: {', '.join(available_backends())}"
         f" (a plug-in is installed with: pip install simsnn-ref-{name})"
     )
+
+
+def _make(name: str, entry_point: EntryPoint, arguments: dict[str, Any]) -> Any:
+    try:
+        factory = entry_point.load()
+        _require_device_choice(name, factory, arguments)
+        return factory(**arguments)
+    except BackendError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise BackendError(f"backend {name!r} is installed but does not load: {reason}") from error
+
+
+def _require_device_choice(name: str, factory: Callable[..., Any], arguments: dict[str, Any]) -> None:
+    try:
+        inspect.signature(factory).bind(**arguments)
+    except TypeError:
+        told = ":".join([name, *arguments.values()])
+        raise BackendError(f"backend {told!r}: {name!r} has no choice of devices; leave it out") from None

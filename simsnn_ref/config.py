@@ -149,7 +149,7 @@ class FitConfig:
     off_grid_points: int = _option(1000, "random: number of points")
     certify: bool = _option(True, "check the last errors by a second route, at single points, in long double")
     seed: int = _option(0, "seed of every random number")
-    backend: str = _option("numpy", "array library: numpy or an installed plug-in")
+    backend: str = _option("numpy", "array library, NAME[:DEVICE]: numpy or an installed plug-in")
 
     def __post_init__(self) -> None:
         for item in fields(self):

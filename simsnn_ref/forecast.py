@@ -154,7 +154,7 @@ def _stage(index: int, grid: Grid | Scatter, config: FitConfig) -> StageForecast
         sizes,
         is_grid=is_grid,
         lattice=lattice if has_modes and is_grid else None,
-        has_nufft=config.backend == "numpy" and has_nufft(),
+        has_nufft=config.backend.partition(":")[0] == "numpy" and has_nufft(),
     )
     kind = min(costs, key=lambda name: costs[name])
     if config.feature_map not in ("auto", kind):

@@ -1,5 +1,6 @@
 """The L^p loss of section 3.3, eq. 7, in a form that neither overflows nor underflows."""
 
+import math
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -63,18 +64,18 @@ class LpLoss:
     def forward(self, xp: ModuleType | Any, e: Array) -> Array:
         """L(e), a 0-d array; `e` of any shape, real (or complex in a complex step)."""
         r, scale = self._normalised(xp, e)
-        return scale * xp.sum(self._power(xp, r, self.p) / e.size) ** (1.0 / self.p)
+        return scale * xp.sum(self._power(xp, r, self.p) / math.prod(e.shape)) ** (1.0 / self.p)
 
     def vjp(self, xp: ModuleType | Any, e: Array) -> Array:
         """dL/de_i = (1/n) sign(r_i) |r_i|^(p-1) L(r)^(1-p); the zero vector at e = 0, a subgradient."""
         r, scale = self._normalised(xp, e)
         if scale == 0.0:
             return xp.zeros_like(e)
-        mean = xp.sum(self._power(xp, r, self.p)) / e.size
+        mean = xp.sum(self._power(xp, r, self.p)) / math.prod(e.shape)
         signed = self._power(xp, r, self.p - 1.0)
         if self.p % 2 != 0:
             signed = xp.sign(r) * signed
-        return signed * (mean ** (1.0 / self.p - 1.0) / e.size)
+        return signed * (mean ** (1.0 / self.p - 1.0) / math.prod(e.shape))
 
     def scaled(self, xp: ModuleType | Any, e: Array, scale: float) -> tuple[Array, Array]:
         """Sum of |r_i|^p and sign(r_i) |r_i|^(p-1) for r = e / scale: what a part of the points gives to L and dL/de.

@@ -9,6 +9,7 @@ Parameters are a dict of arrays named B (n_b, d), b (n_f,), W1 (h_1, n_f), c1 (h
 in this order. L = 0 is the truncated Fourier series (eq. 10) when W1 is all ones.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
@@ -128,7 +129,7 @@ class Network:
 
     def n_parameters(self, params: Parameters) -> int:
         """Number of numbers that train."""
-        return sum(params[name].size for name in self.trainable(params))
+        return sum(math.prod(params[name].shape) for name in self.trainable(params))
 
     def features(self, params: Parameters) -> Features | None:
         """Gamma's parameters in the form the feature maps take; None for ``none``."""

@@ -105,6 +105,7 @@ def fit_report(model: Model, problem: dict[str, Any], seconds: float) -> dict[st
         "config": model.config.to_dict(),
         "versions": model.provenance,
         "backend": model.backend.name,
+        "device": str(model.backend.device),
         "threads": {"host": default_threads(), "blas": blas_threads()},
         "seconds": seconds,
         "peak_memory_bytes": peak_memory_bytes(),

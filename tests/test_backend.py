@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from conftest import EPS, StrictBackend
 
+from simsnn_ref import FitConfig, fit
 from simsnn_ref.backend import Backend, NumpyBackend, available_backends, load_backend
+from simsnn_ref.cli import main
 from simsnn_ref.errors import BackendError, SimsnnError
 
 MODULES = {
@@ -16,6 +18,19 @@ MODULES = {
     "plug_broken": "raise ImportError('libplug.so.7: cannot open\\nshared object file')\n",
     "plug_no_device": "class NoDevice:\n    def __init__(self):\n        raise RuntimeError('no device found')\n",
     "plug_partial": "class Partial:\n    name = 'partial'\n    device = None\n",
+    "plug_device": (
+        "from simsnn_ref.backend import NumpyBackend\n"
+        "from simsnn_ref.errors import BackendError\n"
+        "class Device(NumpyBackend):\n"
+        "    def __init__(self, device='first'):\n"
+        "        super().__init__()\n"
+        "        if device not in ('first', 'gpu:1'):\n"
+        "            raise BackendError(f'no device {device!r}')\n"
+        "        object.__setattr__(self, 'device', device)\n"
+        "class Fixed(NumpyBackend):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+    ),
 }
 ENTRY_POINTS = """[simsnn_ref.backends]
 good = plug_good:Good
@@ -23,6 +38,8 @@ broken = plug_broken:Broken
 nodevice = plug_no_device:NoDevice
 partial = plug_partial:Partial
 misnamed = plug_good:Bad
+device = plug_device:Device
+fixed = plug_device:Fixed
 """
 
 
@@ -49,7 +66,7 @@ def test_map_keeps_the_order_and_passes_errors_on(workers):
 
 @pytest.fixture
 def plugins(tmp_path, monkeypatch):
-    """A folder on the path that looks like an installed distribution with five plug-ins."""
+    """A folder on the path that looks like an installed distribution with some plug-ins."""
     for name, source in MODULES.items():
         (tmp_path / f"{name}.py").write_text(source)
     info = tmp_path / "plugs-1.0.dist-info"
@@ -157,6 +174,40 @@ def test_a_plugin_that_lacks_a_member_is_refused(plugins):
         load_backend("partial")
 
 
+@pytest.mark.parametrize(
+    ("name", "device"),
+    [("numpy", "cpu"), ("numpy:cpu", "cpu"), ("device", "first"), ("device:first", "first"), ("device:gpu:1", "gpu:1")],
+)
+def test_a_device_follows_the_first_colon(plugins, name, device):
+    assert load_backend(name).device == device
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("numpy:cuda:0", "backend 'numpy': there is no device 'cuda:0', only 'cpu'"),
+        ("numpy:", "backend 'numpy:': a device is missing after the colon"),
+        ("device:gpu:2", "no device 'gpu:2'"),
+        ("fixed:gpu", "backend 'fixed:gpu': 'fixed' has no choice of devices; leave it out"),
+        ("broken:gpu", "backend 'broken' is installed but does not load: libplug.so.7: cannot open shared object file"),
+        ("goood:gpu", "backend 'goood' is not installed"),
+    ],
+)
+def test_an_unknown_device_is_one_clear_line(plugins, capsys, name, message):
+    with pytest.raises(BackendError) as caught:
+        load_backend(name)
+    assert str(caught.value).startswith(message)
+    assert "\n" not in str(caught.value)
+    assert main(["verify", "--backend", name]) == 2
+    assert capsys.readouterr().err == f"simsnn: error: {caught.value}\n"
+
+
+@pytest.mark.parametrize("named", [{"backend": "device:gpu:1"}, {"config": FitConfig(backend="device:gpu:1")}])
+def test_the_device_reaches_a_fit(plugins, named):
+    model = fit(np.sin(np.linspace(0.0, 6.0, 16)), stages=1, **named)
+    assert model.backend.device == "gpu:1"
+
+
 def test_an_unknown_name_lists_what_there_is(plugins):
     with pytest.raises(BackendError) as caught:
         load_backend("goood")
@@ -171,7 +222,8 @@ def test_an_unknown_name_lists_what_there_is(plugins):
 
 
 def test_import_of_the_package_imports_nothing_optional(plugins):
-    optional = ["matplotlib", "tqdm", "array_api_strict", "mpmath", "hypothesis", *MODULES]
+    optional = ["matplotlib", "tqdm", "array_api_strict", "mpmath", "hypothesis", "torch", "jax", "cupy", "finufft"]
+    optional += ["array_api_compat", "simsnn_ref_torch", "simsnn_ref_finufft", "pytest", *MODULES]
     code = f"import sys, simsnn_ref; print(*[name for name in {optional!r} if name in sys.modules])"
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code],

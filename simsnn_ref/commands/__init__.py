@@ -3,6 +3,7 @@
 from simsnn_ref.commands import (
     certify,
     dns,
+    doctor,
     examples,
     fit,
     info,
@@ -16,5 +17,5 @@ from simsnn_ref.commands import (
 
 __all__ = ["COMMANDS"]
 
-COMMANDS = (fit, resume, predict, certify, info, examples, spectrum, dns, reproduce, verify, reference)
+COMMANDS = (fit, resume, predict, certify, info, examples, spectrum, dns, reproduce, verify, reference, doctor)
 """In the order that ``simsnn --help`` lists them."""

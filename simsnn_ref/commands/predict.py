@@ -29,7 +29,7 @@ def add(commands: Any) -> None:
     order = parser.add_mutually_exclusive_group()
     order.add_argument("--gradient", action="store_true", help="first derivatives, shape (..., d)")
     order.add_argument("--hessian", action="store_true", help="second derivatives, shape (..., d, d)")
-    parser.add_argument("--backend", default="numpy", help="array library (default numpy)")
+    parser.add_argument("--backend", default="numpy", metavar="NAME[:DEVICE]", help="array library (default numpy)")
 
 
 def _run_predict(arguments: argparse.Namespace) -> None:

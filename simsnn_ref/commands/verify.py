@@ -22,7 +22,7 @@ __all__ = ["add"]
 def add(commands: Any) -> None:
     """Put the subcommand on the parser."""
     parser = command(commands, "verify", _run_verify, "check values, gradients and products of this installation")
-    parser.add_argument("--backend", default="numpy", metavar="NAME", help="of the arrays (default numpy)")
+    parser.add_argument("--backend", default="numpy", metavar="NAME[:DEVICE]", help="of the arrays (default numpy)")
 
 
 def _run_verify(arguments: argparse.Namespace) -> int:
@@ -34,6 +34,7 @@ def _run_verify(arguments: argparse.Namespace) -> int:
     if arguments.json:
         told = {
             "backend": backend.name,
+            "device": str(backend.device),
             "passed": not failed,
             "checks": [check.to_dict() for check in checks],
             "versions": versions(),
@@ -50,7 +51,7 @@ def _run_verify(arguments: argparse.Namespace) -> int:
         "" if importlib.util.find_spec("mpmath") else " Without mpmath, which is not installed (pip install mpmath)."
     )
     print(
-        f"\n{len(checks) - len(failed)} of {len(checks)} checks passed on backend {backend.name},"
+        f"\n{len(checks) - len(failed)} of {len(checks)} checks passed on backend {backend.name} ({backend.device}),"
         f" {time.perf_counter() - started:.1f} s.{without}"
     )
     return 1 if failed else 0

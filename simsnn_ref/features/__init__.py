@@ -24,6 +24,7 @@ from simsnn_ref.features.separable import SeparableMap
 from simsnn_ref.grid import Grid, Period
 
 __all__ = [
+    "ENTRY_POINT_GROUP",
     "FEATURE_MAPS",
     "DenseMap",
     "FFTMap",

@@ -1,0 +1,72 @@
+"""A training step on one backend beside another's, in one process, taking turns.
+
+The step of `floor.py` with B frozen: the L^10 loss of a 3 x 30 tanh network and its gradient. NAME@N is a backend whose
+`map` has N threads.
+
+    python asv_bench/backends.py [--backends numpy,torch,torch@1] [--size 512] [--features 10000] [--turns 9]
+"""
+
+import argparse
+import statistics
+import time
+
+import numpy as np
+from floor import HIDDEN, smooth_field
+
+from simsnn_ref.backend import Backend, load_backend
+from simsnn_ref.features import make_map
+from simsnn_ref.grid import Grid
+from simsnn_ref.initialization import initialize
+from simsnn_ref.losses import LpLoss
+from simsnn_ref.optimizers import Objective
+
+
+def make_backend(name: str) -> Backend:
+    name, _, workers = name.partition("@")
+    backend = load_backend(name)
+    if workers:
+        backend.workers = int(workers)
+    return backend
+
+
+def training_step(grid: Grid, n_features: int, backend: Backend):
+    target = backend.asarray(smooth_field(grid))
+    rng = np.random.default_rng(1)
+    network, params = initialize(
+        "si", target, grid, n_features=n_features, hidden=HIDDEN, rng=rng, backend=backend, z1_rms=1.0
+    )
+    fmap = make_map(grid, backend, kind="fft", indices=network.indices)
+    objective = Objective(network, fmap, backend.xp.reshape(target, (-1,)), LpLoss(10.0), backend)
+
+    def step() -> tuple[float, float]:
+        begun = time.perf_counter()
+        value, _, _ = objective.value_and_gradient(params)
+        backend.synchronize()
+        return time.perf_counter() - begun, value
+
+    return step
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--backends", default="numpy,torch,torch@1")
+    parser.add_argument("--size", type=int, default=512)
+    parser.add_argument("--features", type=int, default=10000)
+    parser.add_argument("--turns", type=int, default=9)
+    arguments = parser.parse_args()
+    grid, names = Grid((arguments.size, arguments.size)), arguments.backends.split(",")
+    steps = {name: training_step(grid, arguments.features, make_backend(name)) for name in names}
+    losses = {name: step()[1] for name, step in steps.items()}
+    seconds = {name: [] for name in names}
+    for _ in range(arguments.turns):
+        for name, step in steps.items():
+            seconds[name].append(step()[0])
+    first = losses[names[0]]
+    print("| backend | seconds a step | fastest - slowest | loss differs by |\n| --- | --- | --- | --- |")
+    for name, taken in seconds.items():
+        spread = f"{min(taken):.3g} - {max(taken):.3g}"
+        print(f"| {name} | {statistics.median(taken):.3g} | {spread} | {abs(losses[name] / first - 1.0):.1e} |")
+
+
+if __name__ == "__main__":
+    main()

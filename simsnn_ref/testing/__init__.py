@@ -1,0 +1,18 @@
+r"""Whether a backend does what the numerics rely on: one suite for the embedded backend and for any plug-in.
+
+As a function::
+
+    results = check_backend(MyBackend())
+    print(*[result for result in results if not result.passed], sep="\n")
+
+With pytest, a test for each check (this module imports none of it)::
+
+    class TestMyBackend(BackendConformance):
+        make_backend = MyBackend
+
+A check compares with NumPy, in ulp or multiples of eps that its docstring gives reasons for.
+"""
+
+from simsnn_ref.testing.suite import CHECKS, BackendConformance, Result, check_backend, check_threads
+
+__all__ = ["CHECKS", "BackendConformance", "Result", "check_backend", "check_threads"]

@@ -1,0 +1,183 @@
+"""Checks of the whole: a network, its derivatives, the optimisers and a fit, against the same on NumPy."""
+
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from simsnn_ref.backend import Backend, NumpyBackend
+from simsnn_ref.features import LinearMap, make_map
+from simsnn_ref.grid import Grid
+from simsnn_ref.initialization import initialize
+from simsnn_ref.losses import LpLoss
+from simsnn_ref.multistage import fit
+from simsnn_ref.network import Network, Parameters
+from simsnn_ref.optimizers import Adam, GaussNewton, LevenbergMarquardt, Limits, Objective, minimize
+from simsnn_ref.testing.expect import EPS, expect, expect_close, host
+from simsnn_ref.verify import require, verify
+
+__all__ = ["CHECKS", "make_objective"]
+
+GRID = Grid((80, 65))
+"""More points than a block of them holds, so that `map` and the assignment of blocks have their part."""
+
+SMALL = Grid((24, 20))
+"""For dense matrices: fewer parameters than points with B frozen, more with B trained."""
+
+N_FEATURES, HIDDEN, P = 60, (6, 5), 10.0
+
+NORM = 4.0 * P
+"""Times eps, beside the arguments' rounding: a few operations in a row, the p-th powers among them."""
+
+ADAM_STEPS, LEARNING_RATE = 5, 1e-3
+
+CANCELLED = 1e2
+"""Adam divides each slope by its own size: one that cancelled to a hundredth of its terms has lost two digits."""
+
+CONJUGATE_GRADIENTS = EPS**-0.5
+"""Times eps: conjugate gradients amplify rounding as they go; half of the digits is what is left of it in a loss that
+is nearly stationary along their path."""
+
+DENSE = 1e4
+"""Times eps: the condition of a dense system enters its solution, and hardly the loss there."""
+
+
+@cache
+def _problem(first_layer: str, grid: Grid) -> tuple[Network, Parameters, np.ndarray]:
+    """On the host: network, parameters and a target, from modes of distinct sizes, nothing zero."""
+    rng, backend = np.random.default_rng(11), NumpyBackend()
+    field = rng.standard_normal(grid.shape)
+    network, params = initialize(
+        first_layer, field, grid, n_features=N_FEATURES, hidden=HIDDEN, rng=rng, backend=backend, sigma=2.0
+    )
+    params = {
+        name: value if name == "B" and first_layer == "si" else value + 0.3 * rng.standard_normal(value.shape)
+        for name, value in params.items()
+    }
+    # A residue of one sign over three decades: no sum over the points cancels.
+    return network, params, -(10.0 ** rng.uniform(-1.0, 2.0, grid.size))
+
+
+def make_objective(backend: Backend, first_layer: str, kind: str, grid: Grid = GRID) -> tuple[Objective, Parameters]:
+    """A network with that first layer and feature map on the backend, a target for it, and parameters."""
+    network, params, target = _problem(first_layer, grid)
+    on_device = {name: backend.asarray(value) for name, value in params.items()}
+    amplitudes = None if network.amplitudes is None else backend.asarray(network.amplitudes)
+    frozen = frozenset({"B"}) if kind == "fft" else frozenset()
+    network = replace(network, backend=backend, amplitudes=amplitudes, frozen=frozen)
+    if kind == "linear":
+        fmap: Any = LinearMap(backend.asarray(grid.scaled_points()), backend)
+    else:
+        fmap = make_map(grid, backend, kind=kind, indices=network.indices, period=network.period)
+    return Objective(network, fmap, backend.asarray(target), LpLoss(P), backend), on_device
+
+
+def _rounding(first_layer: str) -> float:
+    """Times eps: phases k.x are rounded by half of |k.x|."""
+    network, params, _ = _problem(first_layer, GRID)
+    wavenumbers = params["B"] * network.scale if "B" in params else np.zeros((1, 2))
+    return NORM + 0.5 * float(np.max(np.sum(np.abs(wavenumbers), axis=1)))
+
+
+def _to_host(backend: Backend, what: str, tensors: Parameters) -> Parameters:
+    return {name: host(backend, f"{what}, {name}", value) for name, value in tensors.items()}
+
+
+def _compute(backend: Backend, first_layer: str, kind: str) -> Parameters:
+    """Every quantity of one network by name, on the host."""
+    objective, params = make_objective(backend, first_layer, kind)
+    network, fmap = objective.network, objective.fmap
+    value, e, activations = objective.evaluate(params)
+    in_one_pass, _, gradient = objective.value_and_gradient(params)
+    rng = np.random.default_rng(12)
+    direction = {
+        name: backend.asarray(rng.standard_normal(tuple(params[name].shape))) for name in network.trainable(params)
+    }
+    u = network.evaluate(params, fmap)
+    first, second, third = network.derivatives(params, fmap, GRID.ndim)
+    return {
+        "loss": np.asarray(value),
+        "loss in one pass": np.asarray(in_one_pass),
+        **_to_host(backend, "forward", {"u": u, "e": e}),
+        **_to_host(backend, "gradient", objective.gradient(params, e, activations)),
+        **{f"{name} in one pass": array for name, array in _to_host(backend, "gradient", gradient).items()},
+        "jvp": host(backend, "jvp", network.jvp(params, fmap, activations, direction)),
+        **_to_host(backend, "derivatives", {"u again": first, "du/dx": second, "d2u/dx2": third}),
+    }
+
+
+def _network(backend: Backend) -> None:
+    """Forward, loss, vjp, jvp and derivatives in x on every map: `NORM` + |k|_1 / 2 eps, the rounding of a phase."""
+    for first_layer, kinds in {"si": ("fft", "separable", "dense"), "cos": ("separable",), "none": ("linear",)}.items():
+        for kind in kinds:
+            got = _compute(backend, first_layer, kind)
+            for name, expected in _compute(NumpyBackend(), first_layer, kind).items():
+                expect_close(f"{first_layer}, {kind}: {name}", got[name], expected, _rounding(first_layer))
+
+
+def _adam(backend: Backend) -> None:
+    """Five steps of Adam: `CANCELLED` times the rounding of a gradient, in proportion to the way that they go."""
+
+    def moved(backend: Backend) -> Parameters:
+        objective, params = make_objective(backend, "si", "fft")
+        adam, start = Adam(), params
+        state = adam.init(objective.xp, {name: params[name] for name in objective.network.trainable(params)})
+        for _ in range(ADAM_STEPS):
+            _, _, gradient = objective.value_and_gradient(params)
+            params, state = adam.update(objective.xp, params, gradient, state, LEARNING_RATE)
+        return _to_host(backend, "Adam", {name: params[name] - start[name] for name in gradient})
+
+    got = moved(backend)
+    for name, expected in moved(NumpyBackend()).items():
+        expect_close(f"Adam: {name}", got[name], expected, CANCELLED * _rounding("si"))
+
+
+def _second_order(backend: Backend) -> None:
+    """A step of Gauss-Newton by conjugate gradients (`CONJUGATE_GRADIENTS`), by QR, and in data space (`DENSE`)."""
+    for method, kind, grid, allowed in (
+        (GaussNewton(inner_iterations=20), "fft", GRID, CONJUGATE_GRADIENTS),
+        (LevenbergMarquardt(), "fft", SMALL, DENSE),
+        (LevenbergMarquardt(), "separable", SMALL, DENSE),
+    ):
+        losses = []
+        for each in (backend, NumpyBackend()):
+            objective, params = make_objective(each, "si", kind, grid)
+            objective = replace(objective, loss=LpLoss(2.0))
+            result = minimize(method, objective, params, Limits(steps=1))
+            value, _, _ = objective.evaluate(result.params)
+            expect(value < result.loss_history[0], f"{result.optimizer}: the step did not lower the loss")
+            losses.append(value)
+        expect_close(f"{result.optimizer}: loss after a step", losses[0], losses[1], allowed)
+
+
+def _fit(backend: Backend) -> None:
+    """A fit of two stages: the same model to 16 eps of the field, to rounding in all, and values on the host."""
+    grid = Grid((16, 18))
+    x, y = np.meshgrid(*grid.scaled_axes(), indexing="ij")
+    u = np.exp(np.sin(np.pi * x + 0.3) * np.cos(np.pi * y - 0.7))
+    points = np.random.default_rng(13).uniform(-1.0, 1.0, (50, 2))
+    models = [fit(u, grid, stages=2, backend=each) for each in (backend, NumpyBackend())]
+    got, expected = (model(points) for model in models)
+    expect(isinstance(got, np.ndarray) and got.dtype == np.float64, f"a model's values: {type(got).__name__}")
+    expect_close("a model's values", got, expected, 16.0)
+    slopes = [model.gradient(points) for model in models]
+    expect_close("a model's slopes", slopes[0], slopes[1], 16.0 * np.pi * 9.0)
+    ends = [model.history.stages[-1].rms_on_grid for model in models]
+    expect(ends[0] <= 2.0 * ends[1] + EPS**1.25, f"RMS after two stages: {ends[0]:.2e}, {ends[1]:.2e} on NumPy")
+    certified = models[0].history.certified
+    expect(certified is not None and certified["agrees"], "the fit is not certified")
+
+
+def _verify(backend: Backend) -> None:
+    """Every check of `simsnn_ref.verify` passes."""
+    require(verify(backend))
+
+
+CHECKS = {
+    "network": _network,
+    "adam": _adam,
+    "second_order": _second_order,
+    "fit": _fit,
+    "verify": _verify,
+}

@@ -12,6 +12,7 @@ from simsnn_ref.backend import Array, Backend, NumpyBackend
 from simsnn_ref.config import FitConfig, config_from_dict
 from simsnn_ref.errors import DataError, ModelFileError, SimsnnError
 from simsnn_ref.features import LinearMap, SeparableMap
+from simsnn_ref.field import FieldInfo
 from simsnn_ref.grid import Box, Grid
 from simsnn_ref.history import History, StageRecord
 from simsnn_ref.network import Network, Parameters
@@ -52,6 +53,8 @@ class Model:
     provenance : dict of str to str or None
         Library versions, package version or commit.
     backend : Backend
+    field : FieldInfo, optional
+        What the field is called and measured in, of data that said so.
     """
 
     stages: tuple[Stage, ...]
@@ -60,6 +63,7 @@ class Model:
     history: History
     provenance: dict[str, str | None]
     backend: Backend
+    field: FieldInfo | None = None
 
     def __call__(self, where: Where) -> np.ndarray:
         """Values of the model.
@@ -174,6 +178,8 @@ class Model:
         }
         if isinstance(self.grid, Scatter):
             arrays["points"] = self.grid.points
+        if self.field is not None:
+            arrays |= {_coordinate(i): a.values for i, a in enumerate(self.field.axes) if a.values is not None}
         stages = []
         for number, stage in enumerate(self.stages, start=1):
             network = stage.network
@@ -207,6 +213,7 @@ class Model:
             },
             "config": self.config.to_dict(),
             "provenance": self.provenance,
+            "field": None if self.field is None else self.field.to_dict(),
             "stages": stages,
             "history": {
                 "stages": [record.summary() for record in self.history.stages],
@@ -220,6 +227,11 @@ class Model:
             },
         }
         write_file(path, content, arrays)
+
+
+def _coordinate(axis: int) -> str:
+    """Name of the array that holds a coordinate of the field as the input had it."""
+    return f"field/axis{axis}"
 
 
 def _size(place: Any) -> int:
@@ -257,7 +269,8 @@ def load_model(path: str | Path, backend: Backend | None = None) -> Model:
         )
         grid = _load_grid({name: tuple(value) for name, value in content["grid"].items()}, arrays)
         config = config_from_dict(content["config"])
-        return Model(stages, grid, config, history, content["provenance"], backend)
+        field = _load_field(content.get("field"), arrays, grid.ndim)
+        return Model(stages, grid, config, history, content["provenance"], backend, field)
     except (KeyError, TypeError, IndexError, AttributeError, SimsnnError) as error:
         raise ModelFileError(f"{path}: not a complete simsnn model ({type(error).__name__}: {error})") from error
 
@@ -266,6 +279,10 @@ def _load_grid(told: dict[str, Any], arrays: dict[str, np.ndarray]) -> Grid | Sc
     if "points" in arrays:
         return Scatter(arrays["points"], Box(told["lower"], told["upper"]), told["periodic"])
     return Grid(**told)
+
+
+def _load_field(told: Any, arrays: dict[str, np.ndarray], ndim: int) -> FieldInfo | None:
+    return None if told is None else FieldInfo.from_dict(told, [arrays.get(_coordinate(i)) for i in range(ndim)])
 
 
 def _load_record(summary: dict[str, Any], arrays: dict[str, np.ndarray]) -> StageRecord:

@@ -19,6 +19,7 @@ from simsnn_ref.data import check_grid, check_samples, sample_function
 from simsnn_ref.errors import ConfigError, DataError
 from simsnn_ref.extension import count_extension_modes, extension_modes
 from simsnn_ref.features import make_map
+from simsnn_ref.field import FieldInfo
 from simsnn_ref.forecast import forecast, require_memory
 from simsnn_ref.grid import Box, Grid
 from simsnn_ref.history import Callback, History, StageRecord, Step
@@ -38,6 +39,7 @@ from simsnn_ref.off_grid import (
 )
 from simsnn_ref.precision import extend, extended_backend, extended_eps, is_extended
 from simsnn_ref.provenance import versions
+from simsnn_ref.reading import is_dataarray, read_dataarray
 from simsnn_ref.resolution import resolved_level
 from simsnn_ref.sampling import TrainingSet, finer, rounding_of, training_set
 from simsnn_ref.scatter import Scatter
@@ -80,18 +82,19 @@ def fit(
     config: FitConfig | None = None,
     *,
     box: Box | None = None,
-    periodic: bool | Sequence[bool] = False,
+    periodic: bool | Sequence[bool] | None = None,
     callbacks: Sequence[Callback] = (),
     backend: Backend | str | None = None,
     **options: Any,
 ) -> Model:
     """Fit a sampled field, values at scattered points, or a function, stage by stage.
 
-    ``fit(points, values)`` is ``fit(values, Scatter(points, box, periodic))``.
+    ``fit(points, values)`` is ``fit(values, Scatter(points, box, periodic))``. ``fit(u)`` of an xarray.DataArray takes
+    the grid from its coordinates and keeps names, units and attributes, see `simsnn_ref.reading.read_field`.
 
     Parameters
     ----------
-    u : array_like of shape grid.shape, or callable
+    u : array_like of shape grid.shape, xarray.DataArray, or callable
         Samples (computed in float64), or a function of points (n, d) that returns (n,) values; or points, of shape
         (n, d), or (n,) in one dimension.
     grid : Grid, Box or Scatter, or array_like of shape (n,), optional
@@ -100,7 +103,8 @@ def fit(
         their values.
     config : FitConfig, optional
     box, periodic
-        Of the points, see `simsnn_ref.scatter.Scatter`; a grid has its own.
+        Of the points, see `simsnn_ref.scatter.Scatter`, or of a DataArray, which is taken as periodic unless told
+        otherwise; a grid has its own.
     callbacks : sequence of Callback
         Told of every step, stage and note.
     backend : Backend or str, optional
@@ -126,8 +130,10 @@ def fit(
     config = _merge(config, options).resolved()
     if backend is None or isinstance(backend, str):
         backend = load_backend(backend or config.backend)
-    u, grid = _where_and_what(u, grid, box, periodic)
+    u, grid, field, notes = _where_and_what(u, grid, box, periodic)
     staged = _staged_fit(u, grid, config, callbacks, backend)
+    for note in notes:
+        staged.note(note)
     staged.run()
     certified = staged.certificate() if config.certify else None
     history = History(
@@ -142,7 +148,7 @@ def fit(
         certified=None if certified is None else certified.to_dict(),
     )
     grid = staged.grid
-    return Model(tuple(staged.stages), grid, config, history, versions(), backend)
+    return Model(tuple(staged.stages), grid, config, history, versions(), backend, field)
 
 
 def certify_model(model: Model, u: Any, grid: Grid | Box | Scatter | None = None, digits: int = 18) -> Certificate:
@@ -161,6 +167,8 @@ def certify_model(model: Model, u: Any, grid: Grid | Box | Scatter | None = None
     DataError
         If the data are not on the grid the model was fitted on.
     """
+    if grid is None and is_dataarray(u):
+        u, grid, _, _ = read_dataarray(u, periodic=model.grid.periodic)
     staged = _staged_fit(u, grid, model.config, (), model.backend)
     if staged.grid != model.grid:
         raise DataError(f"data: on {staged.grid}, but the model was fitted on {model.grid}")
@@ -170,14 +178,16 @@ def certify_model(model: Model, u: Any, grid: Grid | Box | Scatter | None = None
 
 
 def _where_and_what(
-    u: Any, grid: Any, box: Box | None, periodic: bool | Sequence[bool]
-) -> tuple[Any, Grid | Box | Scatter | None]:
-    """Samples or function, and their domain, of what `fit` was given."""
+    u: Any, grid: Any, box: Box | None, periodic: bool | Sequence[bool] | None
+) -> tuple[Any, Grid | Box | Scatter | None, FieldInfo | None, list[str]]:
+    """Samples or function, their domain, what they are called, and notes, of what `fit` was given."""
+    if grid is None and is_dataarray(u):
+        return read_dataarray(u, box=box, periodic=True if periodic is None else periodic)
     if grid is None or isinstance(grid, Grid | Box | Scatter):
-        if box is not None or periodic is not False:
+        if box is not None or periodic is not None:
             raise DataError("box, periodic: these describe scattered points, fit(points, values); a grid has its own")
-        return u, grid
-    return grid, Scatter(u, box, periodic)
+        return u, grid, None, []
+    return grid, Scatter(u, box, False if periodic is None else periodic), None, []
 
 
 def _staged_fit(

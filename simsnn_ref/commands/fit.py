@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -119,8 +119,9 @@ def _run_fit(arguments: argparse.Namespace) -> None:
     progress = Callback() if arguments.quiet else make_progress()
 
     u, grid, problem = read_input(arguments, arguments.quiet)
-    notes = problem.pop("notes", [])
-    model = fit(u, grid, config, callbacks=[progress], backend=backend)
+    notes, field = problem.pop("notes", []), problem.pop("field", None)
+    problem["field"] = None if field is None else field.to_dict()
+    model = replace(fit(u, grid, config, callbacks=[progress], backend=backend), field=field)
     model.save(output)
     if figure is not None:
         _write_figure(model, u, grid, figure, problem["name"])

@@ -2,13 +2,25 @@
 
 from simsnn_ref.backend import Backend, NumpyBackend, available_backends, load_backend
 from simsnn_ref.config import FitConfig, config_from_toml
-from simsnn_ref.errors import BackendError, ConfigError, DataError, ModelFileError, OutputError, SimsnnError
+from simsnn_ref.errors import (
+    BackendError,
+    ConfigError,
+    DataError,
+    ModelFileError,
+    NotFittedError,
+    OutputError,
+    SimsnnError,
+)
+from simsnn_ref.estimator import SIMSNNRegressor
+from simsnn_ref.field import FieldInfo
 from simsnn_ref.grid import Box, Grid
 from simsnn_ref.history import Callback, History, StageRecord, Step
 from simsnn_ref.model import Model, load_model
 from simsnn_ref.multistage import fit
 from simsnn_ref.provenance import package_version
+from simsnn_ref.reading import SampledField, read_field, read_scattered
 from simsnn_ref.scatter import Scatter
+from simsnn_ref.writing import to_dataarray, write_field
 
 __all__ = [
     "Backend",
@@ -17,13 +29,17 @@ __all__ = [
     "Callback",
     "ConfigError",
     "DataError",
+    "FieldInfo",
     "FitConfig",
     "Grid",
     "History",
     "Model",
     "ModelFileError",
+    "NotFittedError",
     "NumpyBackend",
     "OutputError",
+    "SIMSNNRegressor",
+    "SampledField",
     "Scatter",
     "SimsnnError",
     "StageRecord",
@@ -34,4 +50,8 @@ __all__ = [
     "load_backend",
     "load_model",
     "package_version",
+    "read_field",
+    "read_scattered",
+    "to_dataarray",
+    "write_field",
 ]

@@ -162,6 +162,10 @@ class NumpyBackend:
     def __post_init__(self) -> None:
         _keep_freed_memory()
 
+    def __getstate__(self) -> dict[str, Any]:
+        # A module cannot be pickled; without it the class's own is found.
+        return {name: value for name, value in vars(self).items() if name != "xp"}
+
     def asarray(self, host: Any) -> Array:
         return np.asarray(host)
 

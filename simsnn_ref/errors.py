@@ -6,6 +6,7 @@ __all__ = [
     "ConfigError",
     "DataError",
     "ModelFileError",
+    "NotFittedError",
     "OutputError",
     "SimsnnError",
     "VerificationError",
@@ -38,6 +39,10 @@ class BackendError(SimsnnError, ImportError):
 
 class ModelFileError(SimsnnError, ValueError):
     """A model file that is damaged, foreign or of an unknown version."""
+
+
+class NotFittedError(SimsnnError, ValueError, AttributeError):
+    """An estimator asked for predictions before it was fitted."""
 
 
 class OutputError(SimsnnError, OSError):

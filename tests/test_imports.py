@@ -45,6 +45,7 @@ ORDER = (
     {"off_grid", "forecast"},
     {"model"},
     {"multistage"},
+    {"estimator"},
     {"problems.analytic", "problems.turbulence"},
     {"problems.registry"},
     {"problems"},

@@ -15,10 +15,11 @@ from simsnn_ref.estimator import SIMSNNRegressor
 from simsnn_ref.field import FieldInfo
 from simsnn_ref.grid import Box, Grid
 from simsnn_ref.history import Callback, History, StageRecord, Step
+from simsnn_ref.labels import SampledField
 from simsnn_ref.model import Model, load_model
 from simsnn_ref.multistage import fit
 from simsnn_ref.provenance import package_version
-from simsnn_ref.reading import SampledField, read_field, read_scattered
+from simsnn_ref.reading import read_field, read_scattered
 from simsnn_ref.scatter import Scatter
 from simsnn_ref.writing import to_dataarray, write_field
 

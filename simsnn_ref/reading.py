@@ -3,17 +3,17 @@
 import json
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from simsnn_ref.data import check_samples, load_samples
 from simsnn_ref.errors import DataError
 from simsnn_ref.field import Attributes, Axis, FieldInfo, Scalar, default_info, plain_attributes
-from simsnn_ref.grid import Box, Grid
+from simsnn_ref.grid import Box
+from simsnn_ref.labels import ROUNDINGS, Labelled, Labels, SampledField, eps_of, on_grid
 from simsnn_ref.scatter import Scatter
 
 __all__ = [
@@ -21,8 +21,6 @@ __all__ = [
     "HDF5_SUFFIXES",
     "NETCDF_SUFFIXES",
     "ZARR_SUFFIX",
-    "SampledField",
-    "follows",
     "is_dataarray",
     "is_labelled",
     "load_xarray",
@@ -38,20 +36,8 @@ ZARR_SUFFIX = ".zarr"
 DESCRIPTION = "description"
 """Member of a .npz file with the names and attributes, as JSON text."""
 
-ROUNDINGS = 4.0
-"""Roundings in a coordinate that follows a line: its own, those of both ends, and of the step it was computed with."""
-
 LISTED = 5
 """Of what there is, entries that an error lists."""
-
-
-class SampledField(NamedTuple):
-    """Values of a field, where they are, what it is called, and what a user should know of how it was read."""
-
-    values: np.ndarray
-    where: Grid | Scatter
-    info: FieldInfo | None
-    notes: list[str]
 
 
 def is_labelled(path: str | Path) -> bool:
@@ -132,7 +118,7 @@ def read_field(
         return _read_npz(path, var, box, periodic)
     if var is not None:
         raise DataError(f"{source}: holds one array without a name; leave out the name {var!r}")
-    return _finished(_Labelled(load_samples(path), None), str(source), box, periodic)
+    return on_grid(Labelled(load_samples(path), None), str(source), box, periodic)
 
 
 def read_dataarray(
@@ -182,12 +168,12 @@ def read_dataarray(
         notes.append(f"{where}: not kept, since no coordinate of one dimension: {', '.join(auxiliary)}")
     if dropped:
         notes.append(f"{where}: attributes left out, neither text nor finite numbers: {', '.join(dropped)}")
-    labels = _Labels(name, tuple(str(dim) for dim in array.dims), axes, attrs, tuple(scalars), dataset_attrs)
+    labels = Labels(name, tuple(str(dim) for dim in array.dims), axes, attrs, tuple(scalars), dataset_attrs)
     try:
         values = np.asarray(array.values)
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         raise DataError(f"{where}: cannot be read ({' '.join(str(error).split())})") from error
-    return _finished(_Labelled(values, labels, notes), source, box, periodic)
+    return on_grid(Labelled(values, labels, notes), source, box, periodic)
 
 
 def read_scattered(
@@ -242,99 +228,6 @@ def read_scattered(
     return SampledField(values, scatter, FieldInfo(name, axes, attrs, (), dataset), notes)
 
 
-def follows(coordinates: np.ndarray, line: np.ndarray, eps: float) -> bool:
-    """Whether `coordinates`, of a type with this `eps`, are those of `line` but for their rounding."""
-    spacing = np.abs(line[1] - line[0])
-    # Rounding as large as the spacing would hide anything.
-    tolerance = min(ROUNDINGS * eps * float(np.max(np.abs(line))), 0.125 * float(spacing))
-    return line.shape == coordinates.shape and bool(np.all(np.abs(coordinates - line) <= tolerance))
-
-
-@dataclass(frozen=True)
-class _Labels:
-    """`FieldInfo` before the coordinates were looked at; `axes` has those that exist, by dimension."""
-
-    name: str
-    dims: tuple[str, ...]
-    axes: dict[str, tuple[np.ndarray, Attributes]]
-    attrs: Attributes
-    scalars: tuple[Scalar, ...]
-    dataset_attrs: Attributes
-
-
-@dataclass(frozen=True)
-class _Labelled:
-    values: np.ndarray
-    labels: _Labels | None
-    notes: list[str] = field(default_factory=list)
-
-
-def _finished(raw: _Labelled, source: str, box: Box | None, periodic: bool | Sequence[bool]) -> SampledField:
-    """Check values and coordinates and make the grid of them."""
-    labels = raw.labels
-    where = source if labels is None else f"{source}: {labels.name}".removeprefix(": ")
-    values, notes = check_samples(raw.values, where)
-    notes = [*raw.notes, *notes]
-    d = values.ndim
-    ends = tuple(map(bool, periodic)) if isinstance(periodic, Sequence) else (bool(periodic),)
-    ends = ends * d if len(ends) == 1 else ends
-    if len(ends) != d:
-        raise DataError(f"periodic: {len(ends)} entries, but {where} has {d} axes")
-    if box is not None and box.ndim != d:
-        raise DataError(f"box: {d} axes need {2 * d} numbers, got {2 * box.ndim}")
-    if labels is None:
-        lower, upper = ((-1.0,), (1.0,)) if box is None else (box.lower, box.upper)
-        return SampledField(values, Grid(values.shape, lower, upper, ends), None, notes)
-    bounds, axes, told = [], [], []
-    for i, (dim, n) in enumerate(zip(labels.dims, values.shape, strict=True)):
-        raw_coordinate, attrs = labels.axes.get(dim, (None, {}))
-        own = f"{source}: coordinate {dim}".removeprefix(": ")
-        if raw_coordinate is not None and raw_coordinate.dtype.kind in "fiu" and raw_coordinate[-1] < raw_coordinate[0]:
-            values, raw_coordinate = np.flip(values, axis=i), raw_coordinate[::-1]
-            notes.append(f"{own} descends; the field is taken in ascending order")
-        coordinate = None
-        if box is not None:
-            bounds.append((box.lower[i], box.upper[i]))
-        elif raw_coordinate is None:
-            bounds.append((-1.0, 1.0))
-            notes.append(f"{own} does not exist; the box is [-1, 1] there, or give one")
-        else:
-            coordinate = _uniform(raw_coordinate, own)
-            length = (coordinate[-1] - coordinate[0]) * (n / (n - 1) if ends[i] else 1.0)
-            bounds.append((float(coordinate[0]), float(coordinate[0] + length)))
-            told.append(
-                f"{dim} in [{bounds[-1][0]:.6g}, {bounds[-1][1]:.6g}{')' if ends[i] else ']'},"
-                f" {'periodic with the end left out' if ends[i] else 'both ends included'}"
-            )
-        axes.append(Axis(dim, attrs, coordinate))
-    if told:
-        notes.append(f"{where}: {'; '.join(told)} (the box is the coordinates', periodic is not in the file)")
-    grid = Grid(values.shape, tuple(lo for lo, _ in bounds), tuple(hi for _, hi in bounds), ends)
-    info = FieldInfo(labels.name, tuple(axes), labels.attrs, labels.scalars, labels.dataset_attrs)
-    return SampledField(np.ascontiguousarray(values), grid, info, notes)
-
-
-def _uniform(raw: np.ndarray, name: str) -> np.ndarray:
-    """The ascending coordinate in float64."""
-    if raw.dtype.kind not in "fiu":
-        raise DataError(f"{name} holds {raw.dtype}, not numbers; xarray leaves times numbers with decode_times=False")
-    values = raw.astype(np.float64)
-    if not np.all(np.isfinite(values)):
-        raise DataError(f"{name} is not finite at index {int(np.argmin(np.isfinite(values)))}")
-    line = values[0] + (values[-1] - values[0]) * (np.arange(len(values)) / (len(values) - 1))
-    if np.all(np.diff(values) > 0.0) and follows(values, line, _eps(raw)):
-        return values
-    worst = int(np.argmax(np.abs(values - line)))
-    raise DataError(
-        f"{name} is not uniform: {values[worst]:.10g} stands where {line[worst]:.10g} would; fit scattered points"
-        " (--values or --coords), or give the box if it is meant to be uniform"
-    )
-
-
-def _eps(coordinate: np.ndarray) -> float:
-    return float(np.finfo(coordinate.dtype if coordinate.dtype.kind == "f" else np.float64).eps)
-
-
 def _indices(
     array: Any, dims: list[str], select: Mapping[str, float | str], isel: Mapping[str, int], where: str
 ) -> dict[str, int]:
@@ -375,7 +268,7 @@ def _index_of(coordinate: np.ndarray, value: float | str, name: str) -> int:
         raise DataError(f"{name} = {value!r}: expected a number") from None
     distance = np.abs(coordinate.astype(np.float64) - number)
     nearest = int(np.argmin(distance))
-    if distance[nearest] <= ROUNDINGS * _eps(coordinate) * abs(number):
+    if distance[nearest] <= ROUNDINGS * eps_of(coordinate) * abs(number):
         return nearest
     order = np.sort(np.argsort(distance, kind="stable")[:LISTED])
     raise DataError(f"{name} has no {value}; the nearest are {_listed(coordinate[order])}")
@@ -453,13 +346,13 @@ def _read_npz(path: Path, var: str | None, box: Box | None, periodic: bool | Seq
     members = _members(path)
     labels = _described(path, members)
     if labels is not None and var in (None, labels.name):
-        return _finished(_Labelled(members[labels.name], labels), str(path), box, periodic)
+        return on_grid(Labelled(members[labels.name], labels), str(path), box, periodic)
     name = _variable(path, var, [name for name in members if name != DESCRIPTION])
-    read = _finished(_Labelled(members[name], None), f"{path}: {name}", box, periodic)
+    read = on_grid(Labelled(members[name], None), f"{path}: {name}", box, periodic)
     return read._replace(info=default_info(read.values.ndim, name))
 
 
-def _described(path: Path, members: Mapping[str, np.ndarray]) -> _Labels | None:
+def _described(path: Path, members: Mapping[str, np.ndarray]) -> Labels | None:
     """What the text beside the arrays says of them; None where there is none, or it describes no field on a grid."""
     told = _description(path, members)
     if told is None or members[told["name"]].ndim != len(told["dims"]):
@@ -473,7 +366,7 @@ def _described(path: Path, members: Mapping[str, np.ndarray]) -> _Labels | None:
         elif members[name].ndim == 0:
             scalars.append(_scalar(name, members[name], own))
     attrs, dataset = plain_attributes(told["attrs"])[0], plain_attributes(told["dataset_attrs"])[0]
-    return _Labels(told["name"], dims, axes, attrs, tuple(scalars), dataset)
+    return Labels(told["name"], dims, axes, attrs, tuple(scalars), dataset)
 
 
 def _description(path: Path, members: Mapping[str, np.ndarray]) -> dict[str, Any] | None:

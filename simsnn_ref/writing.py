@@ -14,10 +14,10 @@ from simsnn_ref.data import save_array
 from simsnn_ref.errors import DataError, OutputError
 from simsnn_ref.field import Attributes, FieldInfo, default_info
 from simsnn_ref.grid import Grid
+from simsnn_ref.labels import follows
 from simsnn_ref.reading import (
     DESCRIPTION,
     ZARR_SUFFIX,
-    follows,
     is_labelled,
     load_xarray,
 )

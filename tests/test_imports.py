@@ -37,6 +37,7 @@ ORDER = (
     {"data"},
     {"field"},
     {"storage", "provenance"},
+    {"labels"},
     {"reading"},
     {"writing"},
     {"history"},

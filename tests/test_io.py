@@ -24,8 +24,8 @@ from simsnn_ref import (
 )
 from simsnn_ref.cli import main
 from simsnn_ref.field import FieldInfo, plain_attributes
+from simsnn_ref.labels import follows
 from simsnn_ref.multistage import certify_model
-from simsnn_ref.reading import follows
 from simsnn_ref.storage import read_file, write_file
 
 xr = pytest.importorskip("xarray")
@@ -115,10 +115,8 @@ def test_a_field_of_a_run(name):
     assert np.array_equal(info.axes[1].values, X)
     assert str(info) == "psi [m2 s-1] over y [m], x [m], time = 1.25 [s]"
     ends = "periodic with the end left out"
-    assert notes == [
-        f"{name}: psi: y in [0.5, 2), {ends}; x in [0, 6.28319), {ends} (the box is the coordinates', periodic is not in"
-        " the file)"
-    ]
+    axes = f"y in [0.5, 2), {ends}; x in [0, 6.28319), {ends}"
+    assert notes == [f"{name}: psi: {axes}; no file says what is periodic, --periodic does"]
 
 
 def test_the_box_follows_from_what_the_ends_are():
@@ -166,6 +164,8 @@ def test_derivatives_have_dimensions_and_units(capsys, model, output):
     assert gradient.attrs == {"long_name": "gradient of stream function", "units": "(m2 s-1) (m)-1"}
     assert np.array_equal(gradient.sel(derivative="x").values, model.gradient(grid)[..., 1])
     assert np.array_equal(gradient.x.values, grid.axes()[1])
+    assert command(capsys, "predict", "m", "--grid", "1", "-o", output)[0] == 0
+    assert opened(output).psi.shape == (1, 1)
     command(capsys, "predict", "m", "--grid", "8", "--hessian", "-o", output)
     hessian = opened(output).psi_hessian
     assert hessian.attrs["units"] == "(m2 s-1) (m)-2"
@@ -215,7 +215,7 @@ def test_an_array_of_xarray_is_fitted_by_its_coordinates(model):
     grid = read_field(source).where
     assert np.array_equal(model(grid), fit(psi(1.25), grid, **FAST)(grid))
     assert model.field.name == "psi"
-    assert any("periodic is not in the file" in note for note in model.history.notes)
+    assert any("no file says what is periodic" in note for note in model.history.notes)
     assert fit(source, periodic=False, **FAST).grid.upper == (Y[-1], X[-1])
     assert certify_model(model, source).agrees
     assert fit(source, Grid((12, 16)), **FAST).field is None
@@ -265,6 +265,7 @@ def test_uniform_means_to_rounding(dtype):
         moved[20] += size * eps * 40.0
         assert follows(moved, line, eps) is is_uniform
     assert not follows(line[:-1], line, eps)
+    assert not follows(line[:1], line[:1], eps)
     # Where rounding is as large as the spacing nothing follows a line.
     far = 2.0**23 + np.arange(5.0)
     assert not follows(far + np.asarray([0.0, 0.4, 0.0, 0.0, 0.0]), far, float(np.finfo(np.float32).eps))

@@ -9,10 +9,11 @@ import numpy as np
 from simsnn_ref.data import check_samples, load_samples
 from simsnn_ref.errors import ConfigError
 from simsnn_ref.grid import Box, Grid
+from simsnn_ref.labels import SampledField
 from simsnn_ref.problems import PROBLEMS, Problem, get_problem
 from simsnn_ref.problems.turbulence import SPECTRA
 from simsnn_ref.progress import SimulationLines
-from simsnn_ref.reading import SampledField, read_field, read_scattered
+from simsnn_ref.reading import read_field, read_scattered
 from simsnn_ref.scatter import Scatter
 
 __all__ = ["add_input", "add_values", "read_input", "simulation_lines"]

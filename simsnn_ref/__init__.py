@@ -11,15 +11,21 @@ from simsnn_ref.errors import (
     DivergenceError,
     Interrupted,
     ModelFileError,
+    NotFittedError,
     OutputError,
     SimsnnError,
 )
+from simsnn_ref.estimator import SIMSNNRegressor
+from simsnn_ref.field import FieldInfo
 from simsnn_ref.grid import Box, Grid
 from simsnn_ref.history import Callback, History, StageRecord, Step
+from simsnn_ref.labels import SampledField
 from simsnn_ref.model import Model, load_model
 from simsnn_ref.multistage import fit, resume
 from simsnn_ref.provenance import package_version
+from simsnn_ref.reading import read_field, read_scattered
 from simsnn_ref.scatter import Scatter
+from simsnn_ref.writing import to_dataarray, write_field
 
 __all__ = [
     "Backend",
@@ -31,14 +37,18 @@ __all__ = [
     "ConfigError",
     "DataError",
     "DivergenceError",
+    "FieldInfo",
     "FitConfig",
     "Grid",
     "History",
     "Interrupted",
     "Model",
     "ModelFileError",
+    "NotFittedError",
     "NumpyBackend",
     "OutputError",
+    "SIMSNNRegressor",
+    "SampledField",
     "Scatter",
     "SimsnnError",
     "StageRecord",
@@ -49,5 +59,9 @@ __all__ = [
     "load_backend",
     "load_model",
     "package_version",
+    "read_field",
+    "read_scattered",
     "resume",
+    "to_dataarray",
+    "write_field",
 ]

@@ -175,6 +175,10 @@ class NumpyBackend:
             raise BackendError(f"backend {self.name!r}: there is no device {self.device!r}, only 'cpu'")
         _keep_freed_memory()
 
+    def __getstate__(self) -> dict[str, Any]:
+        # A module cannot be pickled; without it the class's own is found.
+        return {name: value for name, value in vars(self).items() if name != "xp"}
+
     def asarray(self, host: Any) -> Array:
         return np.asarray(host)
 

@@ -11,6 +11,7 @@ __all__ = [
     "DivergenceError",
     "Interrupted",
     "ModelFileError",
+    "NotFittedError",
     "OutputError",
     "SimsnnError",
     "VerificationError",
@@ -70,6 +71,10 @@ class BackendError(SimsnnError, ImportError):
 
 class ModelFileError(SimsnnError, ValueError):
     """A model file that is damaged, foreign or of an unknown version."""
+
+
+class NotFittedError(SimsnnError, ValueError, AttributeError):
+    """An estimator asked for predictions before it was fitted."""
 
 
 class CheckpointError(SimsnnError, OSError):

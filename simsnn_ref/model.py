@@ -11,6 +11,7 @@ from simsnn_ref.backend import Array, Backend, NumpyBackend
 from simsnn_ref.config import FitConfig, config_from_dict
 from simsnn_ref.errors import DataError, ModelFileError, SimsnnError
 from simsnn_ref.features import LinearMap, SeparableMap
+from simsnn_ref.field import FieldInfo
 from simsnn_ref.grid import Grid
 from simsnn_ref.history import History
 from simsnn_ref.model_content import check_model
@@ -18,9 +19,11 @@ from simsnn_ref.network import Network, Parameters
 from simsnn_ref.off_grid import network_map
 from simsnn_ref.packing import (
     Stage,
+    pack_field,
     pack_grid,
     pack_records,
     pack_stages,
+    unpack_field,
     unpack_grid,
     unpack_records,
     unpack_stages,
@@ -52,6 +55,8 @@ class Model:
     provenance : dict of str to str or None
         Library versions, package version or commit.
     backend : Backend
+    field : FieldInfo, optional
+        What the field is called and measured in, of data that said so.
     """
 
     stages: tuple[Stage, ...]
@@ -60,6 +65,7 @@ class Model:
     history: History
     provenance: dict[str, str | None]
     backend: Backend
+    field: FieldInfo | None = None
 
     def __call__(self, where: Where) -> np.ndarray:
         """Values of the model.
@@ -175,10 +181,12 @@ class Model:
             "spectrum/wavenumber": self.history.spectrum.wavenumber,
             "spectrum/energy": self.history.spectrum.energy,
         }
+        field, coordinates = pack_field(self.field)
         content = {
             "grid": grid,
             "config": self.config.to_dict(),
             "provenance": self.provenance,
+            "field": field,
             "stages": stages,
             "history": {
                 "stages": records,
@@ -191,7 +199,7 @@ class Model:
                 "certified": self.history.certified,
             },
         }
-        write_file(path, content, {**spectrum, **points, **parameters, **curves})
+        write_file(path, content, {**spectrum, **points, **coordinates, **parameters, **curves})
 
 
 def _size(place: Any) -> int:
@@ -228,6 +236,7 @@ def load_model(path: str | Path, backend: Backend | None = None) -> Model:
         )
         grid = unpack_grid(content["grid"], arrays)
         config = config_from_dict(content["config"])
-        return Model(stages, grid, config, history, content["provenance"], backend)
+        field = unpack_field(content.get("field"), arrays, grid.ndim)
+        return Model(stages, grid, config, history, content["provenance"], backend, field)
     except SimsnnError as error:
         raise ModelFileError(f"{path}: not a complete simsnn model: {error}") from error

@@ -8,7 +8,7 @@ The content is JSON of the kinds below. With d axes, the tensors of stage s, all
     stage{s}/indices (n_f, d)       int64, if there is a period: B = pi m / period
 
 and of the fit record{s}/loss_history (n,), record{s}/rms_history (n,), record{s}/energy (bins,), spectrum/wavenumber
-(bins,), spectrum/energy (bins,) and, of scattered points, points (n, d).
+(bins,), spectrum/energy (bins,) and, of scattered points, points (n, d); of a described field, field/axis{i} (n_i,).
 """
 
 import math
@@ -75,13 +75,16 @@ class _Needed:
 def check_model(content: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
     """Raise ModelFileError unless content and arrays make up a model; the message names the entry or the tensor.
 
-    The options are left to `FitConfig`, the box to `Grid` and `Scatter`.
+    The options are left to `FitConfig`, the box to `Grid` and `Scatter`, the description to `FieldInfo`.
     """
-    conform(content, CONTENT | {"grid": SCATTER if "points" in arrays else GRID}, "content")
+    described = {"field": object} if "field" in content else {}
+    conform(content, CONTENT | described | {"grid": SCATTER if "points" in arrays else GRID}, "content")
     _check_history(content)
     d = len(content["grid"]["lower"])
     _check_axes(content["grid"], d)
     needed = {"points": _Needed((None, d))} if "points" in arrays else {}
+    if content.get("field") is not None:
+        needed |= {f"field/axis{i}": _Needed((None,)) for i in range(d) if f"field/axis{i}" in arrays}
     needed |= _needed_by_the_fit(content, arrays)
     for number, stage in enumerate(content["stages"], start=1):
         needed |= _needed_by_a_stage(number, stage, arrays, d)

@@ -22,6 +22,7 @@ from simsnn_ref.data import check_grid, check_samples, sample_function
 from simsnn_ref.errors import CheckpointError, ConfigError, DataError, DivergenceError
 from simsnn_ref.extension import count_extension_modes, extension_modes
 from simsnn_ref.features import make_map
+from simsnn_ref.field import FieldInfo
 from simsnn_ref.forecast import forecast, require_memory
 from simsnn_ref.grid import Box, Grid
 from simsnn_ref.history import Callback, History, StageRecord, Step
@@ -44,10 +45,12 @@ from simsnn_ref.optimizers import Snapshot
 from simsnn_ref.packing import (
     Arrays,
     Stage,
+    pack_field,
     pack_grid,
     pack_records,
     pack_snapshot,
     pack_stages,
+    unpack_field,
     unpack_grid,
     unpack_records,
     unpack_snapshot,
@@ -55,6 +58,7 @@ from simsnn_ref.packing import (
 )
 from simsnn_ref.precision import extend, extended_backend, extended_eps, is_extended
 from simsnn_ref.provenance import versions
+from simsnn_ref.reading import is_dataarray, read_dataarray
 from simsnn_ref.resolution import resolved_level
 from simsnn_ref.sampling import TrainingSet, finer, rounding_of, training_set
 from simsnn_ref.scatter import Scatter
@@ -97,19 +101,21 @@ def fit(
     config: FitConfig | None = None,
     *,
     box: Box | None = None,
-    periodic: bool | Sequence[bool] = False,
+    periodic: bool | Sequence[bool] | None = None,
     callbacks: Sequence[Callback] = (),
     backend: Backend | str | None = None,
     checkpoint: str | Path | Checkpoints | None = None,
+    field: FieldInfo | None = None,
     **options: Any,
 ) -> Model:
     """Fit a sampled field, values at scattered points, or a function, stage by stage.
 
-    ``fit(points, values)`` is ``fit(values, Scatter(points, box, periodic))``.
+    ``fit(points, values)`` is ``fit(values, Scatter(points, box, periodic))``. ``fit(u)`` of an xarray.DataArray takes
+    the grid from its coordinates and keeps names, units and attributes, see `simsnn_ref.reading.read_field`.
 
     Parameters
     ----------
-    u : array_like of shape grid.shape, or callable
+    u : array_like of shape grid.shape, xarray.DataArray, or callable
         Samples (computed in float64), or a function of points (n, d) that returns (n,) values; or points, of shape
         (n, d), or (n,) in one dimension.
     grid : Grid, Box or Scatter, or array_like of shape (n,), optional
@@ -118,13 +124,16 @@ def fit(
         their values.
     config : FitConfig, optional
     box, periodic
-        Of the points, see `simsnn_ref.scatter.Scatter`; a grid has its own.
+        Of the points, see `simsnn_ref.scatter.Scatter`, or of a DataArray, which is taken as periodic unless told
+        otherwise; a grid has its own.
     callbacks : sequence of Callback
         Told of every step, stage and note.
     backend : Backend or str, optional
         Takes precedence over ``config.backend``.
     checkpoint : str, Path or Checkpoints, optional
         A folder for states that `resume` takes the fit up from. SIGINT, SIGTERM and SIGUSR1 then end it after saving.
+    field : FieldInfo, optional
+        What the field is called and measured in, for the model to keep; a DataArray has its own.
     **options
         Single options of `FitConfig` that replace those of `config`.
 
@@ -151,13 +160,14 @@ def fit(
     config = _merge(config, options).resolved()
     if backend is None or isinstance(backend, str):
         backend = load_backend(backend or config.backend)
-    u, grid = _where_and_what(u, grid, box, periodic)
+    u, grid, described, notes = _where_and_what(u, grid, box, periodic)
+    field = field or described
     if checkpoint is None:
-        return _staged_fit(u, grid, config, callbacks, backend).model()
+        return _staged_fit(u, grid, config, callbacks, backend, field=field, notes=notes).model()
     with _open(checkpoint) as checkpoints:
         checkpoints.require_new()
         callbacks = [*callbacks, LogFile(checkpoints.log_file)]
-        staged = _staged_fit(u, grid, config, callbacks, backend, checkpoints)
+        staged = _staged_fit(u, grid, config, callbacks, backend, checkpoints, field, notes)
         checkpoints.begin(*staged.pack_data(u, grid))
         return staged.model()
 
@@ -195,6 +205,7 @@ def resume(
         data, arrays = checkpoints.data()
         with _reading(checkpoints.folder):
             config, grid = config_from_dict(data["config"]), unpack_grid(data["grid"], arrays)
+            field = unpack_field(data["field"], arrays, grid.ndim)
             values, stated = arrays.get("values"), str(data["digest"])
         if (values is None) != (function is not None):
             raise CheckpointError(
@@ -205,7 +216,8 @@ def resume(
         if backend is None or isinstance(backend, str):
             backend = load_backend(backend or config.backend)
         callbacks = [*callbacks, LogFile(checkpoints.log_file)]
-        staged = _staged_fit(function if values is None else values, grid, config, callbacks, backend, checkpoints)
+        u = function if values is None else values
+        staged = _staged_fit(u, grid, config, callbacks, backend, checkpoints, field)
         staged.require(stated)
         state, arrays, notes = checkpoints.load()
         with _reading(checkpoints.folder):
@@ -253,6 +265,8 @@ def certify_model(model: Model, u: Any, grid: Grid | Box | Scatter | None = None
     DataError
         If the data are not on the grid the model was fitted on.
     """
+    if grid is None and is_dataarray(u):
+        u, grid, _, _ = read_dataarray(u, periodic=model.grid.periodic)
     staged = _staged_fit(u, grid, model.config, (), model.backend)
     if staged.grid != model.grid:
         raise DataError(f"data: on {staged.grid}, but the model was fitted on {model.grid}")
@@ -262,14 +276,16 @@ def certify_model(model: Model, u: Any, grid: Grid | Box | Scatter | None = None
 
 
 def _where_and_what(
-    u: Any, grid: Any, box: Box | None, periodic: bool | Sequence[bool]
-) -> tuple[Any, Grid | Box | Scatter | None]:
-    """Samples or function, and their domain, of what `fit` was given."""
+    u: Any, grid: Any, box: Box | None, periodic: bool | Sequence[bool] | None
+) -> tuple[Any, Grid | Box | Scatter | None, FieldInfo | None, list[str]]:
+    """Samples or function, their domain, what they are called, and notes, of what `fit` was given."""
+    if grid is None and is_dataarray(u):
+        return read_dataarray(u, box=box, periodic=True if periodic is None else periodic)
     if grid is None or isinstance(grid, Grid | Box | Scatter):
-        if box is not None or periodic is not False:
+        if box is not None or periodic is not None:
             raise DataError("box, periodic: these describe scattered points, fit(points, values); a grid has its own")
-        return u, grid
-    return grid, Scatter(u, box, periodic)
+        return u, grid, None, []
+    return grid, Scatter(u, box, False if periodic is None else periodic), None, []
 
 
 def _staged_fit(
@@ -279,10 +295,13 @@ def _staged_fit(
     callbacks: Sequence[Callback],
     backend: Backend,
     checkpoints: Checkpoints | None = None,
+    field: FieldInfo | None = None,
+    notes: Sequence[str] = (),
 ) -> "_StagedFit":
     """Everything before the first stage."""
     target = u if callable(u) else None
-    samples, grid, notes = _take_samples(u, grid)
+    samples, grid, more = _take_samples(u, grid)
+    notes = [*notes, *more]
     held_out = None
     if isinstance(grid, Scatter):
         samples, grid, held_out = hold_out_points(samples, grid, config)
@@ -294,7 +313,7 @@ def _staged_fit(
     require_memory(forecast(grid, config, is_function=target is not None))
     training = training_set(samples, grid, target, config)
     judge = choose_off_grid(config, training, target, held_out)
-    staged = _StagedFit(grid, training, config, judge, callbacks, backend, target, checkpoints)
+    staged = _StagedFit(grid, training, config, judge, callbacks, backend, target, checkpoints, field)
     for note in notes:
         staged.note(note)
     return staged
@@ -398,9 +417,10 @@ class _StagedFit:
         backend: Backend,
         target: Callable[[np.ndarray], Any] | None = None,
         checkpoints: Checkpoints | None = None,
+        field: FieldInfo | None = None,
     ) -> None:
         self.started = time.perf_counter()
-        self.checkpoints = checkpoints
+        self.checkpoints, self.field = checkpoints, field
         self.grid, self.training, self.config, self.judge = grid, training, config, judge
         self.callbacks, self.backend = callbacks, backend
         self.residue = training.values
@@ -480,7 +500,7 @@ class _StagedFit:
             resolved_level=self.resolved_level,
             certified=None if certificate is None else certificate.to_dict(),
         )
-        return Model(tuple(self.stages), self.grid, self.config, history, versions(), self.backend)
+        return Model(tuple(self.stages), self.grid, self.config, history, versions(), self.backend, self.field)
 
     def _run(self) -> None:
         """All stages, or fewer where there is nothing left to fit."""
@@ -544,9 +564,11 @@ class _StagedFit:
         """What `resume` begins with: samples (of a function their digest), where they are, and the options."""
         samples, place, _ = _take_samples(u, grid)
         told, arrays = pack_grid(place)
+        field, coordinates = pack_field(self.field)
         if not self.is_function:
             arrays["values"] = samples
-        return {"config": self.config.to_dict(), "grid": told, "digest": self._digest()}, arrays
+        content = {"config": self.config.to_dict(), "grid": told, "field": field, "digest": self._digest()}
+        return content, {**arrays, **coordinates}
 
     def _digest(self) -> str:
         return digest(self.training.at_samples(np.asarray(self.training.values)))

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from simsnn_ref.backend import Backend
+from simsnn_ref.field import FieldInfo
 from simsnn_ref.grid import Box, Grid
 from simsnn_ref.history import StageRecord
 from simsnn_ref.network import Network, Parameters
@@ -17,10 +18,12 @@ from simsnn_ref.scatter import Scatter
 __all__ = [
     "Arrays",
     "Stage",
+    "pack_field",
     "pack_grid",
     "pack_records",
     "pack_snapshot",
     "pack_stages",
+    "unpack_field",
     "unpack_grid",
     "unpack_records",
     "unpack_snapshot",
@@ -117,6 +120,18 @@ def unpack_grid(told: dict[str, Any], arrays: Arrays) -> Grid | Scatter:
         arrays["points"].setflags(write=False)
         return Scatter(arrays["points"], Box(told["lower"], told["upper"]), told["periodic"])
     return Grid(**told)
+
+
+def pack_field(field: FieldInfo | None) -> tuple[dict[str, Any] | None, Arrays]:
+    """The description, and the coordinates as the input had them under ``field/axis0`` and the like."""
+    if field is None:
+        return None, {}
+    return field.to_dict(), {f"field/axis{i}": a.values for i, a in enumerate(field.axes) if a.values is not None}
+
+
+def unpack_field(told: Any, arrays: Arrays, ndim: int) -> FieldInfo | None:
+    """Inverse of `pack_field`."""
+    return None if told is None else FieldInfo.from_dict(told, [arrays.get(f"field/axis{i}") for i in range(ndim)])
 
 
 def pack_snapshot(snapshot: Snapshot, backend: Backend) -> Arrays:

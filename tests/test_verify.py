@@ -107,7 +107,7 @@ def test_command_fails_where_a_check_does(monkeypatch, capsys):
     def broken(backend):
         return [Check("gradient", "a case", "W2", (0, 3), 1.0, 1.5, 2.25e15, 0.5, 1e-14)]
 
-    monkeypatch.setattr("simsnn_ref.cli.verify", broken)
+    monkeypatch.setattr("simsnn_ref.commands.verify.verify", broken)
     assert main(["verify"]) == 1
     assert "FAILED gradient of a case: W2[0, 3] is 1.5, expected 1" in capsys.readouterr().out
     assert main(["verify", "--json"]) == 1

@@ -109,6 +109,8 @@ def _run_fit(arguments: argparse.Namespace) -> None:
     figure = None if arguments.no_figure else figure_path(arguments.figure, output)
     check_writable(output, "-o")
     u, grid, problem = read_input(arguments, arguments.quiet)
+    field = problem.pop("field", None)
+    problem["field"] = None if field is None else field.to_dict()
     told = About(problem, arguments.example, problem.pop("notes", []), output, figure)
     callbacks = [Callback() if arguments.quiet else make_progress()]
     with contextlib.ExitStack() as stack:
@@ -116,7 +118,7 @@ def _run_fit(arguments: argparse.Namespace) -> None:
         if arguments.checkpoint is not None:
             checkpoints = stack.enter_context(make_checkpoints(arguments.checkpoint, arguments, told))
         finish(
-            lambda: fit(u, grid, config, callbacks=callbacks, backend=backend, checkpoint=checkpoints),
+            lambda: fit(u, grid, config, callbacks=callbacks, backend=backend, checkpoint=checkpoints, field=field),
             u,
             grid,
             told,

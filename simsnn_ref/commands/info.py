@@ -47,6 +47,7 @@ def _run_info(arguments: argparse.Namespace) -> None:
     if arguments.json:
         told = {
             "grid": describe_grid(model.grid),
+            "field": None if model.field is None else model.field.to_dict(),
             "config": model.config.to_dict(),
             "versions": model.provenance,
             "off_grid": history.off_grid,
@@ -66,6 +67,10 @@ def _run_info(arguments: argparse.Namespace) -> None:
     ]
     scattered = "" if isinstance(grid, Grid) else f"{grid.size} scattered points of "
     print(f"{arguments.model}: {len(model.stages)} stages, fitted to {scattered}{' x '.join(axes)}")
+    if model.field is not None:
+        print(f"field: {model.field}")
+        for name, value in (model.field.attrs | model.field.dataset_attrs).items():
+            print(f"  {name}: {' '.join(str(value).split())}")
     print(f"RMS of the field {history.rms:.6g}, largest value {history.max:.6g}")
     for note in history.notes:
         print(f"note: {note}")

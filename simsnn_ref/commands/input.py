@@ -9,9 +9,11 @@ import numpy as np
 from simsnn_ref.data import check_samples, load_samples
 from simsnn_ref.errors import ConfigError
 from simsnn_ref.grid import Box, Grid
+from simsnn_ref.labels import SampledField
 from simsnn_ref.problems import PROBLEMS, Problem, get_problem
 from simsnn_ref.problems.turbulence import SPECTRA
 from simsnn_ref.progress import SimulationLines
+from simsnn_ref.reading import read_field, read_scattered
 from simsnn_ref.scatter import Scatter
 
 __all__ = ["add_input", "add_values", "read_input", "simulation_lines"]
@@ -20,11 +22,30 @@ __all__ = ["add_input", "add_values", "read_input", "simulation_lines"]
 def add_input(parser: argparse.ArgumentParser) -> None:
     """Options that name samples or a built-in problem."""
     data = parser.add_argument_group("input")
-    data.add_argument("input", nargs="?", metavar="INPUT.npy", help="samples on a uniform grid in 1, 2 or 3 dimensions")
+    data.add_argument(
+        "input",
+        nargs="?",
+        metavar="INPUT.npy",
+        help="samples on a uniform grid in 1, 2 or 3 dimensions; also .npz, and with the extra io .nc, .h5 and .zarr",
+    )
+    data.add_argument("--var", metavar="NAME", help="INPUT: the variable, where the file holds several")
+    data.add_argument(
+        "--select",
+        action="append",
+        default=[],
+        metavar="DIM=VALUE",
+        help="INPUT: the place along a dimension that is not part of the field, by its coordinate; may be repeated",
+    )
+    data.add_argument("--isel", action="append", default=[], metavar="DIM=INDEX", help="INPUT: the same by number")
     data.add_argument("--example", metavar="NAME", help=f"a built-in problem: {', '.join(PROBLEMS)}")
     data.add_argument("--size", type=int, metavar="N", help="samples per axis of the example")
     data.add_argument("--reynolds", type=float, metavar="RE", help="turbulence: Reynolds number (default 2000)")
-    data.add_argument("--time", type=float, metavar="T", help="turbulence: time of the snapshot (default 1.25)")
+    data.add_argument(
+        "--time",
+        type=float,
+        metavar="T",
+        help="turbulence: time of the snapshot (default 1.25); INPUT: --select time=T, in the file's units",
+    )
     data.add_argument("--field-seed", type=int, metavar="SEED", help="turbulence: seed of the flow (default 0)")
     data.add_argument(
         "--initial-spectrum", choices=sorted(SPECTRA), help="turbulence: initial condition (default amplitude)"
@@ -34,7 +55,8 @@ def add_input(parser: argparse.ArgumentParser) -> None:
         type=float,
         nargs="+",
         metavar="X",
-        help="INPUT: lower and upper bound of each axis, e.g. 0 6.2832 0 6.2832 (default -1 1 for each)",
+        help="INPUT: lower and upper bound of each axis, e.g. 0 6.2832 0 6.2832 (default: from the file's coordinates,"
+        " or -1 1 for each)",
     )
     data.add_argument(
         "--periodic",
@@ -53,7 +75,12 @@ _PROBLEM_OPTIONS = {
 
 
 def add_values(parser: argparse.ArgumentParser) -> None:
-    """The option that makes INPUT.npy scattered points."""
+    """The options that make INPUT scattered points."""
+    parser.add_argument(
+        "--coords",
+        metavar="NAME[,...]",
+        help="INPUT holds values (n,) at scattered points, and their coordinates in the variables of these names",
+    )
     parser.add_argument(
         "--values",
         metavar="VALUES.npy",
@@ -72,20 +99,18 @@ def read_input(arguments: argparse.Namespace, quiet: bool = False) -> tuple[Any,
         if getattr(arguments, ours) is not None
     }
     if arguments.example is not None:
-        for name in ("box", "periodic", "values"):
-            if getattr(arguments, name, None) is not None:
+        for name in ("box", "periodic", "values", "var", "select", "isel", "coords"):
+            if getattr(arguments, name, None) not in (None, []):
                 raise ConfigError(f"--{name} describes INPUT.npy; example {arguments.example!r} has its own")
         return _read_example(arguments, given, quiet)
     for name in ("size", *_PROBLEM_OPTIONS):
-        if getattr(arguments, name) is not None:
+        if getattr(arguments, name) is not None and name != "time":
             raise ConfigError(f"--{name.replace('_', '-')} belongs to --example, not to INPUT.npy")
-    values = getattr(arguments, "values", None)
-    samples, notes = check_samples(load_samples(values or arguments.input), values or arguments.input)
+    read = _read_input(arguments)
     if not quiet:
-        for note in notes:
+        for note in read.notes:
             print(f"note: {note}", file=sys.stderr)
-    grid = _grid_of_input(arguments, samples) if values is None else _points_of_input(arguments, samples)
-    return samples, grid, {"name": arguments.input, "notes": notes}
+    return read.values, read.where, {"name": arguments.input, "notes": read.notes, "field": read.info}
 
 
 def _read_example(
@@ -111,29 +136,55 @@ def simulation_lines(arguments: argparse.Namespace, n: int, quiet: bool = False)
     return None if quiet else SimulationLines(f"turbulence on {n} x {n} points", end_time)
 
 
-def _grid_of_input(arguments: argparse.Namespace, samples: np.ndarray) -> Grid:
-    periodic, box = _domain(arguments, samples.ndim, "true")
-    if box is None:
-        return Grid(samples.shape, periodic=periodic)
-    return Grid(samples.shape, box.lower, box.upper, periodic)
-
-
-def _points_of_input(arguments: argparse.Namespace, values: np.ndarray) -> Scatter:
+def _read_input(arguments: argparse.Namespace) -> SampledField:
+    """What INPUT holds."""
+    values: str | None = getattr(arguments, "values", None)
+    coords: str | None = getattr(arguments, "coords", None)
+    select = {} if arguments.time is None else {"time": arguments.time}
+    select |= _by_dimension(arguments.select, "--select", str)
+    isel = _by_dimension(arguments.isel, "--isel", int)
+    if values is None and coords is None:
+        periodic, box = _domain(arguments, None, "true")
+        return read_field(arguments.input, arguments.var, select=select, isel=isel, box=box, periodic=periodic)
+    if select or isel or (values is not None and (coords or arguments.var)):
+        raise ConfigError("--values: takes no --coords or --var, and scattered points no --select, --isel or --time")
+    if coords is not None:
+        names = [name.strip() for name in coords.split(",")]
+        periodic, box = _domain(arguments, len(names), "false")
+        return read_scattered(arguments.input, arguments.var, names, box=box, periodic=periodic)
+    assert values is not None
+    samples, notes = check_samples(load_samples(values), values)
     points = load_samples(arguments.input)
     periodic, box = _domain(arguments, 1 if points.ndim < 2 else points.shape[1], "false")
     scatter = Scatter(points, box, periodic)
-    scatter.check_values(values)
-    return scatter
+    scatter.check_values(samples)
+    return SampledField(samples, scatter, None, notes)
 
 
-def _domain(arguments: argparse.Namespace, ndim: int, default: str) -> tuple[tuple[bool, ...], Box | None]:
-    """What --periodic and --box say."""
+def _by_dimension(words: list[str], flag: str, kind: type) -> dict[str, Any]:
+    """DIM=VALUE, several times."""
+    chosen = {}
+    for word in words:
+        dim, equals, value = word.partition("=")
+        if not (dim and equals and value):
+            raise ConfigError(f"{flag} {word}: give DIM={'INDEX' if kind is int else 'VALUE'}")
+        try:
+            chosen[dim] = kind(value)
+        except ValueError:
+            raise ConfigError(f"{flag} {word}: {value!r} is not a whole number") from None
+    return chosen
+
+
+def _domain(arguments: argparse.Namespace, ndim: int | None, default: str) -> tuple[tuple[bool, ...], Box | None]:
+    """What --periodic and --box say; where the number of axes is not known yet, the reader checks it."""
     words = (arguments.periodic or default).lower().split(",")
-    if any(word not in ("true", "false") for word in words) or len(words) not in (1, ndim):
-        raise ConfigError(f"--periodic {arguments.periodic}: give true or false, once or for each of {ndim} axes")
+    if any(word not in ("true", "false") for word in words) or len(words) not in (1, ndim or len(words)):
+        axes = f"of {ndim} axes" if ndim else "axis"
+        raise ConfigError(f"--periodic {arguments.periodic}: give true or false, once or for each {axes}")
     periodic = tuple(word == "true" for word in words)
     if arguments.box is None:
         return periodic, None
-    if len(arguments.box) != 2 * ndim:
-        raise ConfigError(f"--box: {ndim} axes need {2 * ndim} numbers, got {len(arguments.box)}")
+    if len(arguments.box) != 2 * (ndim or max(len(arguments.box) // 2, 1)):
+        text = f"{ndim} axes need {2 * ndim} numbers" if ndim else "every axis needs two numbers"
+        raise ConfigError(f"--box: {text}, got {len(arguments.box)}")
     return periodic, Box(tuple(arguments.box[0::2]), tuple(arguments.box[1::2]))

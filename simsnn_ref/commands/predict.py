@@ -8,11 +8,12 @@ from typing import Any
 
 from simsnn_ref.backend import load_backend
 from simsnn_ref.commands.base import command
-from simsnn_ref.data import load_samples, save_array
+from simsnn_ref.data import load_samples
 from simsnn_ref.errors import ConfigError
 from simsnn_ref.grid import Grid
 from simsnn_ref.model import load_model
-from simsnn_ref.storage import check_writable
+from simsnn_ref.provenance import package_version
+from simsnn_ref.writing import check_output, write_field
 
 __all__ = ["add"]
 
@@ -25,7 +26,13 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--grid", type=int, nargs="+", metavar="N", help="samples per axis of a grid on the model's box"
     )
-    parser.add_argument("-o", "--output", metavar="VALUES.npy", help="default: MODEL's name with .prediction.npy")
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="VALUES.npy",
+        help="default: MODEL's name with .prediction.npy; also .npz, and with the extra io .nc, .h5 and .zarr, which"
+        " hold the field's name, coordinates and attributes too",
+    )
     order = parser.add_mutually_exclusive_group()
     order.add_argument("--gradient", action="store_true", help="first derivatives, shape (..., d)")
     order.add_argument("--hessian", action="store_true", help="second derivatives, shape (..., d, d)")
@@ -36,7 +43,7 @@ def _run_predict(arguments: argparse.Namespace) -> None:
     if (arguments.points is None) == (arguments.grid is None):
         raise ConfigError("give either POINTS.npy or --grid N")
     output = Path(arguments.output or Path(arguments.model).with_suffix(".prediction.npy"))
-    check_writable(output, "-o")
+    check_output(output, "-o")
     model = load_model(arguments.model, load_backend(arguments.backend))
     where: Any
     if arguments.grid is None:
@@ -50,7 +57,13 @@ def _run_predict(arguments: argparse.Namespace) -> None:
     values = (
         model.hessian(where) if arguments.hessian else model.gradient(where) if arguments.gradient else model(where)
     )
-    save_array(output, values)
+    made_with = ", ".join(f"{name} {value}" for name, value in model.provenance.items() if value is not None)
+    provenance = {
+        "simsnn_model": Path(arguments.model).name,
+        "simsnn_model_made_with": made_with,
+        "simsnn_predicted_with": f"simsnn_ref {package_version()}",
+    }
+    write_field(output, values, where, model.field, provenance)
     seconds = time.perf_counter() - started
     if arguments.json:
         print(json.dumps({"values": str(output), "shape": list(values.shape), "seconds": seconds}))

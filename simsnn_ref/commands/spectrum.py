@@ -39,6 +39,7 @@ def _run_spectrum(arguments: argparse.Namespace) -> None:
 
         check_figure_path(arguments.figure)
     u, grid, problem = read_input(arguments)
+    problem.pop("field", None)
     assert isinstance(grid, Grid)
     samples, _ = check_samples(u(grid.points()).reshape(grid.shape) if callable(u) else u)
     check_grid(samples, grid)

@@ -327,7 +327,7 @@ def _what_is_not_finite(objective: Objective, state: State, gradient: Parameters
     for name, value in named:
         wrong = ~xp.isfinite(value)
         if bool(xp.any(wrong)):
-            return f"{name}, {int(xp.sum(xp.astype(wrong, xp.int64)))} of {value.size} numbers"
+            return f"{name}, {int(xp.sum(xp.astype(wrong, xp.int64)))} of {math.prod(value.shape)} numbers"
     return "" if math.isfinite(state.value) else f"the loss, {state.value}"
 
 

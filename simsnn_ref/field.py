@@ -1,0 +1,203 @@
+"""What a field is called and measured in: names, coordinates, units and attributes, from the input to predictions."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from simsnn_ref.errors import DataError
+
+__all__ = ["Attributes", "Axis", "FieldInfo", "Scalar", "default_info", "plain_attributes"]
+
+Attributes: TypeAlias = dict[str, Any]
+"""Texts, finite numbers, and lists of either: what netCDF, HDF5, Zarr and JSON all hold."""
+
+_DEFAULT_AXES = ("x", "y", "z")
+
+_NOT_OF_THE_FIELD = frozenset(
+    # How numbers were stored, the range of values that are not the predicted ones, other variables of the file.
+    (
+        *("_FillValue", "missing_value", "scale_factor", "add_offset", "_Unsigned", "dtype"),
+        *("valid_min", "valid_max", "valid_range", "actual_range"),
+        *("ancillary_variables", "bounds", "cell_measures", "coordinates", "formula_terms", "grid_mapping"),
+    )
+)
+
+
+def _plain(value: Any) -> Any:
+    """`value` without NumPy's types; None where it is no attribute."""
+    if isinstance(value, np.generic | np.ndarray):
+        value = value.tolist()
+    if isinstance(value, list | tuple):
+        entries = [_plain(entry) for entry in value]
+        alike = all(isinstance(entry, str) for entry in entries) or all(
+            isinstance(entry, int | float) for entry in entries
+        )
+        return entries if entries and alike else None
+    if isinstance(value, str) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    is_integer = isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
+    return value if is_integer else None
+
+
+def plain_attributes(attributes: Mapping[Any, Any]) -> tuple[Attributes, list[str]]:
+    """The attributes that describe the field, and the names of those that no model file can hold.
+
+    Attributes of the storage (``scale_factor``, ``valid_range``, ...) and those that point at other variables
+    (``bounds``, ``grid_mapping``, ...) are left out: they would be wrong of a prediction.
+    """
+    told = {str(name): value for name, value in attributes.items() if name not in _NOT_OF_THE_FIELD}
+    plain = {name: _plain(value) for name, value in told.items()}
+    kept = {name: value for name, value in plain.items() if value is not None}
+    return kept, [name for name in told if name not in kept]
+
+
+@dataclass(frozen=True, eq=False)
+class Axis:
+    """A coordinate of the field: its name, its attributes and, of samples on a grid, its values as the input has them.
+
+    Attributes
+    ----------
+    values : ndarray of float64, shape (n,), or None
+        Ascending. They differ from the grid's own by rounding only.
+    """
+
+    name: str
+    attrs: Attributes = field(default_factory=dict)
+    values: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Scalar:
+    """Where along another coordinate the field was taken, a time or a level."""
+
+    name: str
+    value: float | str
+    attrs: Attributes = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class FieldInfo:
+    """The description of a field of d coordinates.
+
+    Attributes
+    ----------
+    name : str
+        Of the variable.
+    axes : tuple of d Axis
+        In the order of the array's axes, or of the columns of scattered points.
+    attrs : dict
+        Of the variable: ``units``, ``long_name``, ...
+    scalars : tuple of Scalar
+    dataset_attrs : dict
+        Of the file: ``title``, ``source``, ...
+
+    Raises
+    ------
+    DataError
+        If two names are the same.
+    """
+
+    name: str
+    axes: tuple[Axis, ...]
+    attrs: Attributes = field(default_factory=dict)
+    scalars: tuple[Scalar, ...] = ()
+    dataset_attrs: Attributes = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        names = [self.name, *(axis.name for axis in self.axes), *(scalar.name for scalar in self.scalars)]
+        for name in names:
+            if names.count(name) > 1:
+                raise DataError(f"field: two of its names are {name!r}; rename a variable or a coordinate")
+
+    @property
+    def dims(self) -> tuple[str, ...]:
+        """Names of the axes."""
+        return tuple(axis.name for axis in self.axes)
+
+    def __str__(self) -> str:
+        axes = ", ".join(f"{axis.name}{_in_units(axis.attrs)}" for axis in self.axes)
+        at = "".join(f", {one.name} = {one.value}{_in_units(one.attrs)}" for one in self.scalars)
+        return f"{self.name}{_in_units(self.attrs)} over {axes}{at}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as JSON holds them; the coordinates' values, which are arrays, are left to the caller."""
+        return {
+            "name": self.name,
+            "axes": [{"name": axis.name, "attrs": axis.attrs} for axis in self.axes],
+            "attrs": self.attrs,
+            "scalars": [{"name": one.name, "value": one.value, "attrs": one.attrs} for one in self.scalars],
+            "dataset_attrs": self.dataset_attrs,
+        }
+
+    @classmethod
+    def from_dict(cls, told: Any, coordinates: Sequence[np.ndarray | None]) -> "FieldInfo":
+        """Build it from plain values and, per axis, those of the coordinate where they are known.
+
+        Raises
+        ------
+        DataError
+            If anything is missing or of the wrong type; the message names it.
+        """
+        told = _taken(told, dict, "field")
+        axes = _taken(told.get("axes"), list, "field.axes")
+        if len(axes) != len(coordinates):
+            raise DataError(f"field.axes: {len(axes)} entries for {len(coordinates)} dimensions")
+        return cls(
+            name=_taken(told.get("name"), str, "field.name"),
+            axes=tuple(
+                Axis(*_name_and_attrs(axis, f"field.axes[{i}]"), _checked(values, f"field.axes[{i}]"))
+                for i, (axis, values) in enumerate(zip(axes, coordinates, strict=True))
+            ),
+            attrs=_attributes(told.get("attrs"), "field.attrs"),
+            scalars=tuple(
+                _scalar(one, f"field.scalars[{i}]")
+                for i, one in enumerate(_taken(told.get("scalars"), list, "field.scalars"))
+            ),
+            dataset_attrs=_attributes(told.get("dataset_attrs"), "field.dataset_attrs"),
+        )
+
+
+def default_info(ndim: int, name: str = "u") -> FieldInfo:
+    """Of a field that nothing is known of: axes x, y, z."""
+    axes = _DEFAULT_AXES[:ndim]
+    return FieldInfo("u" if name in axes else name, tuple(Axis(axis) for axis in axes))
+
+
+def _in_units(attrs: Attributes) -> str:
+    return f" [{attrs['units']}]" if "units" in attrs else ""
+
+
+def _taken(value: Any, kind: type, name: str) -> Any:
+    if not isinstance(value, kind):
+        raise DataError(f"{name}: expected {kind.__name__}, got {type(value).__name__}")
+    return value
+
+
+def _attributes(value: Any, name: str) -> Attributes:
+    value = _taken(value, dict, name)
+    for key, entry in value.items():
+        if _plain(entry) is None:
+            raise DataError(f"{name}: {key!r} is neither a text nor a finite number nor a list of one of them")
+    return dict(value)
+
+
+def _name_and_attrs(value: Any, name: str) -> tuple[str, Attributes]:
+    value = _taken(value, dict, name)
+    return _taken(value.get("name"), str, f"{name}.name"), _attributes(value.get("attrs"), f"{name}.attrs")
+
+
+def _scalar(value: Any, name: str) -> Scalar:
+    own_name, attrs = _name_and_attrs(value, name)
+    plain = _plain(value.get("value"))
+    if plain is None or isinstance(plain, list):
+        raise DataError(f"{name}.value: expected a text or a finite number")
+    return Scalar(own_name, plain, attrs)
+
+
+def _checked(values: np.ndarray | None, name: str) -> np.ndarray | None:
+    if values is not None and not (values.ndim == 1 and values.dtype == np.float64 and np.all(np.isfinite(values))):
+        raise DataError(f"{name}: its coordinate is not a list of finite numbers")
+    return values

@@ -1,0 +1,130 @@
+"""From an array with labels to samples on a grid: which box its coordinates tell, and whether they are uniform."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from simsnn_ref.data import check_samples
+from simsnn_ref.errors import DataError
+from simsnn_ref.field import Attributes, Axis, FieldInfo, Scalar
+from simsnn_ref.grid import Box, Grid
+from simsnn_ref.scatter import Scatter
+
+__all__ = ["ROUNDINGS", "Labelled", "Labels", "SampledField", "eps_of", "follows", "on_grid"]
+
+ROUNDINGS = 4.0
+"""Roundings in a coordinate that follows a line: its own, those of both ends, and of the step it was computed with."""
+
+
+class SampledField(NamedTuple):
+    """Values of a field, where they are, what it is called, and what a user should know of how it was read."""
+
+    values: np.ndarray
+    where: Grid | Scatter
+    info: FieldInfo | None
+    notes: list[str]
+
+
+@dataclass(frozen=True)
+class Labels:
+    """`FieldInfo` before the coordinates were looked at; `axes` has those that exist, by dimension."""
+
+    name: str
+    dims: tuple[str, ...]
+    axes: dict[str, tuple[np.ndarray, Attributes]]
+    attrs: Attributes
+    scalars: tuple[Scalar, ...]
+    dataset_attrs: Attributes
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """What was read: values, their labels where there are any, and notes on the reading."""
+
+    values: np.ndarray
+    labels: Labels | None
+    notes: list[str] = field(default_factory=list)
+
+
+def on_grid(raw: Labelled, source: str, box: Box | None, periodic: bool | Sequence[bool]) -> SampledField:
+    """Check values and coordinates and make the grid of them.
+
+    Raises
+    ------
+    DataError
+        If the values cannot be fitted, a coordinate is not uniform, or box or periodicity are of other dimensions.
+    """
+    labels = raw.labels
+    where = source if labels is None else f"{source}: {labels.name}".removeprefix(": ")
+    values, notes = check_samples(raw.values, where)
+    notes = [*raw.notes, *notes]
+    d = values.ndim
+    ends = tuple(map(bool, periodic)) if isinstance(periodic, Sequence) else (bool(periodic),)
+    ends = ends * d if len(ends) == 1 else ends
+    if len(ends) != d:
+        raise DataError(f"periodic: {len(ends)} entries, but {where} has {d} axes")
+    if box is not None and box.ndim != d:
+        raise DataError(f"box: {d} axes need {2 * d} numbers, got {2 * box.ndim}")
+    if labels is None:
+        lower, upper = ((-1.0,), (1.0,)) if box is None else (box.lower, box.upper)
+        return SampledField(values, Grid(values.shape, lower, upper, ends), None, notes)
+    bounds, axes, told = [], [], []
+    for i, (dim, n) in enumerate(zip(labels.dims, values.shape, strict=True)):
+        raw_coordinate, attrs = labels.axes.get(dim, (None, {}))
+        own = f"{source}: coordinate {dim}".removeprefix(": ")
+        if raw_coordinate is not None and raw_coordinate.dtype.kind in "fiu" and raw_coordinate[-1] < raw_coordinate[0]:
+            values, raw_coordinate = np.flip(values, axis=i), raw_coordinate[::-1]
+            notes.append(f"{own} descends; the field is taken in ascending order")
+        coordinate = None
+        if box is not None:
+            bounds.append((box.lower[i], box.upper[i]))
+        elif raw_coordinate is None:
+            bounds.append((-1.0, 1.0))
+            notes.append(f"{own} does not exist; the box is [-1, 1] there, or give one")
+        else:
+            coordinate = _uniform(raw_coordinate, own)
+            length = (coordinate[-1] - coordinate[0]) * (n / (n - 1) if ends[i] else 1.0)
+            bounds.append((float(coordinate[0]), float(coordinate[0] + length)))
+            told.append(
+                f"{dim} in [{bounds[-1][0]:.6g}, {bounds[-1][1]:.6g}{')' if ends[i] else ']'},"
+                f" {'periodic with the end left out' if ends[i] else 'both ends included'}"
+            )
+        axes.append(Axis(dim, attrs, coordinate))
+    if told:
+        notes.append(f"{where}: {'; '.join(told)}; no file says what is periodic, --periodic does")
+    grid = Grid(values.shape, tuple(lo for lo, _ in bounds), tuple(hi for _, hi in bounds), ends)
+    info = FieldInfo(labels.name, tuple(axes), labels.attrs, labels.scalars, labels.dataset_attrs)
+    return SampledField(np.ascontiguousarray(values), grid, info, notes)
+
+
+def follows(coordinates: np.ndarray, line: np.ndarray, eps: float) -> bool:
+    """Whether `coordinates`, of a type with this `eps`, are those of `line` but for their rounding."""
+    if line.shape != coordinates.shape or line.size < 2:
+        return False
+    # Rounding as large as the spacing would hide anything.
+    tolerance = min(ROUNDINGS * eps * float(np.max(np.abs(line))), 0.125 * float(np.abs(line[1] - line[0])))
+    return bool(np.all(np.abs(coordinates - line) <= tolerance))
+
+
+def eps_of(coordinate: np.ndarray) -> float:
+    """That of the type, of integers that of float64."""
+    return float(np.finfo(coordinate.dtype if coordinate.dtype.kind == "f" else np.float64).eps)
+
+
+def _uniform(raw: np.ndarray, name: str) -> np.ndarray:
+    """The ascending coordinate in float64."""
+    if raw.dtype.kind not in "fiu":
+        raise DataError(f"{name} holds {raw.dtype}, not numbers; xarray leaves times numbers with decode_times=False")
+    values = raw.astype(np.float64)
+    if not np.all(np.isfinite(values)):
+        raise DataError(f"{name} is not finite at index {int(np.argmin(np.isfinite(values)))}")
+    line = values[0] + (values[-1] - values[0]) * (np.arange(len(values)) / (len(values) - 1))
+    if np.all(np.diff(values) > 0.0) and follows(values, line, eps_of(raw)):
+        return values
+    worst = int(np.argmax(np.abs(values - line)))
+    raise DataError(
+        f"{name} is not uniform: {values[worst]:.10g} stands where {line[worst]:.10g} would; fit scattered points"
+        " (--values or --coords), or give the box if it is meant to be uniform"
+    )

@@ -1,0 +1,211 @@
+"""Fields to files: .npy, .npz, and through xarray netCDF, HDF5 and Zarr, called and measured as the input was."""
+
+import json
+import tempfile
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from simsnn_ref.data import save_array
+from simsnn_ref.errors import DataError, OutputError
+from simsnn_ref.field import Attributes, FieldInfo, default_info
+from simsnn_ref.grid import Grid
+from simsnn_ref.labels import follows
+from simsnn_ref.reading import (
+    DESCRIPTION,
+    ZARR_SUFFIX,
+    is_labelled,
+    load_xarray,
+)
+from simsnn_ref.storage import check_writable
+
+__all__ = ["check_output", "to_dataarray", "write_field"]
+
+SAMPLE = "sample"
+"""The dimension of scattered points."""
+
+FLOAT32_EPS = float(np.finfo(np.float32).eps)
+"""The coarsest rounding of a coordinate that is usual: up to there the input's values are the grid's."""
+
+ORDERS = ("", "gradient", "Hessian")
+
+
+def check_output(path: str | Path, what: str) -> None:
+    """Raise OutputError now if `write_field` could not write `path` later, DataError if a package for it is missing."""
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in (".npy", ".npz") and not is_labelled(path):
+        raise OutputError(f"{what} {path}: the ending tells the format; use .npy, .npz, .nc, .h5 or .zarr")
+    if is_labelled(path):
+        load_xarray(path, _engine(path))
+    if suffix == ZARR_SUFFIX and path.is_dir():
+        if not _is_zarr(path):
+            raise OutputError(f"{what} {path}: is a folder that is no Zarr store; name another one")
+        path = path.with_name(f"{path.name}~")
+    check_writable(path, what)
+
+
+def write_field(
+    path: str | Path,
+    values: np.ndarray,
+    where: Grid | np.ndarray,
+    info: FieldInfo | None = None,
+    provenance: Attributes | None = None,
+) -> None:
+    """Write values or derivatives in the format that the ending of `path` tells; complete or not at all.
+
+    ``.npy`` holds the array alone. The others hold the variable under its name with its dimensions, coordinates and
+    attributes; ``.npz`` has the latter as JSON text in the member ``description``.
+
+    Parameters
+    ----------
+    values : ndarray
+        Values, shape (n,) at points or that of the grid; first derivatives, (..., d), or second ones, (..., d, d),
+        become the variable NAME_gradient or NAME_hessian with one or two more dimensions.
+    where : Grid, or ndarray of shape (n, d)
+        Where they are.
+    info : FieldInfo, optional
+        What the field is called; u over x, y, z by default.
+    provenance : dict, optional
+        Further attributes of the file.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
+    DataError
+        If a package is missing, or the values are not those of `where`.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix == ".npy":
+        save_array(path, values)
+        return
+    described = _describe(values, where, info, provenance or {})
+    if suffix == ".npz":
+        _replacing(path, lambda temporary: _write_npz(temporary, described))
+        return
+    dataset = _dataset(load_xarray(path, _engine(path)), described)
+    encoding = {name: {"_FillValue": None} for name, item in dataset.variables.items() if item.dtype.kind == "f"}
+    if suffix == ZARR_SUFFIX:
+        options: dict[str, Any] = {"zarr_format": 2, "consolidated": True, "encoding": encoding}
+        _replacing(path, lambda temporary: dataset.to_zarr(temporary, mode="w", **options))
+    else:
+        _replacing(path, lambda temporary: dataset.to_netcdf(temporary, engine=_engine(path), encoding=encoding))
+
+
+def to_dataarray(
+    values: np.ndarray, where: Grid | np.ndarray, info: FieldInfo | None = None, provenance: Attributes | None = None
+) -> Any:
+    """What `write_field` writes, as an xarray.DataArray.
+
+    Raises
+    ------
+    DataError
+        If xarray is missing, or the values are not those of `where`.
+    """
+    described = _describe(values, where, info, provenance or {})
+    return _dataset(load_xarray("to_dataarray", "xarray"), described)[described.name]
+
+
+@dataclass(frozen=True)
+class _Described:
+    """A variable with what belongs to it; `coords` has dimensions, values and attributes by name."""
+
+    name: str
+    dims: tuple[str, ...]
+    values: np.ndarray
+    attrs: Attributes
+    coords: dict[str, tuple[tuple[str, ...], Any, Attributes]]
+    dataset_attrs: Attributes
+
+
+def _describe(
+    values: np.ndarray, where: Grid | np.ndarray, info: FieldInfo | None, provenance: Attributes
+) -> _Described:
+    if isinstance(where, Grid):
+        d, shape, places = where.ndim, where.shape, where.axes()
+    else:
+        places = tuple(where.reshape(len(where), -1).T)
+        d, shape = len(places), (len(where),)
+    info = default_info(d) if info is None else info
+    order = values.ndim - len(shape)
+    if len(info.axes) != d or order not in range(len(ORDERS)) or values.shape != (*shape, *(d,) * order):
+        raise DataError(f"values: shape {values.shape} at {shape} points of {d} dimensions called {info.dims}")
+    coords: dict[str, tuple[tuple[str, ...], Any, Attributes]] = {}
+    for axis, place in zip(info.axes, places, strict=True):
+        known = axis.values
+        same = known is not None and isinstance(where, Grid) and follows(known, place, FLOAT32_EPS)
+        dim = axis.name if isinstance(where, Grid) else SAMPLE
+        coords[axis.name] = ((dim,), known if same else place, axis.attrs)
+    dims = info.dims if isinstance(where, Grid) else (SAMPLE,)
+    coords |= {one.name: ((), one.value, one.attrs) for one in info.scalars}
+    directions = ("derivative",) if order == 1 else tuple(f"derivative_{i + 1}" for i in range(order))
+    coords |= {direction: ((direction,), np.asarray(info.dims), {}) for direction in directions}
+    return _Described(
+        name=f"{info.name}_{ORDERS[order].lower()}" if order else info.name,
+        dims=(*dims, *directions),
+        values=values,
+        attrs=_attributes_of_derivative(info, order) if order else info.attrs,
+        coords=coords,
+        dataset_attrs=info.dataset_attrs | provenance,
+    )
+
+
+def _attributes_of_derivative(info: FieldInfo, order: int) -> Attributes:
+    """Name and, where all coordinates have the same, units: those of the field over those of the coordinates."""
+    attrs = {"long_name": f"{ORDERS[order]} of {info.attrs.get('long_name', info.name)}"}
+    lengths = {axis.attrs.get("units") for axis in info.axes}
+    length = lengths.pop()
+    if not lengths and isinstance(length, str) and isinstance(info.attrs.get("units"), str):
+        attrs["units"] = f"({info.attrs['units']}) ({length})-{order}"
+    return attrs
+
+
+def _dataset(xarray: Any, described: _Described) -> Any:
+    variable = (described.dims, described.values, described.attrs)
+    return xarray.Dataset({described.name: variable}, described.coords, described.dataset_attrs)
+
+
+def _write_npz(path: Path, described: _Described) -> None:
+    text = {
+        "name": described.name,
+        "dims": described.dims,
+        "attrs": described.attrs,
+        "coords": {name: attrs for name, (_, _, attrs) in described.coords.items()},
+        "dataset_attrs": described.dataset_attrs,
+    }
+    members = {name: np.asarray(values) for name, (_, values, _) in described.coords.items()}
+    members = {described.name: described.values, **members, DESCRIPTION: np.asarray(json.dumps(text))}
+    # numpy.savez takes no member called "file".
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, array in members.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as stream:
+                np.lib.format.write_array(stream, array, allow_pickle=False)
+
+
+def _engine(path: Path) -> str:
+    return "zarr" if path.suffix.lower() == ZARR_SUFFIX else "h5netcdf"
+
+
+def _is_zarr(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in (".zgroup", ".zattrs", "zarr.json"))
+
+
+def _replacing(path: Path, write: Callable[[Path], Any]) -> None:
+    """Let `write` make a file or a folder beside `path`, and put it there once it is complete."""
+    try:
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
+            new = Path(folder) / path.name
+            write(new)
+            if path.is_dir():
+                path.rename(Path(folder) / "old")
+            new.replace(path)
+    except Exception as error:
+        # Each engine has its own kinds of errors.
+        said = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+        raise OutputError(f"{path}: cannot be written: {' '.join(said.split())}") from error

@@ -12,9 +12,9 @@ __all__ = ["CHECKS"]
 
 NAMES = [
     "abs", "all", "any", "argsort", "asarray", "astype", "atan2", "clip", "concat", "conj", "cos", "empty", "exp",
-    "eye", "flip", "imag", "isdtype", "isfinite", "linalg", "matrix_transpose", "max", "mean", "ones_like", "permute_dims",
-    "real", "reshape", "result_type", "sign", "sin", "sqrt", "stack", "sum", "take", "tanh", "where", "zeros",
-    "zeros_like", "bool", "complex128", "float32", "float64", "int64",
+    "eye", "flip", "imag", "isdtype", "isfinite", "linalg", "matrix_transpose", "max", "mean", "ones_like",
+    "permute_dims", "real", "reshape", "result_type", "sign", "sin", "sqrt", "stack", "sum", "take", "tanh",
+    "where", "zeros", "zeros_like", "bool", "complex128", "float32", "float64", "int64",
 ]  # fmt: skip
 """Of the namespace: what the numerics use, or a message of this suite."""
 

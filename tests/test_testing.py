@@ -18,13 +18,19 @@ HOST = array_api_strict.Device("CPU_DEVICE")
 
 class TestNumpy(BackendConformance):
     make_backend = NumpyBackend
+
     # test_verify.py has it in the fast lane.
-    test_verify = pytest.mark.slow(BackendConformance.test_verify)
+    @pytest.mark.slow
+    def test_verify(self):
+        super().test_verify()
 
 
 class TestStrict(BackendConformance):
     make_backend = StrictBackend
-    test_verify = pytest.mark.slow(BackendConformance.test_verify)
+
+    @pytest.mark.slow
+    def test_verify(self):
+        super().test_verify()
 
 
 def test_threads_of_numpy():

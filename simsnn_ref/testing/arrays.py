@@ -11,10 +11,10 @@ from simsnn_ref.testing.expect import EPS, expect, expect_close, expect_equal, e
 __all__ = ["CHECKS"]
 
 NAMES = [
-    "abs", "all", "argsort", "asarray", "astype", "atan2", "clip", "concat", "conj", "cos", "empty", "exp", "eye",
-    "flip", "imag", "isdtype", "isfinite", "linalg", "matrix_transpose", "max", "mean", "ones_like", "permute_dims",
-    "real", "reshape", "result_type", "sign", "sin", "sqrt", "stack", "sum", "take", "tanh", "where", "zeros",
-    "zeros_like", "bool", "complex128", "float32", "float64", "int64",
+    "abs", "all", "any", "argsort", "asarray", "astype", "atan2", "clip", "concat", "conj", "cos", "empty", "exp",
+    "eye", "flip", "imag", "isdtype", "isfinite", "linalg", "matrix_transpose", "max", "mean", "ones_like",
+    "permute_dims", "real", "reshape", "result_type", "sign", "sin", "sqrt", "stack", "sum", "take", "tanh",
+    "where", "zeros", "zeros_like", "bool", "complex128", "float32", "float64", "int64",
 ]  # fmt: skip
 """Of the namespace: what the numerics use, or a message of this suite."""
 
@@ -122,7 +122,7 @@ def _dtypes(backend: Backend) -> None:
                     xp.clip(x, min=2.0), x @ x.T, x * 1.0, xp.astype(n, xp.float64)),
         "complex128": (1j * x, x + 1j * x, x * z, 2.0 * z, xp.conj(z), z @ z.T, xp.astype(x, xp.complex128)),
         "int64": (n + 1, xp.sum(n), xp.argsort(x[0, :], stable=True), xp.take(n, n[0, :1] * 0, axis=1)),
-        "bool": (x > 2.0, xp.isfinite(x), xp.all(x > 0.0)),
+        "bool": (x > 2.0, ~(x > 2.0), xp.any(x > 2.0), xp.isfinite(x), xp.all(x > 0.0)),
     }  # fmt: skip
     for dtype, arrays in results.items():
         for number, array in enumerate(arrays, start=1):

@@ -149,6 +149,9 @@ class FitConfig:
     off_grid_points: int = _option(1000, "random: number of points")
     certify: bool = _option(True, "check the last errors by a second route, at single points, in long double")
     seed: int = _option(0, "seed of every random number")
+    deterministic: bool = _option(
+        False, "refuse whatever would make the last bits depend on threads or the clock; needs OMP_NUM_THREADS=1"
+    )
     backend: str = _option("numpy", "array library, NAME[:DEVICE]: numpy or an installed plug-in")
 
     def __post_init__(self) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from simsnn_ref.backend import Array, Backend, NumpyBackend, default_threads, load_backend
+from simsnn_ref.backend import Array, Backend, NumpyBackend, load_backend
 from simsnn_ref.certify import Certificate, certify, second_route_digits
 from simsnn_ref.checkpoint import Checkpoints, digest
 from simsnn_ref.config import FitConfig, config_from_dict
@@ -57,7 +57,7 @@ from simsnn_ref.packing import (
     unpack_stages,
 )
 from simsnn_ref.precision import extend, extended_backend, extended_eps, is_extended
-from simsnn_ref.provenance import versions
+from simsnn_ref.provenance import blas_threads, provenance
 from simsnn_ref.reading import is_dataarray, read_dataarray
 from simsnn_ref.resolution import resolved_level
 from simsnn_ref.sampling import TrainingSet, finer, rounding_of, training_set
@@ -310,6 +310,8 @@ def _staged_fit(
     elif config.off_grid == "holdout":
         samples, grid, held_out = hold_out(samples, grid)
         target = None
+    if config.deterministic:
+        _require_deterministic(config, backend)
     require_memory(forecast(grid, config, is_function=target is not None))
     training = training_set(samples, grid, target, config)
     judge = choose_off_grid(config, training, target, held_out)
@@ -317,6 +319,19 @@ def _staged_fit(
     for note in notes:
         staged.note(note)
     return staged
+
+
+def _require_deterministic(config: FitConfig, backend: Backend) -> None:
+    """Raise ConfigError where the bits of the result would depend on anything but data, options and machine."""
+    if config.max_seconds:
+        raise ConfigError("deterministic = true: max_seconds ends a stage by the clock; leave it at 0 and set steps")
+    if backend.name != "numpy":
+        raise ConfigError(f"deterministic = true: backend {backend.name!r} does not promise it; use numpy")
+    if blas_threads() != 1:
+        raise ConfigError(
+            "deterministic = true: sums in BLAS depend on its number of threads; set OMP_NUM_THREADS=1 before Python"
+            " starts"
+        )
 
 
 def _merge(config: FitConfig | None, options: dict[str, Any]) -> FitConfig:
@@ -500,7 +515,7 @@ class _StagedFit:
             resolved_level=self.resolved_level,
             certified=None if certificate is None else certificate.to_dict(),
         )
-        return Model(tuple(self.stages), self.grid, self.config, history, versions(), self.backend, self.field)
+        return Model(tuple(self.stages), self.grid, self.config, history, provenance(), self.backend, self.field)
 
     def _run(self) -> None:
         """All stages, or fewer where there is nothing left to fit."""
@@ -590,7 +605,7 @@ class _StagedFit:
             "seconds": time.perf_counter() - self.started,
             "stage_seconds": self.stage_seconds,
             "method": None if snapshot is None else snapshot.method,
-            "provenance": versions() | {"threads": str(default_threads())},
+            "provenance": provenance(),
         }
         current = {} if snapshot is None else pack_snapshot(snapshot, self.backend)
         return content, {**arrays, **curves, **current}
@@ -615,10 +630,10 @@ class _StagedFit:
             method = make_method(self.config, content["method"], 0)
             self.snapshot = unpack_snapshot(arrays, method.name, method.memory, self.backend)
         told = {name: value for name, value in content["provenance"].items() if name != "git"}
-        here = versions() | {"threads": str(default_threads())}
+        here = provenance()
         other = [f"{name} {value}, now {here.get(name)}" for name, value in told.items() if here.get(name) != value]
         if other:
-            self.note(f"resumed with other versions, the last bits may differ: {'; '.join(other)}")
+            self.note(f"resumed elsewhere, the last bits may differ: {'; '.join(other)}")
 
     def _note_resolution(self) -> None:
         if self.resolved_level > NOTEWORTHY_LEVEL:

@@ -1,15 +1,19 @@
-"""Where a result came from: versions of this package, its source and the libraries under it."""
+"""Where a result came from: versions of this package, its source and the libraries under it, threads, BLAS, CPU."""
 
+import os
 import platform
 import subprocess
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import numpy
 import scipy
 
-__all__ = ["git_commit", "package_version", "versions"]
+from simsnn_ref.backend import default_threads
+
+__all__ = ["blas_and_simd", "blas_threads", "git_commit", "package_version", "provenance", "versions"]
 
 
 def package_version() -> str:
@@ -48,4 +52,33 @@ def versions() -> dict[str, str | None]:
         "numpy": numpy.__version__,
         "scipy": scipy.__version__,
         "platform": platform.platform(),
+    }
+
+
+def blas_threads() -> int | None:
+    """What the environment says of the threads of BLAS; None where it says nothing (most then take all cores)."""
+    for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
+        if os.environ.get(name, "").isdecimal():
+            return int(os.environ[name])
+    return None
+
+
+def blas_and_simd() -> tuple[str | None, str | None]:
+    """The BLAS that NumPy was built with, and the CPU's vector instructions that it has found; None where unknown."""
+    told: Any = numpy.show_config(mode="dicts") or {}
+    blas = told.get("Build Dependencies", {}).get("blas", {})
+    simd = told.get("SIMD Extensions", {}).get("found")
+    library = " ".join(str(blas[key]) for key in ("name", "version") if blas.get(key)) or None
+    return library, " ".join(simd) if simd else None
+
+
+def provenance() -> dict[str, str | None]:
+    """`versions`, and all else that the last bits of a result may depend on."""
+    library, simd = blas_and_simd()
+    blas = blas_threads()
+    return versions() | {
+        "threads": str(default_threads()),
+        "blas": library,
+        "blas_threads": "not set" if blas is None else str(blas),
+        "simd": simd,
     }

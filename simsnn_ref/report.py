@@ -1,6 +1,5 @@
 """What the commands print: tables for people, one JSON object for programs."""
 
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,11 +9,11 @@ from simsnn_ref.backend import default_threads
 from simsnn_ref.grid import Grid
 from simsnn_ref.history import History
 from simsnn_ref.model import Model
+from simsnn_ref.provenance import blas_threads
 from simsnn_ref.scatter import Scatter
 
 __all__ = [
     "BEND",
-    "blas_threads",
     "describe_grid",
     "fit_report",
     "off_grid_line",
@@ -115,14 +114,6 @@ def fit_report(model: Model, problem: dict[str, Any], seconds: float) -> dict[st
         "notes": list(history.notes),
         "stages": [record.summary() for record in history.stages],
     }
-
-
-def blas_threads() -> int | None:
-    """What the environment says of the threads of BLAS; None where it says nothing (most then take all cores)."""
-    for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
-        if os.environ.get(name, "").isdecimal():
-            return int(os.environ[name])
-    return None
 
 
 def threads_line() -> str:

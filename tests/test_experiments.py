@@ -1,6 +1,7 @@
 """The paper's figures at their quick sizes, through the installed command, and the methods they are compared with."""
 
 import json
+import signal
 import subprocess
 import sys
 from fractions import Fraction
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from conftest import EPS
 
-from simsnn_ref import Grid
+from simsnn_ref import Checkpoints, Grid, Interrupted, fit
 from simsnn_ref.cli import main
 from simsnn_ref.experiments import EXPERIMENTS, Claim, Outcome, Settings, Table, to_dict, to_markdown
 from simsnn_ref.experiments.classical import chebyshev, fourier_interpolation, spline
@@ -83,6 +84,7 @@ def test_markdown_says_what_held():
     assert [claim["held"] for claim in told["claims"]] == [True, False, None]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_quick_experiments_write_figure_tables_and_numbers(name, tmp_path, capsys):
     assert main(["reproduce", name, "-o", str(tmp_path), "--json"]) == 0
@@ -99,6 +101,7 @@ def test_quick_experiments_write_figure_tables_and_numbers(name, tmp_path, capsy
         assert all(len(row) == len(table["columns"]) for row in table["rows"])
 
 
+@pytest.mark.slow
 def test_the_claims_follow_the_numbers(tmp_path, capsys):
     assert main(["reproduce", "fig2", "-o", str(tmp_path), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)["fig2"]
@@ -127,3 +130,37 @@ def test_matplotlib_is_asked_for_before_any_work(tmp_path):
     assert done.returncode == 2
     assert "pip install 'simsnn-ref[plot]'" in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_a_fit_is_taken_up_by_the_same_call(tmp_path, monkeypatch):
+    """Stopped by a signal, then called again: the model of the fit that was not stopped; other options are another."""
+    x = np.arange(16) / 16 * 2 * np.pi
+    u, grid = np.exp(np.sin(x))[:, None] * np.cos(x), Grid((16, 16))
+    options = {"mode": "paper", "optimizer": "adam", "steps": (30,), "stages": 2, "hidden": (5, 4)}
+    whole = fit(u, grid, **options)
+
+    class Stopping(Checkpoints):
+        """Stopped before its seventh step."""
+
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            self.steps = 0
+
+        def is_due(self):
+            self.steps += 1
+            if self.steps == 7:
+                self.signal = signal.SIGTERM
+            return super().is_due()
+
+    settings = Settings(checkpoints=tmp_path)
+    monkeypatch.setattr("simsnn_ref.experiments.base.Checkpoints", Stopping)
+    for _ in range(2):
+        with pytest.raises(Interrupted):
+            settings.fit(u, grid, **options)
+    monkeypatch.undo()
+    model = settings.fit(u, grid, **options)
+    assert model.history.stages[0].steps == 30
+    for mine, theirs in zip(model.stages, whole.stages, strict=True):
+        assert all(np.array_equal(mine.params[name], theirs.params[name]) for name in theirs.params)
+    settings.fit(u, grid, **{**options, "steps": (2,)})
+    assert len(list(tmp_path.iterdir())) == 2

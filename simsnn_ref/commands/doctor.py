@@ -16,8 +16,8 @@ from simsnn_ref.errors import BackendError, SimsnnError
 from simsnn_ref.features import ENTRY_POINT_GROUP as MAP_GROUP
 from simsnn_ref.forecast import available_bytes
 from simsnn_ref.precision import extended_eps, is_extended
-from simsnn_ref.provenance import versions
-from simsnn_ref.report import blas_threads, text_table
+from simsnn_ref.provenance import blas_and_simd, blas_threads, versions
+from simsnn_ref.report import text_table
 
 __all__ = ["add"]
 
@@ -102,12 +102,8 @@ def _long_double() -> dict[str, Any]:
 
 
 def _blas() -> dict[str, Any]:
-    """What NumPy says that it was built with and has found; None where it says nothing."""
-    told: Any = np.show_config(mode="dicts") or {}
-    blas = told.get("Build Dependencies", {}).get("blas", {})
-    simd = told.get("SIMD Extensions", {}).get("found")
-    library = " ".join(str(blas[key]) for key in ("name", "version") if blas.get(key)) or None
-    return {"library": library, "simd": " ".join(simd) if simd else None}
+    library, simd = blas_and_simd()
+    return {"library": library, "simd": simd}
 
 
 def _version(distribution: str) -> str | None:

@@ -8,10 +8,9 @@ from simsnn_ref.backend import available_backends, default_threads
 from simsnn_ref.commands.base import command
 from simsnn_ref.grid import Grid
 from simsnn_ref.model import load_model
-from simsnn_ref.provenance import versions
+from simsnn_ref.provenance import blas_threads, versions
 from simsnn_ref.report import (
     BEND,
-    blas_threads,
     describe_grid,
     off_grid_line,
     stage_table,

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 from simsnn_ref.commands.base import command
 from simsnn_ref.config import OPTIMIZERS
-from simsnn_ref.errors import OutputError
+from simsnn_ref.errors import Interrupted, OutputError
 from simsnn_ref.experiments import EXPERIMENTS, SIZES, Outcome, Settings, to_dict, to_markdown
 from simsnn_ref.storage import check_writable
 
@@ -41,12 +42,20 @@ def _run_reproduce(arguments: argparse.Namespace) -> None:
         raise OutputError(f"-o {folder}: cannot be made: {error.strerror}") from error
     check_writable(folder / "fig1.json", "-o")
     names = list(EXPERIMENTS) if arguments.experiment == "all" else [arguments.experiment]
-    settings = Settings(arguments.size, arguments.optimizer, lambda line: print(line, file=sys.stderr, flush=True))
+    # What takes longer than a minute is worth going on with.
+    checkpoints = None if arguments.size == "quick" else folder / "checkpoints"
+    settings = Settings(
+        arguments.size, arguments.optimizer, lambda line: print(line, file=sys.stderr, flush=True), checkpoints
+    )
     told = {}
     for name in names:
         # Of all experiments, ntk alone has no optimiser to choose.
         free = name == "ntk" and arguments.experiment == "all"
-        outcome = EXPERIMENTS[name](replace(settings, optimizer="") if free else settings)
+        try:
+            outcome = EXPERIMENTS[name](replace(settings, optimizer="") if free else settings)
+        except Interrupted as stop:
+            text = f"stopped by {signal.Signals(stop.signal).name}, its state saved; go on by the same command again"
+            raise Interrupted(text, stop.signal) from stop
         _write_outcome(outcome, folder)
         told[name] = to_dict(outcome)
         if not arguments.json:

@@ -1,10 +1,20 @@
 """What an experiment hands back: tables, every number, which claims of the paper held, and how to draw it."""
 
+import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from simsnn_ref.provenance import versions
+import numpy as np
+
+from simsnn_ref.checkpoint import Checkpoints, digest
+from simsnn_ref.config import FitConfig
+from simsnn_ref.grid import Grid
+from simsnn_ref.model import Model
+from simsnn_ref.multistage import fit, resume
+from simsnn_ref.provenance import package_version, versions
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,11 +39,26 @@ class Settings:
         Of `simsnn_ref.FitConfig`; empty for the experiment's own choice.
     say : callable
         Told, in a line, what is being done.
+    checkpoints : Path or None
+        Folder for the states of fits, a folder each.
     """
 
     size: str = "quick"
     optimizer: str = ""
     say: Callable[[str], None] = field(default=lambda line: None, compare=False)
+    checkpoints: Path | None = field(default=None, compare=False)
+
+    def fit(self, u: Any, grid: Grid, **options: Any) -> Model:
+        """`simsnn_ref.fit`, taken up where it was left if the same data were fitted with the same options before."""
+        if self.checkpoints is None:
+            return fit(u, grid, **options)
+        values = np.reshape(u(grid.points()), grid.shape) if callable(u) else u
+        told = json.dumps([FitConfig(**options).to_dict(), package_version(), digest(values)])
+        folder = self.checkpoints / hashlib.sha256(told.encode()).hexdigest()[:16]
+        with Checkpoints(folder) as checkpoints:
+            if checkpoints.data_file.exists():
+                return resume(checkpoints, u if callable(u) else None)
+            return fit(u, grid, checkpoint=checkpoints, **options)
 
 
 @dataclass(frozen=True)

@@ -97,18 +97,21 @@ def run(settings: Settings) -> Outcome:
     fits: dict[str, list[Model]] = {}
     for name in FIRST_LAYERS:
         settings.say(f"fig1: first layer {name}, {setup.seeds} seeds, {setup.steps} steps a stage, {optimizer}")
-        fits[name] = [_fit(setup, name, seed, optimizer, setup.steps) for seed in range(1, setup.seeds + 1)]
+        fits[name] = [_fit(settings, setup, name, seed, optimizer, setup.steps) for seed in range(1, setup.seeds + 1)]
     by_steps = {setup.steps: {name: fits[name] for name in COMPARED}}
     for steps in setup.others:
         settings.say(f"fig1: {' and '.join(COMPARED)}, {setup.seeds} seeds, {steps} steps a stage, {optimizer}")
         by_steps[steps] = {
-            name: [_fit(setup, name, seed, optimizer, steps) for seed in range(1, setup.seeds + 1)] for name in COMPARED
+            name: [_fit(settings, setup, name, seed, optimizer, steps) for seed in range(1, setup.seeds + 1)]
+            for name in COMPARED
         }
     adam: dict[str, list[Model]] = {}
     if optimizer != "adam":
         for name in COMPARED:
             settings.say(f"fig1: first layer {name}, {setup.adam_seeds} seeds, {setup.adam_steps} steps a stage, adam")
-            adam[name] = [_fit(setup, name, seed, "adam", setup.adam_steps) for seed in range(1, setup.adam_seeds + 1)]
+            adam[name] = [
+                _fit(settings, setup, name, seed, "adam", setup.adam_steps) for seed in range(1, setup.adam_seeds + 1)
+            ]
     settings.say("fig1: interpolation")
     others = _interpolations(setup.size)
     tables = [_stage_table(f"Three stages, {setup.steps} steps each, {optimizer}", fits)]
@@ -136,8 +139,8 @@ def run(settings: Settings) -> Outcome:
     )
 
 
-def _fit(setup: _Setup, name: str, seed: int, optimizer: str, steps: int) -> Model:
-    return fit(
+def _fit(settings: Settings, setup: _Setup, name: str, seed: int, optimizer: str, steps: int) -> Model:
+    return settings.fit(
         PROBLEM.target,
         PROBLEM.grid(setup.size),
         mode="paper",

@@ -69,10 +69,10 @@ def snapshot(size: int, reynolds: float, say: Callable[[str], None]) -> np.ndarr
     return PROBLEM.samples(size, reynolds=reynolds)
 
 
-def staged_fit(setup: Setup, u: np.ndarray, optimizer: str = "", stages: int = STAGES) -> Model:
+def staged_fit(settings: Settings, setup: Setup, u: np.ndarray, optimizer: str = "", stages: int = STAGES) -> Model:
     """The paper's fit of `u` at the sizes of `setup`; with another optimizer from Xavier's weights."""
     own = optimizer in ("", setup.optimizer)
-    return fit(
+    return settings.fit(
         u,
         PROBLEM.grid(u.shape[0]),
         mode="paper",
@@ -93,7 +93,7 @@ def run(settings: Settings) -> Outcome:
     u = snapshot(setup.size, setup.reynolds, settings.say)
     optimizer = settings.optimizer or setup.optimizer
     settings.say(f"fig2: {STAGES} stages with {optimizer}, up to {max(setup.steps)} steps each")
-    model = staged_fit(setup, u, settings.optimizer)
+    model = staged_fit(settings, setup, u, settings.optimizer)
     settings.say("fig2: the modes alone, and interpolation of every second sample")
     series = _series(u, [record.n_modes for record in model.history.stages])
     others = _interpolations(u)

@@ -73,8 +73,8 @@ def run(settings: Settings) -> Outcome:
         alone = replace(
             setup, n_features=(setup.n_features[1],) * 2, steps=(steps, steps), output_gain=(setup.output_gain[1],) * 2
         )
-        runs.append(_measured(f"one stage, {setup.optimizer}", staged_fit(alone, u, stages=1), u))
-        runs.append(_measured(f"{STAGES} stages, {setup.optimizer}", staged_fit(setup, u), u))
+        runs.append(_measured(f"one stage, {setup.optimizer}", staged_fit(settings, alone, u, stages=1), u))
+        runs.append(_measured(f"{STAGES} stages, {setup.optimizer}", staged_fit(settings, setup, u), u))
     return Outcome(
         name="fig3",
         title="Figure 3: energy spectrum and convergence of one stage and of four",

@@ -38,7 +38,6 @@ from simsnn_ref.experiments.base import Claim, Outcome, Settings, Table
 from simsnn_ref.grid import Grid
 from simsnn_ref.losses import LpLoss, rms
 from simsnn_ref.model import Model
-from simsnn_ref.multistage import fit
 from simsnn_ref.off_grid import choose_off_grid
 from simsnn_ref.precision import extend
 from simsnn_ref.problems import get_problem
@@ -204,9 +203,9 @@ def gaussian_maximum(n: int) -> float:
 class _Bench:
     """One field, on which stages are trained one at a time and what they leave is measured."""
 
-    def __init__(self, plan: Field, optimizer: str) -> None:
+    def __init__(self, settings: Settings, plan: Field, optimizer: str) -> None:
         problem = get_problem(plan.problem)
-        self.plan, self.optimizer = plan, optimizer
+        self.settings, self.plan, self.optimizer = settings, plan, optimizer
         self.grid: Grid = problem.grid(plan.size)
         self.samples = problem.samples(plan.size, **plan.options)
         self.target = problem.target
@@ -215,7 +214,7 @@ class _Bench:
     def train(self, values: np.ndarray, stage: int, p: float, seed: int) -> Model:
         """Stage 0 or 1 of the staged algorithm; the two start from random numbers of their own, whatever p is."""
         steps = (self.plan.steps,) if self.optimizer == "adam" else ()
-        return fit(
+        return self.settings.fit(
             values, self.grid, mode="paper", stages=1, n_features=self.plan.widths[stage], p=p, steps=steps,
             optimizer=self.optimizer, target=0.0, off_grid="none", certify=False, seed=2 * seed + stage,
         )  # fmt: skip
@@ -301,7 +300,7 @@ def _study(plans: tuple[Field, ...], settings: Settings) -> _Study:
     grids: list[Grid] = []
     residues: dict[float, np.ndarray] = {}
     for plan in plans:
-        bench = _Bench(plan, settings.optimizer or "adam")
+        bench = _Bench(settings, plan, settings.optimizer or "adam")
         grids.append(bench.grid)
         for seed in range(plan.seeds):
             for p in EXPONENTS:

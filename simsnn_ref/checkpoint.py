@@ -151,7 +151,10 @@ class Checkpoints:
             content, arrays = read_file(self.data_file, kind=KIND)
         except ModelFileError as error:
             raise CheckpointError(f"{self.folder}: the data of the run cannot be read: {error}") from error
-        self.about = content["about"]
+        about = content.get("about")
+        if not isinstance(about, dict):
+            raise CheckpointError(f"{self.folder}: not the checkpoints of a fit (content.about)")
+        self.about = about
         return content, arrays
 
     def load(self) -> tuple[dict[str, Any] | None, Arrays, list[str]]:

@@ -1,4 +1,4 @@
-"""What the file of a model must hold: checked in full before a model is made of it, so that one that loads also works.
+"""What the file of a model, or of a fit, must hold: checked in full before it is used, so that what loads also works.
 
 The content is JSON of the kinds below. With d axes, the tensors of stage s, all of float64 but the indices, are
 
@@ -28,7 +28,7 @@ from simsnn_ref.initialization import FIRST_LAYERS
 from simsnn_ref.schema import conform
 from simsnn_ref.strict_json import shown
 
-__all__ = ["check_model"]
+__all__ = ["check_model", "check_state"]
 
 SCATTER = {"lower": [float], "upper": [float], "periodic": [bool]}
 GRID = {"shape": [int], **SCATTER}
@@ -42,8 +42,9 @@ STAGE = {
     "period": ([str], None),
     "parameters": [str],
 }
+RECORD = {item.name: item.type for item in fields(StageRecord) if item.name not in StageRecord.ARRAYS}
 HISTORY = {
-    "stages": [{item.name: item.type for item in fields(StageRecord) if item.name not in StageRecord.ARRAYS}],
+    "stages": [RECORD],
     "off_grid": str,
     "notes": [str],
     "rms": float,
@@ -53,6 +54,17 @@ HISTORY = {
     "certified": ({item.name: item.type for item in fields(Certificate)}, None),
 }
 CONTENT = {"config": {str: object}, "provenance": {str: str | None}, "stages": [STAGE], "history": HISTORY}
+STATE = {
+    "stages": [STAGE],
+    "records": [RECORD],
+    "notes": [str],
+    "stride": int,
+    "samples_more_finely": bool,
+    "seconds": float,
+    "stage_seconds": float,
+    "method": (str, None),
+    "provenance": {str: str | None},
+}
 
 _PERIOD = re.compile(r"[0-9]{1,9}(/[0-9]{1,9})?")
 _LONGEST_PERIOD = 2
@@ -86,14 +98,38 @@ def check_model(content: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) ->
     if content.get("field") is not None:
         needed |= {f"field/axis{i}": _Needed((None,)) for i in range(d) if f"field/axis{i}" in arrays}
     needed |= _needed_by_the_fit(content, arrays)
-    for number, stage in enumerate(content["stages"], start=1):
+    _check_tensors(content["stages"], needed, arrays, d)
+
+
+def check_state(content: Mapping[str, Any], arrays: Mapping[str, np.ndarray], d: int) -> None:
+    """Raise ModelFileError unless content and arrays make up the state of a fit in d dimensions.
+
+    What it has of the stage in training, ``now/...``, is left to those who know that stage.
+    """
+    conform(content, STATE, "content")
+    if len(content["records"]) != len(content["stages"]):
+        raise ModelFileError(f"content has {len(content['stages'])} stages but {len(content['records'])} records")
+    needed: dict[str, _Needed] = {}
+    for number, record in enumerate(content["records"], start=1):
+        if record["index"] != number:
+            raise ModelFileError(f"content.records[{number - 1}].index is {record['index']}, not {number}")
+        needed |= {f"record{number}/{name}": _Needed((None,), finite=False) for name in StageRecord.ARRAYS}
+    finished = {name: array for name, array in arrays.items() if not name.startswith("now/")}
+    _check_tensors(content["stages"], needed, finished, d)
+
+
+def _check_tensors(
+    stages: list[dict[str, Any]], needed: dict[str, "_Needed"], arrays: Mapping[str, np.ndarray], d: int
+) -> None:
+    """Those of the stages, and others that are `needed`; no more, no fewer."""
+    for number, stage in enumerate(stages, start=1):
         needed |= _needed_by_a_stage(number, stage, arrays, d)
     for name in arrays:
         if name not in needed:
             raise ModelFileError(f"tensor {shown(name)} is none of this model's")
     for name, need in needed.items():
         _check_tensor(name, arrays.get(name), need)
-    for number, stage in enumerate(content["stages"], start=1):
+    for number, stage in enumerate(stages, start=1):
         if stage["period"] is not None:
             _check_modes(number, stage, arrays)
 

@@ -17,9 +17,9 @@ import numpy as np
 from simsnn_ref.backend import Array, Backend, NumpyBackend, load_backend
 from simsnn_ref.certify import Certificate, certify, second_route_digits
 from simsnn_ref.checkpoint import Checkpoints, digest
-from simsnn_ref.config import FitConfig, config_from_dict
+from simsnn_ref.config import OPTIMIZERS, FitConfig, config_from_dict
 from simsnn_ref.data import check_grid, check_samples, sample_function
-from simsnn_ref.errors import CheckpointError, ConfigError, DataError, DivergenceError
+from simsnn_ref.errors import CheckpointError, ConfigError, DataError, DivergenceError, ModelFileError
 from simsnn_ref.extension import count_extension_modes, extension_modes
 from simsnn_ref.features import make_map
 from simsnn_ref.field import FieldInfo
@@ -30,6 +30,7 @@ from simsnn_ref.initialization import constant_network, initialize
 from simsnn_ref.log import LogFile
 from simsnn_ref.losses import LpLoss, rms
 from simsnn_ref.model import Model
+from simsnn_ref.model_content import check_state
 from simsnn_ref.near_linear import near_linear_network
 from simsnn_ref.network import Network, Parameters
 from simsnn_ref.off_grid import (
@@ -45,6 +46,7 @@ from simsnn_ref.optimizers import Snapshot
 from simsnn_ref.packing import (
     Arrays,
     Stage,
+    check_snapshot,
     pack_field,
     pack_grid,
     pack_records,
@@ -203,7 +205,7 @@ def resume(
     """
     with _open(checkpoint) as checkpoints:
         data, arrays = checkpoints.data()
-        with _reading(checkpoints.folder):
+        with _reading(checkpoints):
             config, grid = config_from_dict(data["config"]), unpack_grid(data["grid"], arrays)
             field = unpack_field(data["field"], arrays, grid.ndim)
             values, stated = arrays.get("values"), str(data["digest"])
@@ -220,7 +222,7 @@ def resume(
         staged = _staged_fit(u, grid, config, callbacks, backend, checkpoints, field)
         staged.require(stated)
         state, arrays, notes = checkpoints.load()
-        with _reading(checkpoints.folder):
+        with _reading(checkpoints):
             if state is not None:
                 staged.restore(state, arrays)
         for note in notes:
@@ -229,12 +231,22 @@ def resume(
 
 
 @contextlib.contextmanager
-def _reading(folder: Path) -> Iterator[None]:
+def _reading(checkpoints: Checkpoints | None) -> Iterator[None]:
     """What is wrong with a file whose checksums are right was not written by `fit`."""
     try:
         yield
-    except (KeyError, TypeError, AttributeError, IndexError, ValueError, AssertionError) as error:
-        raise CheckpointError(f"{folder}: not the checkpoints of a fit ({type(error).__name__}: {error})") from error
+    except (
+        ModelFileError,
+        ConfigError,
+        DataError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        ValueError,
+        OverflowError,
+    ) as error:
+        folder = "" if checkpoints is None else f"{checkpoints.folder}: "
+        raise CheckpointError(f"{folder}not the checkpoints of a fit ({type(error).__name__}: {error})") from error
 
 
 @contextlib.contextmanager
@@ -612,6 +624,7 @@ class _StagedFit:
 
     def restore(self, content: dict[str, Any], arrays: Arrays) -> None:
         """Take up a state of `_pack`: the residues are made again from the stages."""
+        check_state(content, arrays, self.grid.ndim)
         self.notes = list(content["notes"])
         self.started -= content["seconds"]
         self.stage_seconds = content["stage_seconds"]
@@ -619,14 +632,16 @@ class _StagedFit:
             self.subtract(stage)
         self.records = list(unpack_records(content["records"], arrays))
         while self.training.stride != content["stride"]:
-            assert self.finer_target is not None
-            assert isinstance(self.grid, Grid)
-            training = finer(self.training, self.grid, self.finer_target)
-            assert training is not None
+            target, grid = self.finer_target, self.grid
+            training = finer(self.training, grid, target) if target and isinstance(grid, Grid) else None
+            if training is None:
+                raise ModelFileError(f"content.stride is {content['stride']}, which no training grid has")
             self._sample(training)
         if not content["samples_more_finely"]:
             self.finer_target = None
         if content["method"] is not None:
+            if content["method"] not in OPTIMIZERS[1:]:
+                raise ModelFileError(f"content.method is {content['method']!r}, which is no method")
             method = make_method(self.config, content["method"], 0)
             self.snapshot = unpack_snapshot(arrays, method.name, method.memory, self.backend)
         told = {name: value for name, value in content["provenance"].items() if name != "git"}
@@ -828,6 +843,9 @@ class _StagedFit:
         self._begin(f"stage {index}: modes of the residue")
         start = self._start_on_fine_grid(index) if snapshot is None else self._start(index)
         network, eps, grid = start.network, start.eps, self.training.grid
+        if snapshot is not None:
+            with _reading(self.checkpoints):
+                check_snapshot(snapshot, start.params, network.trainable(start.params))
         fmap = self._training_map(network)
         self._describe(index, network, start.params, fmap.name, eps)
 

@@ -3,11 +3,13 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from fractions import Fraction
-from typing import Any, TypeAlias
+from math import prod
+from typing import Any, TypeAlias, get_origin
 
 import numpy as np
 
 from simsnn_ref.backend import Backend
+from simsnn_ref.errors import ModelFileError
 from simsnn_ref.field import FieldInfo
 from simsnn_ref.grid import Box, Grid
 from simsnn_ref.history import StageRecord
@@ -18,6 +20,7 @@ from simsnn_ref.scatter import Scatter
 __all__ = [
     "Arrays",
     "Stage",
+    "check_snapshot",
     "pack_field",
     "pack_grid",
     "pack_records",
@@ -160,6 +163,32 @@ def unpack_snapshot(arrays: Arrays, method: str, memory: type, backend: Backend)
     return whole
 
 
+def check_snapshot(snapshot: Snapshot, params: Parameters, trainable: Sequence[str]) -> None:
+    """Raise ModelFileError unless the snapshot is one of a network with `params`, of which some train."""
+    learnt = {item.name: getattr(snapshot.memory, item.name) for item in fields(snapshot.memory)}
+    everything = list(params)
+    tables: dict[str, tuple[Parameters, Sequence[str]]] = {
+        "params": (snapshot.params, everything),
+        "best": (snapshot.best, everything),
+    }
+    tables |= {name: (table, trainable) for name, table in learnt.items() if isinstance(table, dict)}
+    for where, (table, names) in tables.items():
+        if set(table) != set(names) and (table or where == "params"):
+            raise ModelFileError(f"tensors of {where} in the stage in training are not {', '.join(names)}")
+        for name, value in table.items():
+            if value.shape != params[name].shape:
+                raise ModelFileError(f"tensor {where}/{name} of the stage in training has another shape than the stage")
+    n = sum(prod(params[name].shape) for name in trainable)
+    vectors = [value for value in learnt.values() if isinstance(value, np.ndarray)]
+    if (
+        any(v.ndim not in (1, 2) or v.shape[-1] != n for v in vectors)
+        or len({len(v) for v in vectors if v.ndim == 2}) > 1
+    ):
+        raise ModelFileError("what the method has learnt in the stage in training is not of its parameters")
+    if len(snapshot.losses) != len(snapshot.deviations) or len(snapshot.works) < len(snapshot.losses):
+        raise ModelFileError("losses, deviations and works of the stage in training are not of one run")
+
+
 def _below(arrays: Arrays, name: str) -> Arrays:
     return {key.removeprefix(f"{name}/"): array for key, array in arrays.items() if key.startswith(f"{name}/")}
 
@@ -169,12 +198,13 @@ def _unflatten(kind: type, arrays: Arrays, backend: Backend, known: dict[str, An
     for item in fields(kind):
         if item.name in known:
             continue
-        below = _below(arrays, item.name)
-        if item.name not in arrays:
-            values[item.name] = {name: backend.asarray(array) for name, array in below.items()}
-        elif item.type in (int, float, bool):
-            values[item.name] = item.type(arrays[item.name][()])
-        else:
-            array = arrays[item.name]
-            values[item.name] = array.tolist() if item.type == list[float] else array
+        if get_origin(item.type) is dict:
+            values[item.name] = {name: backend.asarray(array) for name, array in _below(arrays, item.name).items()}
+            continue
+        array = arrays.get(item.name)
+        make: Any = item.type
+        axes = {list[float]: 1, np.ndarray: None}.get(make, 0)
+        if array is None or axes not in (None, array.ndim):
+            raise ModelFileError(f"tensor {item.name} of the stage in training is missing or of another shape")
+        values[item.name] = array if axes is None else array.tolist() if axes else make(array[()])
     return kind(**values)

@@ -16,7 +16,7 @@ import pytest
 from simsnn_ref import Box, Callback, Checkpoints, Grid, Scatter, fit, load_model, resume, storage
 from simsnn_ref.checkpoint import KIND
 from simsnn_ref.cli import main
-from simsnn_ref.errors import CheckpointError, ConfigError, Interrupted
+from simsnn_ref.errors import CheckpointError, ConfigError, Interrupted, SimsnnError
 from simsnn_ref.storage import read_file
 
 
@@ -220,12 +220,12 @@ def test_one_process_at_a_time(tmp_path):
 # Damage and faults
 
 
-def stopped_run(folder, steps=(3, 3), **options):
+def stopped_run(folder, stops=(3, 3), **options):
     """A run with two states in its folder."""
     options = {**SMALL, "mode": "paper", "optimizer": "adam", "steps": (12,), **options}
     with Checkpoints(folder) as checkpoints, pytest.raises(Interrupted):
-        fit(periodic(), checkpoint=checkpoints, callbacks=[StopAt(checkpoints, steps[0])], **options)
-    for at in steps[1:]:
+        fit(periodic(), checkpoint=checkpoints, callbacks=[StopAt(checkpoints, stops[0])], **options)
+    for at in stops[1:]:
         with Checkpoints(folder) as checkpoints, pytest.raises(Interrupted):
             resume(checkpoints, callbacks=[StopAt(checkpoints, at)])
     return fit(periodic(), **options)
@@ -249,6 +249,57 @@ def test_states_that_cannot_be_read(tmp_path):
         path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(CheckpointError, match=r"no state can be read; the last one: .*state-00000002"):
         resume(tmp_path / "run")
+
+
+WRONG = (None, True, -1, 0, 1e300, "", "x", [], {}, [[1]], {"a": 1}, 10**18)
+
+
+def forged(content, arrays, rng):
+    """One entry of the content or one array replaced, left out or added."""
+    content, arrays = json.loads(json.dumps(content)), dict(arrays)
+    kind = rng.integers(5)
+    if kind < 2 or not arrays:
+        place = content
+        while isinstance(place, dict | list) and place:
+            key = list(place)[rng.integers(len(place))] if isinstance(place, dict) else int(rng.integers(len(place)))
+            if not isinstance(place[key], dict | list) or not place[key] or rng.random() < 0.3:
+                break
+            place = place[key]
+        if kind == 0 and isinstance(place, dict):
+            del place[key]
+        else:
+            place[key] = WRONG[rng.integers(len(WRONG))]
+        return content, arrays
+    name = list(arrays)[rng.integers(len(arrays))]
+    if kind == 2:
+        del arrays[name]
+    elif kind == 3:
+        arrays[name] = [np.zeros(3), np.zeros((2, 3)), np.asarray(1.0), np.zeros(2, dtype=np.int64)][rng.integers(4)]
+    else:
+        arrays[f"now/{name}"] = arrays[name]
+    return content, arrays
+
+
+@pytest.mark.parametrize("count", [pytest.param(12, id="few"), pytest.param(600, id="many", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs", "gauss_newton"])
+def test_forged_states_are_an_error_or_work(optimizer, count, tmp_path):
+    """The checksums are right: what is read is what was forged."""
+    stopped_run(tmp_path / "run", optimizer=optimizer)
+    files = [tmp_path / "run" / "data.safetensors", *(tmp_path / "run").glob("state-*")]
+    kept = {path: read_file(path, kind=KIND) for path in files}
+    rng = np.random.default_rng(count)
+    refused = 0
+    for _ in range(count):
+        path = files[rng.integers(len(files))]
+        for other, whole in kept.items():
+            storage.write_file(other, *(forged(*whole, rng) if other == path else whole), kind=KIND)
+        try:
+            resume(tmp_path / "run")
+        except SimsnnError:
+            refused += 1
+        for state in set((tmp_path / "run").glob("state-*")) - set(files):
+            state.unlink()
+    assert refused > count // 4
 
 
 @pytest.mark.parametrize("fault", ["write", "fsync", "rename", "mkstemp"])

@@ -834,7 +834,9 @@ def _rows_of_checks(checks: Sequence[Check]) -> list[list[str]]:
     for what in dict.fromkeys(check.what for check in checks):
         same = [check for check in checks if check.what == what]
         # NaN is the worst of all.
-        worst = max(same, key=lambda check: math.inf if math.isnan(check.relative) else check.relative)
+        worst = max(
+            same, key=lambda check: math.inf if math.isnan(check.relative) else check.relative / check.tolerance
+        )
         failed = sum(not check.passed for check in same)
         rows.append(
             [

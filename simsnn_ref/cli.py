@@ -834,9 +834,8 @@ def _rows_of_checks(checks: Sequence[Check]) -> list[list[str]]:
     for what in dict.fromkeys(check.what for check in checks):
         same = [check for check in checks if check.what == what]
         # NaN is the worst of all.
-        worst = max(
-            same, key=lambda check: math.inf if math.isnan(check.relative) else check.relative / check.tolerance
-        )
+        shares = [math.inf if math.isnan(check.relative) else check.relative / check.tolerance for check in same]
+        worst = same[shares.index(max(shares))]
         failed = sum(not check.passed for check in same)
         rows.append(
             [

@@ -230,7 +230,7 @@ def subjects(backend: Backend) -> Iterator[Subject]:
         points = np.random.default_rng(d).uniform(-1.0, 1.0, (31, d))
         yield make_subject(backend, grids[d], first_layer, "dense", (4, 3), 5.0, points=points)
     if has_nufft() and isinstance(backend, NumpyBackend):
-        yield make_subject(backend, grids[2], "msnn", "nufft", (5, 4), 10.0)
+        yield make_subject(backend, grids[2], "si", "nufft", (5, 4), 10.0)
         points = np.random.default_rng(4).uniform(-1.0, 1.0, (31, 2))
         yield make_subject(backend, grids[2], "ffm", "nufft", (5, 4, 3), 10.0, points=points)
 
@@ -245,6 +245,7 @@ def make_subject(
     n_features: int = 8,
     frozen: frozenset[str] = frozenset(),
     points: np.ndarray | None = None,
+    residue_size: float = 10.0,
 ) -> Subject:
     """A network with its first layer made for a grid, at the grid's points or others.
 
@@ -255,6 +256,8 @@ def make_subject(
     frozen : frozenset of str
         Of the parameters; with the fft map B is frozen anyway.
     points : ndarray, shape (n, d), optional
+    residue_size : float
+        Of the largest residual, over that of u.
     """
     host, rng = NumpyBackend(), np.random.default_rng([grid.ndim, len(hidden)])
     axes = np.meshgrid(*grid.scaled_axes(), indexing="ij")
@@ -270,7 +273,7 @@ def make_subject(
     exact_points = grid.scaled_points(np.longdouble) if points is None else points.astype(np.longdouble)
     u = definition(network, params, exact_points.astype(np.float64))
     # A residue of one sign over three decades: no sum over the points cancels, and a few of them do not hide the rest.
-    residue = 10.0 * np.max(np.abs(u)) * 10.0 ** rng.uniform(-3.0, 0.0, u.size)
+    residue = residue_size * np.max(np.abs(u)) * 10.0 ** rng.uniform(-3.0, 0.0, u.size)
     residue = residue if p % 2 == 0 else -residue
     amplitudes = None if network.amplitudes is None else backend.asarray(network.amplitudes)
     frozen = frozen | ({"B"} if kind == "fft" else set())

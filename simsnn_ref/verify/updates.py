@@ -62,17 +62,21 @@ class Path:
 
 def paths(backend: Backend) -> Iterator[Path]:
     """With fewer parameters than points and with more, in L^2 and where L^p takes over from it."""
-    grid = Grid((6, 7))
-    for method, first_layer, shape, hidden, n_features, p, steps in (
-        ("Levenberg-Marquardt", "si", grid, (5,), 8, 10.0, 6),
-        ("Levenberg-Marquardt", "si", grid, (2,), 4, 10.0, 10),
-        ("Levenberg-Marquardt", "ffm", grid, (2, 2), 2, 3.5, 12),
-        ("Gauss-Newton", "si", grid, (5,), 8, 10.0, 6),
-        ("Gauss-Newton", "si", grid, (3,), 5, 10.0, 8),
-        ("Gauss-Newton", "none", Grid((5, 4)), (7,), 0, 2.0, 3),
+    plane, line = Grid((6, 7)), Grid((12,))
+    for method, first_layer, grid, hidden, n_features, p, residue, steps in (
+        ("Levenberg-Marquardt", "si", plane, (5,), 8, 10.0, 10.0, 6),
+        ("Levenberg-Marquardt", "si", plane, (2,), 4, 10.0, 10.0, 10),
+        ("Levenberg-Marquardt", "ffm", plane, (2, 2), 2, 3.5, 10.0, 12),
+        ("Levenberg-Marquardt", "none", plane, (3,), 0, 10.0, 0.01, 12),
+        ("Gauss-Newton", "si", plane, (5,), 8, 10.0, 10.0, 6),
+        ("Gauss-Newton", "si", plane, (3,), 5, 10.0, 10.0, 8),
+        ("Gauss-Newton", "si", line, (4, 4), 6, 10.0, 1.0, 6),
+        ("Gauss-Newton", "si", line, (4, 4), 6, 3.5, 0.01, 12),
+        ("Gauss-Newton", "ffm", Grid((20,)), (7,), 6, 20.0, 10.0, 10),
+        ("Gauss-Newton", "none", Grid((5, 4)), (7,), 0, 2.0, 10.0, 3),
     ):
         kind = "fft" if first_layer == "si" else "dense"
-        subject = make_subject(backend, shape, first_layer, kind, hidden, p, n_features=n_features)
+        subject = make_subject(backend, grid, first_layer, kind, hidden, p, n_features=n_features, residue_size=residue)
         yield Path(method, subject, steps)
 
 

@@ -816,7 +816,7 @@ def _run_verify(arguments: argparse.Namespace) -> int:
     for check in failed:
         print(
             f"FAILED {check.what} of {check.case}: {check.tensor}{list(check.index)} is {check.got:.17g}, expected"
-            f" {check.expected:.17g}"
+            f" {check.expected:.17g} ({check.ulp:.3g} ulp); the tensor is off by {check.relative:.2e}"
         )
     without = (
         "" if importlib.util.find_spec("mpmath") else " Without mpmath, which is not installed (pip install mpmath)."

@@ -123,7 +123,7 @@ def check_gradient(
     ----------
     function : callable
         From a dict of arrays by name to a number: the loss, written in NumPy with analytic operations only (no abs,
-        real or conj; |x| is ``x * np.sign(x.real)``). It is evaluated once for each number in `gradient`.
+        real or conj; |x| is ``x * np.sign(np.real(x))``). It is evaluated once for each number in `gradient`.
     params : mapping of str to array
         What `function` takes.
     gradient : mapping of str to array

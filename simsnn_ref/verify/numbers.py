@@ -49,7 +49,7 @@ class Number:
         return self.value.imag
 
     def __abs__(self) -> "Number":
-        raise TypeError("abs is not analytic; use x * numpy.sign(x)")
+        raise TypeError("abs is not analytic; use x * numpy.sign(numpy.real(x))")
 
     def __neg__(self) -> "Number":
         return Number(-self.value)

@@ -6,13 +6,15 @@ are exactly pi m / period.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from simsnn_ref.backend import Array, Backend
+from simsnn_ref.definition import evaluate_network
 from simsnn_ref.errors import ConfigError
 from simsnn_ref.network import Network, Parameters
 from simsnn_ref.precision import extend, extended_backend, extended_eps, is_extended
@@ -165,22 +167,8 @@ def evaluate_by_definition(
         else:
             step = max(1, BLOCK_ELEMENTS // max(1, network.n_features))
             blocks = [points[i : i + step] for i in range(0, len(points), step)]
-            total = total + eps * extended.xp.concat([_directly(wide, wide_params, block) for block in blocks])
+            total = total + eps * extended.xp.concat([evaluate_network(wide, wide_params, block) for block in blocks])
     return total
-
-
-def _directly(network: Network, params: Parameters, points: Array) -> Array:
-    xp = network.xp
-    if network.amplitudes is None:
-        gamma = points.T
-    else:
-        K = network.scale * params["B"]
-        K = xp.concat([K, K]) if network.paired else K
-        gamma = network.amplitudes[:, None] * xp.cos(K @ points.T + params["b"][:, None])
-    z = params["W1"] @ gamma + params["c1"][:, None]
-    for layer in range(2, network.depth + 2):
-        z = params[f"W{layer}"] @ xp.tanh(z) + params[f"c{layer}"][:, None]
-    return z[0]
 
 
 def _with_mpmath(eps: float, network: Network, params: Parameters, points: Array, digits: int) -> Array:
@@ -200,20 +188,17 @@ def _with_mpmath(eps: float, network: Network, params: Parameters, points: Array
         if network.indices is not None and network.period is not None:
             units = [mpmath.pi * period.denominator / period.numerator for period in network.period]
             p["B"] = network.indices.astype(object) * np.asarray(units, dtype=object)
-        tanh = np.vectorize(mpmath.tanh, otypes=[object])
-        cos = np.vectorize(mpmath.cos, otypes=[object])
+        xp = SimpleNamespace(
+            cos=np.vectorize(mpmath.cos, otypes=[object]),
+            tanh=np.vectorize(mpmath.tanh, otypes=[object]),
+            concat=np.concatenate,
+        )
+        amplitudes = None if network.amplitudes is None else number(network.amplitudes)
+        exact = replace(network, amplitudes=amplitudes)
         high, low = [], []
+        # One by one: features of many points would be gigabytes of objects.
         for x in number(points):
-            if network.amplitudes is None:
-                gamma = x
-            else:
-                K = mpmath.mpf(network.scale) * p["B"]
-                K = np.concatenate([K, K]) if network.paired else K
-                gamma = number(network.amplitudes) * cos(K @ x + p["b"])
-            z = p["W1"] @ gamma + p["c1"]
-            for layer in range(2, network.depth + 2):
-                z = p[f"W{layer}"] @ tanh(z) + p[f"c{layer}"]
-            u = mpmath.mpf(eps) * z[0]
+            u = mpmath.mpf(eps) * evaluate_network(exact, p, x[None, :], xp)[0]
             high.append(float(u))
             low.append(float(u - high[-1]))
     asarray = extended_backend().asarray

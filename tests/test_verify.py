@@ -1,6 +1,7 @@
 """`simsnn verify` and its parts: what it says of right and wrong numbers. test_mutants.py breaks the code itself."""
 
 import json
+import sys
 
 import mpmath
 import numpy as np
@@ -11,17 +12,37 @@ from simsnn_ref import layers
 from simsnn_ref import network as network_module
 from simsnn_ref.backend import NumpyBackend
 from simsnn_ref.cli import main
-from simsnn_ref.errors import VerificationError
-from simsnn_ref.verify import Check, check_subject, compare, complex_step, definition, require, subjects, verify
+from simsnn_ref.errors import ConfigError, VerificationError
+from simsnn_ref.verify import (
+    Check,
+    check_gradient,
+    check_subject,
+    compare,
+    complex_step,
+    complex_step_in_digits,
+    definition,
+    require,
+    subjects,
+    verify,
+)
 
 
 @pytest.mark.parametrize("backend_type", [NumpyBackend, StrictBackend])
 def test_everything_passes(backend_type):
     checks = verify(backend_type())
     require(checks)
-    assert len(checks) > 700
+    assert len(checks) > 1500
     gradients = [check for check in checks if check.what == "gradient"]
-    assert {check.case.split(",")[0] for check in gradients} == {"si", "msnn", "rff", "ffm", "cos", "none"}
+    assert {check.case.split(",")[0] for check in gradients} == {"si", "fourier", "msnn", "rff", "ffm", "cos", "none"}
+    assert {"linear", "dense", "separable", "fft"} <= {check.case.split(", ")[1] for check in gradients}
+    for what in (
+        "natural scales",
+        "d^2u/dx^2",
+        "Gauss-Newton, steps",
+        "Levenberg-Marquardt, steps",
+        "L-BFGS, first direction",
+    ):
+        assert any(check.what == what for check in checks), what
     assert any(check.what == "gradient by mpmath" for check in checks)
 
 
@@ -91,15 +112,110 @@ def test_a_gradient_wrong_by_5e_4_is_found_and_placed(monkeypatch):
     assert gradient.relative >= 4e-4
 
 
-def test_command(capsys):
+def energy(values):
+    """A user's loss, with a long sum, a quotient and a logarithm in it."""
+    z = np.tanh(values["W"] @ np.linspace(0.1, 1.0, 3) + values["c"])
+    return np.log(1.0 + np.sum(z**2)) / np.exp(np.mean(values["c"]))
+
+
+def energy_gradient(values):
+    """By hand."""
+    x = np.linspace(0.1, 1.0, 3)
+    z = np.tanh(values["W"] @ x + values["c"])
+    scale = np.exp(-np.mean(values["c"]))
+    dz = scale * 2.0 * z / (1.0 + np.sum(z**2)) * (1.0 - z**2)
+    return {"W": np.outer(dz, x), "c": dz - np.log(1.0 + np.sum(z**2)) * scale / z.size}
+
+
+@pytest.fixture
+def own():
+    rng = np.random.default_rng(8)
+    params = {"W": rng.standard_normal((2, 3)), "c": rng.standard_normal(2)}
+    return params, energy_gradient(params)
+
+
+@pytest.mark.parametrize("digits", [0, 40])
+def test_a_gradient_of_ones_own_is_judged(own, digits):
+    params, gradient = own
+    require(check_gradient(energy, params, gradient, digits=digits, tolerance=8 * EPS))
+    require(check_gradient(energy, params, {"c": gradient["c"]}, digits=digits, tolerance=8 * EPS))
+    gradient["W"][1, 2] *= 1.0005
+    check = check_gradient(energy, params, gradient, digits=digits)
+    assert (check.what, check.case, check.tensor, check.index) == ("gradient", "energy", "W", (1, 2))
+    with pytest.raises(AssertionError, match=r"gradient of energy: W\[1, 2\] is .*, expected .* ulp"):
+        require(check)
+
+
+def test_the_two_routes_of_check_gradient_agree_to_long_double(own):
+    params, _ = own
+    exact = complex_step(energy, {name: value.astype(np.longdouble) for name, value in params.items()})
+    digits = complex_step_in_digits(energy, params, 40)
+    for name, value in exact.items():
+        assert np.max(np.abs(value - digits[name])) <= 64 * np.finfo(np.longdouble).eps * np.max(np.abs(value))
+
+
+FUNCTIONS = ("sin", "cos", "tan", "sinh", "cosh", "tanh", "exp", "expm1", "log", "log1p", "sqrt")
+INVERSES = ("arcsin", "arccos", "arctan", "arcsinh", "arctanh")
+
+
+@pytest.mark.parametrize("name", [*FUNCTIONS, *INVERSES])
+def test_numpys_functions_in_digits(name):
+    function = getattr(np, name)
+    params = {"x": np.array([0.3, 0.7])}
+    exact = complex_step(lambda p: np.sum(function(p["x"])), {"x": params["x"].astype(np.longdouble)})
+    found = complex_step_in_digits(lambda p: np.sum(function(p["x"])), params, 30)
+    assert np.max(np.abs(found["x"] - exact["x"])) <= 32 * np.finfo(np.longdouble).eps * np.max(np.abs(exact["x"]))
+
+
+def test_arithmetic_in_digits():
+    def function(p):
+        x = p["x"]
+        return np.max(2.0 - x) ** x[0] / (1.0 / x[1] - 3.0) + 2.0 ** x[1] - np.sign(np.real(-x[0])) * np.min(x)
+
+    params = {"x": np.array([0.3, 0.7])}
+    exact = complex_step(function, {"x": params["x"].astype(np.longdouble)})
+    found = complex_step_in_digits(function, params, 30)
+    assert np.max(np.abs(found["x"] - exact["x"])) <= 32 * np.finfo(np.longdouble).eps * np.max(np.abs(exact["x"]))
+
+
+@pytest.mark.parametrize(
+    ("function", "gradient", "message"),
+    [
+        (lambda p: np.sum(np.abs(p["a"])), {"a": np.ones(2)}, "returned .* for complex parameters"),
+        (lambda p: p["a"], {"a": np.ones(2)}, r"returned complex\w* of shape \(2,\)"),
+        (lambda p: 1.0, {"a": np.ones(2)}, "returned float64"),
+        (lambda p: p["a"][0], {"a": np.ones(3)}, r"a has the shape \(3,\), expected \(2,\)"),
+        (lambda p: p["a"][0], {"b": np.ones(3)}, "b is none of the parameters a"),
+    ],
+    ids=["abs", "vector", "constant", "shape", "name"],
+)
+def test_functions_and_gradients_that_cannot_be_judged(function, gradient, message):
+    with pytest.raises(VerificationError, match=message):
+        check_gradient(function, {"a": np.array([1.0, 2.0])}, gradient)
+
+
+def test_what_has_no_digits_is_refused(monkeypatch):
+    with pytest.raises(VerificationError, match="which does not depend on its parameters"):
+        check_gradient(lambda p: 1.0, {"a": np.ones(1)}, {"a": np.ones(1)}, digits=30)
+    with pytest.raises(TypeError, match="abs is not analytic"):
+        check_gradient(lambda p: np.sum(np.abs(p["a"])), {"a": np.ones(1)}, {"a": np.ones(1)}, digits=30)
+    monkeypatch.setitem(sys.modules, "mpmath", None)
+    with pytest.raises(ConfigError, match="pip install mpmath"):
+        check_gradient(lambda p: p["a"][0], {"a": np.ones(1)}, {"a": np.ones(1)}, digits=30)
+
+
+def test_command(monkeypatch, capsys):
     assert main(["verify", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["passed"] is True
     assert told["backend"] == "numpy"
     assert {"what", "case", "tensor", "index", "expected", "got", "ulp", "relative", "passed"} <= set(told["checks"][0])
+    checks = [Check(**{k: v for k, v in check.items() if k != "passed"}) for check in told["checks"]]
+    monkeypatch.setattr("simsnn_ref.commands.verify.verify", lambda backend: checks)
     assert main(["verify"]) == 0
     out = capsys.readouterr().out
-    assert "kernel J J^T" in out
+    for what in ("kernel J J^T", "Gauss-Newton, steps", "d^2u/dx^2"):
+        assert what in out
     assert "checks passed on backend numpy" in out
 
 

@@ -2,11 +2,14 @@
 
 simsnn reference export reference
 python docs/examples/candidate_jax.py reference candidate
-simsnn reference check reference candidate
+simsnn reference check reference candidate --tolerance 1e-14
+
+With --plant the phases are cut off from differentiation, a mistake that no value of the network shows: the check names
+grad.b, the first tensor that is wrong.
 """
 
+import argparse
 import json
-import sys
 from pathlib import Path
 
 import jax
@@ -18,13 +21,14 @@ from simsnn_ref.storage import read_tensors
 jax.config.update("jax_enable_x64", True)
 
 
-def evaluate(case, given, theta):
+def evaluate(case, given, theta, plant):
     """Pre-activations z_1 .. z_{L+1} and u, written as a user of JAX would."""
     points = given["points"]
     if "amplitudes" in given:
         K = case["scale"] * theta["B"]
         K = jnp.concatenate([K, K]) if case["paired"] else K
-        gamma = given["amplitudes"][:, None] * jnp.cos(K @ points.T + theta["b"][:, None])
+        b = jax.lax.stop_gradient(theta["b"]) if plant else theta["b"]
+        gamma = given["amplitudes"][:, None] * jnp.cos(K @ points.T + b[:, None])
     else:
         gamma = points.T
     z = [theta["W1"] @ gamma + theta["c1"][:, None]]
@@ -33,39 +37,46 @@ def evaluate(case, given, theta):
     return gamma, z
 
 
-def tensors_of(case, given, theta):
+def tensors_of(case, given, theta, plant):
     """Everything that automatic differentiation gives."""
-    names = list(theta)
+    names = [name for name in theta if name not in case["frozen"]]
+    trained = {name: theta[name] for name in names}
 
     def u_of(values):
-        return evaluate(case, given, values)[1][-1][0]
+        return evaluate(case, given, theta | values, plant)[1][-1][0]
 
     def loss_of(values):
         e = (u_of(values) - given["target"]) / case["size"]
-        return case["size"] * jnp.mean(e ** case["p"]) ** (1.0 / case["p"])
+        return case["size"] * jnp.mean(jnp.abs(e) ** case["p"]) ** (1.0 / case["p"])
 
-    gamma, z = evaluate(case, given, theta)
+    gamma, z = evaluate(case, given, theta, plant)
     v = {name: given[f"v.{name}"] for name in names}
     gradient = jax.grad(loss_of)
     found = {f"z{layer}": value for layer, value in enumerate(z, start=1)}
     if "amplitudes" in given:
         found["features"] = gamma
-    found |= {"u": z[-1][0], "loss": loss_of(theta), "Jv": jax.jvp(u_of, (theta,), (v,))[1]}
-    JTw = jax.vjp(u_of, theta)[1](given["w"])[0]
-    Hv = jax.jvp(gradient, (theta,), (v,))[1]
-    for kind, values in (("grad", gradient(theta)), ("JTw", JTw), ("Hv", Hv)):
+    found |= {"u": z[-1][0], "loss": loss_of(trained), "Jv": jax.jvp(u_of, (trained,), (v,))[1]}
+    JTw = jax.vjp(u_of, trained)[1](given["w"])[0]
+    Hv = jax.jvp(gradient, (trained,), (v,))[1]
+    for kind, values in (("grad", gradient(trained)), ("JTw", JTw), ("Hv", Hv)):
         found |= {f"{kind}.{name}": values[name] for name in names}
-    return {name: np.asarray(value) for name, value in found.items()}
+    return found
 
 
-def main(folder, candidate):
+def main(folder, candidate, plant=False):
     """One .npz file for each case."""
     Path(candidate).mkdir(exist_ok=True)
     for case in json.loads((Path(folder) / "manifest.json").read_text())["cases"]:
         given = {name: jnp.asarray(a) for name, a in read_tensors(Path(folder) / case["file"]).items()}
-        theta = {name[2:]: given[name[2:]] for name in given if name.startswith("v.")}
-        np.savez(Path(candidate) / f"{case['name']}.npz", **tensors_of(case, given, theta))
+        theta = {name: given[name] for name in case["parameters"]}
+        found = jax.jit(lambda given, theta, case=case: tensors_of(case, given, theta, plant))(given, theta)
+        np.savez(Path(candidate) / f"{case['name']}.npz", **found)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", help="of the reference")
+    parser.add_argument("candidate", help="folder to write")
+    parser.add_argument("--plant", action="store_true", help="a mistake, to be found")
+    arguments = parser.parse_args()
+    main(arguments.folder, arguments.candidate, arguments.plant)

@@ -45,7 +45,7 @@ def _run_verify(arguments: argparse.Namespace) -> int:
     for check in failed:
         print(
             f"FAILED {check.what} of {check.case}: {check.tensor}{list(check.index)} is {check.got:.17g}, expected"
-            f" {check.expected:.17g}"
+            f" {check.expected:.17g} ({check.ulp:.3g} ulp); the tensor is off by {check.relative:.2e}"
         )
     without = (
         "" if importlib.util.find_spec("mpmath") else " Without mpmath, which is not installed (pip install mpmath)."
@@ -63,7 +63,8 @@ def _rows_of_checks(checks: Sequence[Check]) -> list[list[str]]:
     for what in dict.fromkeys(check.what for check in checks):
         same = [check for check in checks if check.what == what]
         # NaN is the worst of all.
-        worst = max(same, key=lambda check: math.inf if math.isnan(check.relative) else check.relative)
+        shares = [math.inf if math.isnan(check.relative) else check.relative / check.tolerance for check in same]
+        worst = same[shares.index(max(shares))]
         failed = sum(not check.passed for check in same)
         rows.append(
             [

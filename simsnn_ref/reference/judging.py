@@ -1,0 +1,96 @@
+"""A candidate's tensors beside those of the cases, from the forward pass down."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from simsnn_ref.errors import ModelFileError
+from simsnn_ref.reference.cases import Tensors
+from simsnn_ref.reference.manifest import read_case, read_manifest
+from simsnn_ref.storage import read_tensors
+from simsnn_ref.verify import Check, compare
+
+__all__ = ["check"]
+
+ROUNDINGS = 30.0
+"""A tensor may be off by so many times its sensitivity: another code rounds in other places."""
+
+
+def check(folder: str | Path, candidate: str | Path, tolerance: float = 1e-13) -> list[Check]:
+    """Compare a candidate's tensors with the reference, from the forward pass down.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Of `export`.
+    candidate : str or Path
+        A folder with a file for each case, NAME.safetensors or NAME.npz; it may leave out cases and kinds of tensors
+        (all of ``Hv``, say), not single tensors of a kind.
+    tolerance : float
+        Of a tensor, relative to its 2-norm; `ROUNDINGS` times its sensitivity where that is more.
+
+    Returns
+    -------
+    list of Check
+        One a tensor, in the order of the module's description.
+
+    Raises
+    ------
+    ModelFileError
+        If a manifest or a file is missing, damaged or foreign, or tensors are missing, one too many, misnamed,
+        misshaped, of another type, or not finite; a line for each.
+    """
+    folder, candidate = Path(folder), Path(candidate)
+    manifest = read_manifest(folder)
+    checks: list[Check] = []
+    problems: list[str] = []
+    for entry in manifest["cases"]:
+        found = next((p for s in (".safetensors", ".npz") if (p := candidate / f"{entry['name']}{s}").exists()), None)
+        if found is None:
+            continue
+        expected = read_case(folder, entry)
+        got = read_tensors(found)
+        problems += _problems(str(found), got, expected, entry["tensors"])
+        if not problems:
+            checks += _check_case(entry, got, expected, tolerance)
+    if problems:
+        raise ModelFileError("\n".join(problems))
+    if not checks:
+        names = ", ".join(entry["name"] for entry in manifest["cases"])
+        raise ModelFileError(f"{candidate}: holds none of the cases {names} as .safetensors or .npz")
+    return checks
+
+
+def _problems(where: str, got: Tensors, expected: Tensors, stated: dict[str, Any]) -> list[str]:
+    """What makes a candidate's file impossible to compare, a line each."""
+    known = [name for name in expected if stated[name]["role"] != "given"]
+    kinds = {name.partition(".")[0] for name in got}
+    lines = [f"{where}: {name} is none of the tensors of this case" for name in got if name not in expected]
+    lines += [
+        f"{where}: {name} is missing beside the others of its kind"
+        for name in known
+        if name not in got and "." in name and name.partition(".")[0] in kinds
+    ]
+    for name in known:
+        if name not in got:
+            continue
+        if got[name].shape != expected[name].shape:
+            lines.append(f"{where}: {name} has the shape {got[name].shape}, expected {expected[name].shape}")
+        elif not np.all(np.isfinite(got[name])):
+            lines.append(f"{where}: {name} holds numbers that are not finite")
+    return lines
+
+
+def _check_case(entry: dict[str, Any], got: Tensors, expected: Tensors, tolerance: float) -> list[Check]:
+    return [
+        compare(
+            name.partition(".")[0],
+            entry["name"],
+            {name: got[name]},
+            {name: reference},
+            max(tolerance, ROUNDINGS * float(entry["tensors"][name]["sensitivity"])),
+        )
+        for name, reference in expected.items()
+        if name in got and entry["tensors"][name]["role"] != "given"
+    ]

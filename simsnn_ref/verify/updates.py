@@ -1,0 +1,167 @@
+"""Checks of the update rules: Adam, Gauss-Newton, Levenberg-Marquardt, L-BFGS, and the row weights of the second."""
+
+import math
+import operator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any
+
+import numpy as np
+
+from simsnn_ref.backend import Backend
+from simsnn_ref.grid import Grid
+from simsnn_ref.optimizers import (
+    LBFGS,
+    Adam,
+    GaussNewton,
+    LevenbergMarquardt,
+    Limits,
+    Pairs,
+    SpectralWeights,
+    minimize,
+)
+from simsnn_ref.verify.cases import Subject, make_subject
+from simsnn_ref.verify.comparison import TOLERANCE, Check, compare
+from simsnn_ref.verify.dense import Descent, Model, Step, exact_scales, exact_weights
+
+__all__ = ["Path", "check_adam", "check_lbfgs", "check_path", "check_spectral_weights", "paths"]
+
+DAMPING = 1e-3
+"""mu at the start."""
+
+PATH_TOLERANCE = 1e-7
+"""The first step is right to 1e-12; nonlinear least squares multiply its rounding by 10 or so at each further one."""
+
+FIRST_STEP = 1e-12
+"""The difference of parameters that are 1e2 to 1e3 times as large as it."""
+
+METHODS: dict[str, tuple[Any, Callable[[Model], list[Step]]]] = {
+    "Levenberg-Marquardt": (LevenbergMarquardt(DAMPING), Model.exact),
+    "Gauss-Newton": (GaussNewton(300, DAMPING), Model.iterates),
+}
+
+
+@dataclass(frozen=True)
+class Path:
+    """Some steps of a method from a subject's parameters.
+
+    Attributes
+    ----------
+    method : str
+        Of `METHODS`.
+    """
+
+    method: str
+    subject: Subject
+    steps: int
+
+    @property
+    def name(self) -> str:
+        """Of the network and the number of steps."""
+        return f"{self.subject.name}, {len(self.subject.flat(self.subject.wide))} parameters, {self.steps} steps"
+
+    @cached_property
+    def exact(self) -> Descent:
+        """The same with dense matrices in long double."""
+        descent = Descent(self.subject, METHODS[self.method][1], DAMPING)
+        descent.run(self.steps)
+        return descent
+
+
+def paths(backend: Backend) -> Iterator[Path]:
+    """With fewer parameters than points and with more, in L^2 and where L^p takes over from it."""
+    plane, line = Grid((6, 7)), Grid((12,))
+    for method, first_layer, grid, hidden, n_features, p, residue, steps in (
+        ("Levenberg-Marquardt", "si", plane, (5,), 8, 10.0, 10.0, 6),
+        ("Levenberg-Marquardt", "si", plane, (2,), 4, 10.0, 10.0, 10),
+        ("Levenberg-Marquardt", "ffm", plane, (2, 2), 2, 3.5, 10.0, 12),
+        ("Levenberg-Marquardt", "none", plane, (3,), 0, 10.0, 0.01, 12),
+        ("Gauss-Newton", "si", plane, (5,), 8, 10.0, 10.0, 6),
+        ("Gauss-Newton", "si", plane, (3,), 5, 10.0, 10.0, 8),
+        ("Gauss-Newton", "si", line, (4, 4), 6, 10.0, 1.0, 6),
+        ("Gauss-Newton", "si", line, (4, 4), 6, 3.5, 0.01, 12),
+        ("Gauss-Newton", "ffm", Grid((20,)), (7,), 6, 20.0, 10.0, 10),
+        ("Gauss-Newton", "none", Grid((5, 4)), (7,), 0, 2.0, 10.0, 3),
+    ):
+        kind = "fft" if first_layer == "si" else "dense"
+        subject = make_subject(backend, grid, first_layer, kind, hidden, p, n_features=n_features, residue_size=residue)
+        yield Path(method, subject, steps)
+
+
+def check_path(path: Path) -> Check:
+    """Losses before each step, and the way to the best parameters met, against dense matrices in long double."""
+    subject, exact = path.subject, path.exact
+    result = minimize(METHODS[path.method][0], subject.objective, subject.params, Limits(steps=path.steps))
+    start = subject.flat(subject.wide)
+    got = {"losses": result.loss_history, "steps": subject.flat(subject.host(result.params)) - start}
+    expected = {"losses": np.asarray(exact.losses), "steps": exact.best - start}
+    if len(result.loss_history) != len(exact.losses):
+        got["losses"] = np.resize(np.append(result.loss_history, np.nan), len(exact.losses))
+    return compare(f"{path.method}, steps", path.name, got, expected, PATH_TOLERANCE)
+
+
+def check_lbfgs(backend: Backend) -> list[Check]:
+    """The first step of L-BFGS, along D^2 dL/dtheta, since it has no curvature yet; and its direction by the matrix."""
+    subject = make_subject(backend, Grid((6, 7)), "si", "fft", (4, 3), 10.0)
+    result = minimize(LBFGS(), subject.objective, subject.params, Limits(steps=1))
+    step = subject.flat(subject.host(result.params)) - subject.flat(subject.wide)
+    D = subject.flat(exact_scales(subject, subject.wide, subject.jacobian))
+    expected = -(D**2) * subject.flat(subject.gradient)
+    got, expected = step / np.sqrt(step @ step), expected / np.sqrt(expected @ expected)
+    what = "L-BFGS, first direction"
+    return [compare(what, subject.name, {what: got}, {what: expected}, FIRST_STEP), _check_curvature()]
+
+
+def _check_curvature() -> Check:
+    """-H g of three pairs against H <- (1 - rho s y') H (1 - rho y s') + rho s s', rho = 1 / y's, from gamma 1."""
+    rng = np.random.default_rng(5)
+    hessian = rng.standard_normal((6, 6))
+    hessian = hessian @ hessian.T + np.eye(6)
+    pairs, one = Pairs(np.ones(6), np.zeros((0, 6)), np.zeros((0, 6))), np.eye(6, dtype=np.longdouble)
+    steps = rng.standard_normal((4, 6))
+    changes = steps @ hessian
+    for step, change in zip(steps, changes, strict=True):
+        pairs = pairs.learnt(step, change, 3)
+    s, y = (array[1:].astype(np.longdouble) for array in (steps, changes))
+    H = (s[-1] @ y[-1]) / (y[-1] @ y[-1]) * one
+    for s_i, y_i in zip(s, y, strict=True):
+        rho = 1 / (y_i @ s_i)
+        left = one - rho * np.outer(s_i, y_i)
+        H = left @ H @ left.T + rho * np.outer(s_i, s_i)
+    g = rng.standard_normal(6)
+    what = "L-BFGS, direction"
+    return compare(what, "3 pairs", {what: pairs.direction(g, 1.0)}, {what: -(H @ g)}, FIRST_STEP)
+
+
+def check_spectral_weights(backend: Backend) -> list[Check]:
+    """S of a random J D on grids of even and odd sides, against Fourier matrices."""
+    checks = []
+    for shape in ((9,), (6, 7), (5, 4), (4, 3, 6)):
+        rng = np.random.default_rng(shape)
+        push, e = rng.standard_normal((math.prod(shape), 11)), rng.standard_normal(math.prod(shape))
+        S = SpectralWeights.measure(partial(operator.matmul, backend.asarray(push)), 11, shape, backend)
+        got, what = backend.to_numpy(S(backend.asarray(e))), "S e of spectral weights"
+        case = f"{'x'.join(map(str, shape))} points"
+        checks.append(compare(what, case, {what: got}, {what: exact_weights(push, shape) @ e}))
+    return checks
+
+
+def check_adam(backend: Backend) -> list[Check]:
+    """Five steps against the recurrence of the paper of Kingma & Ba, Algorithm 1, in long double."""
+    rng, adam = np.random.default_rng(3), Adam(0.9, 0.99, 1e-3)
+    theta, slopes = rng.standard_normal(4), rng.standard_normal((5, 4))
+    params = {"theta": backend.asarray(theta)}
+    state = adam.init(backend.xp, params)
+    exact, m, v = theta.astype(np.longdouble), np.zeros(4, np.longdouble), np.zeros(4, np.longdouble)
+    checks = []
+    for t, g in enumerate(slopes, start=1):
+        params, state = adam.update(backend.xp, params, {"theta": backend.asarray(g)}, state, 0.1 / t)
+        m = adam.beta1 * m + (1 - np.longdouble(adam.beta1)) * g
+        v = adam.beta2 * v + (1 - np.longdouble(adam.beta2)) * g.astype(np.longdouble) ** 2
+        corrected = m / (1 - np.longdouble(adam.beta1) ** t), v / (1 - np.longdouble(adam.beta2) ** t)
+        exact = exact - np.longdouble(0.1 / t) * corrected[0] / (np.sqrt(corrected[1]) + adam.epsilon)
+        checks.append(
+            compare("Adam", f"step {t}", {"theta": backend.to_numpy(params["theta"])}, {"theta": exact}, TOLERANCE)
+        )
+    return checks

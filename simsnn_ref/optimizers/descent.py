@@ -39,7 +39,7 @@ from typing import Any, Protocol
 from simsnn_ref.backend import Array
 from simsnn_ref.losses import LpLoss
 from simsnn_ref.network import Activations, Parameters
-from simsnn_ref.optimizers.base import Objective, State
+from simsnn_ref.optimizers.base import Objective, State, not_finite
 
 __all__ = ["Control", "Effort", "LinearModel", "Linearize", "Step", "advance", "begin", "shorten"]
 
@@ -124,6 +124,9 @@ def advance(objective: Objective, state: State, linearize: Linearize) -> State:
     params, e = state.params, state.e
     value = _value(merit, e)
     path = _solve(merit, linearize(merit, params, state.derived), value, e, control)
+    wrong = not_finite(objective.xp, {"the product J d of the linear model": path[-1].du})
+    if wrong:
+        return State(params, state.value, e, control, state.derived, path[-1].iterations, wrong=wrong)
     best, at_end = _search(merit, params, value, path)
     gained = 1.0 - best.value / value
     ended = ""
@@ -186,7 +189,7 @@ def _solve(objective: Objective, model: LinearModel, value: float, e: Array, con
     while True:
         weights = _weights(objective, e, 0.0 if control.consistent else control.floor)
         square = e.shape[0] if control.consistent else float(xp.sum(weights * weights))
-        damping = control.damping * value**2 * square
+        damping = control.damping * value * value * square
         path = model.solve(e, weights, damping, Effort(control.forcing, control.reach))
         if objective.loss.p != 2.0:
             path = [step.times(_step_length(objective, e, step.du)) for step in path]

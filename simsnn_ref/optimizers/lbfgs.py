@@ -20,7 +20,7 @@ from scipy.optimize import LbfgsInvHessProduct, line_search
 
 from simsnn_ref.errors import ConfigError
 from simsnn_ref.network import Parameters
-from simsnn_ref.optimizers.base import Objective, State
+from simsnn_ref.optimizers.base import Objective, State, not_finite
 from simsnn_ref.optimizers.jacobian import Jacobian
 from simsnn_ref.optimizers.scaling import natural_scales
 
@@ -114,6 +114,10 @@ class LBFGS:
 
     def advance(self, objective: Objective, state: State, losses: Sequence[float]) -> State:
         pairs: Pairs = state.memory
+        gradient = {f"the gradient of {name}": value for name, value in state.derived.items()}
+        wrong = not_finite(objective.xp, gradient)
+        if wrong:
+            return State(state.params, state.value, state.e, pairs, state.derived, wrong=wrong)
         search = _Search(objective, state)
         if not search.slope.any():
             return State(state.params, state.value, state.e, pairs, state.derived, ended="converged: the gradient is 0")
@@ -141,7 +145,7 @@ class _Search:
     evaluations: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
-        self.slope, self.height = self.slope_of(self.start), 0.5 * self.start.value**2
+        self.slope, self.height = self.slope_of(self.start), 0.5 * self.start.value * self.start.value
         self._step, self._reached = np.zeros_like(self.slope), self.start
 
     def slope_of(self, state: State) -> np.ndarray:
@@ -164,7 +168,7 @@ class _Search:
     def height_at(self, step: np.ndarray) -> float:
         """f; infinite where it is not a number, which the line search backs away from."""
         value = self.at(step).value
-        return 0.5 * value**2 if math.isfinite(value) else math.inf
+        return 0.5 * value * value if math.isfinite(value) else math.inf
 
     def slope_at(self, step: np.ndarray) -> np.ndarray:
         return self.slope_of(self.at(step))

@@ -9,7 +9,15 @@ import numpy as np
 from simsnn_ref.errors import DataError, OutputError
 from simsnn_ref.grid import Grid
 
-__all__ = ["LEAST_SAMPLES", "check_grid", "check_range", "check_samples", "load_samples", "sample_function", "save_array"]
+__all__ = [
+    "LEAST_SAMPLES",
+    "check_grid",
+    "check_range",
+    "check_samples",
+    "load_samples",
+    "sample_function",
+    "save_array",
+]
 
 LEAST_SAMPLES = 4
 """Points per axis below which there is nothing to fit."""
@@ -17,7 +25,7 @@ LEAST_SAMPLES = 4
 EXACT_INTEGER = 2**53
 
 LARGEST = 2.0**1000
-"""Of |u|, and its inverse the smallest: what a stage leaves, 2^-60 of it, and what a network overshoots stay in range."""
+"""Of |u|, its inverse the smallest: residues, 2^-60 of it, and what a network overshoots stay in range."""
 
 
 def _first(mask: np.ndarray) -> str:

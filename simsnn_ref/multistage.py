@@ -845,8 +845,8 @@ class _StagedFit:
             diverged = DivergenceError(f"stage {index}: {error}{advice}")
         if trained.restarts:
             self.note(
-                f"stage {index}: {trained.restarts} times a number was not finite, and training began again from the"
-                " best parameters with half the step"
+                f"stage {index}: numbers were not finite, and training began again from the best parameters with half"
+                f" the step; restarts: {trained.restarts}"
             )
         self._begin(f"stage {index}: residue in extended precision at {grid.size} points, and between them")
         residue = self.residue - eps * self._evaluate(network, trained.params) if trained.params else self.residue

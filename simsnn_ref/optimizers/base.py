@@ -330,7 +330,7 @@ def _minimize(
         trouble = state.wrong or _what_is_not_finite(objective, state, gradient)
         if trouble and not (restarts and journal.restarts < MOST_RESTARTS and journal.losses):
             journal.stop(f"diverged at step {len(journal.losses) + 1}: {trouble}")
-            begun = f", {journal.restarts} times begun again with half the step" if journal.restarts else ""
+            begun = f", after {journal.restarts} restarts with half the step," if journal.restarts else ""
             raise DivergenceError(
                 f"step {len(journal.losses)}{begun} led to numbers that are not finite: {trouble}",
                 journal.result(method.name),

@@ -114,8 +114,7 @@ class LBFGS:
 
     def advance(self, objective: Objective, state: State, losses: Sequence[float]) -> State:
         pairs: Pairs = state.memory
-        gradient = {f"the gradient of {name}": value for name, value in state.derived.items()}
-        wrong = not_finite(objective.xp, gradient)
+        wrong = _wrong(objective, state)
         if wrong:
             return State(state.params, state.value, state.e, pairs, state.derived, wrong=wrong)
         search = _Search(objective, state)
@@ -126,14 +125,22 @@ class LBFGS:
             pairs = pairs.forgotten(pairs.share)
             step = search.along(pairs.direction(search.slope, search.height))
         if step is None:
-            ended = "converged: no step lowers the loss"
-            return State(state.params, state.value, state.e, pairs, state.derived, search.evaluations, ended)
+            wrong = _wrong(objective, search.last)
+            ended = "" if wrong else "converged: no step lowers the loss"
+            return State(state.params, state.value, state.e, pairs, state.derived, search.evaluations, ended, wrong)
         reached = search.at(step)
         pairs = pairs.learnt(step, search.slope_of(reached) - search.slope, self.most)
         return State(reached.params, reached.value, reached.e, pairs, reached.derived, search.evaluations)
 
     def shorten(self, memory: Pairs) -> Pairs:
         return memory.forgotten(0.5 * memory.share)
+
+
+def _wrong(objective: Objective, state: State) -> str:
+    """What is not finite of gradient and loss."""
+    gradient = {f"the gradient of {name}": value for name, value in state.derived.items()}
+    loss = "" if math.isfinite(state.value) else f"the loss, {state.value}"
+    return loss or not_finite(objective.xp, gradient)
 
 
 @dataclass
@@ -146,7 +153,7 @@ class _Search:
 
     def __post_init__(self) -> None:
         self.slope, self.height = self.slope_of(self.start), 0.5 * self.start.value * self.start.value
-        self._step, self._reached = np.zeros_like(self.slope), self.start
+        self._step, self.last = np.zeros_like(self.slope), self.start
 
     def slope_of(self, state: State) -> np.ndarray:
         """The gradient of f in x."""
@@ -161,9 +168,9 @@ class _Search:
             moved = objective.unflatten(objective.backend.asarray(start.memory.scales * step), start.params)
             params = start.params | {name: start.params[name] + d for name, d in moved.items()}
             value, e, gradient = objective.value_and_gradient(params, start.value)
-            self._step, self._reached = step.copy(), State(params, value, e, start.memory, gradient)
+            self._step, self.last = step.copy(), State(params, value, e, start.memory, gradient)
             self.evaluations += 1
-        return self._reached
+        return self.last
 
     def height_at(self, step: np.ndarray) -> float:
         """f; infinite where it is not a number, which the line search backs away from."""

@@ -19,6 +19,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
@@ -208,7 +209,8 @@ class NumpyBackend:
         if self._threads() == 1 or len(items) < 2:
             return [function(item) for item in items]
         # NumPy and SciPy let other threads run while they compute.
-        return list(_pool(self.workers).map(function, items))
+        contexts = [copy_context() for _ in items]  # what np.errstate says holds there too
+        return list(_pool(self.workers).map(lambda context, item: context.run(function, item), contexts, items))
 
     def synchronize(self) -> None:
         pass

@@ -9,12 +9,23 @@ import numpy as np
 from simsnn_ref.errors import DataError, OutputError
 from simsnn_ref.grid import Grid
 
-__all__ = ["LEAST_SAMPLES", "check_grid", "check_samples", "load_samples", "sample_function", "save_array"]
+__all__ = [
+    "LEAST_SAMPLES",
+    "check_grid",
+    "check_range",
+    "check_samples",
+    "load_samples",
+    "sample_function",
+    "save_array",
+]
 
 LEAST_SAMPLES = 4
 """Points per axis below which there is nothing to fit."""
 
 EXACT_INTEGER = 2**53
+
+LARGEST = 2.0**1000
+"""Of |u|, its inverse the smallest: residues, 2^-60 of it, and what a network overshoots stay in range."""
 
 
 def _first(mask: np.ndarray) -> str:
@@ -64,6 +75,16 @@ def check_samples(values: Any, name: str = "u") -> tuple[np.ndarray, list[str]]:
             " fill or remove it"
         )
     return converted, notes
+
+
+def check_range(u: np.ndarray) -> None:
+    """Raise DataError if the largest |u| of a field that is not constant is beyond 2^-1000 or 2^1000."""
+    largest = float(np.max(np.abs(u)))
+    if np.any(u != u.flat[0]) and not 1.0 / LARGEST <= largest <= LARGEST:
+        raise DataError(
+            f"u: the largest |u| is {largest:.3g}, where residues and predictions leave the range of float64; scale the"
+            f" data to between {1.0 / LARGEST:.2g} and {LARGEST:.2g}"
+        )
 
 
 def load_samples(path: str | Path) -> np.ndarray:

@@ -18,7 +18,7 @@ from simsnn_ref.backend import Array, Backend, NumpyBackend, load_backend
 from simsnn_ref.certify import Certificate, certify, second_route_digits
 from simsnn_ref.checkpoint import Checkpoints, digest
 from simsnn_ref.config import OPTIMIZERS, FitConfig, config_from_dict
-from simsnn_ref.data import check_grid, check_samples, sample_function
+from simsnn_ref.data import check_grid, check_range, check_samples, sample_function
 from simsnn_ref.errors import CheckpointError, ConfigError, DataError, DivergenceError, ModelFileError
 from simsnn_ref.extension import count_extension_modes, extension_modes
 from simsnn_ref.features import make_map
@@ -313,6 +313,7 @@ def _staged_fit(
     """Everything before the first stage."""
     target = u if callable(u) else None
     samples, grid, more = _take_samples(u, grid)
+    check_range(samples)
     notes = [*notes, *more]
     held_out = None
     if isinstance(grid, Scatter):
@@ -871,8 +872,15 @@ class _StagedFit:
                 network, start.params, fmap, target, goal, steps, on_step, backend, watch=watch, snapshot=snapshot
             )
         except DivergenceError as error:
-            diverged = DivergenceError(f"stage {index}: {error}; restart with half the step: on_divergence = 'restart'")
             trained = error.result
+            can_restart = trained.steps and config.on_divergence == "stop"
+            advice = "; restart with half the step: on_divergence = 'restart'" if can_restart else ""
+            diverged = DivergenceError(f"stage {index}: {error}{advice}")
+        if trained.restarts:
+            self.note(
+                f"stage {index}: numbers were not finite, and training began again from the best parameters with half"
+                f" the step; restarts: {trained.restarts}"
+            )
         self._begin(f"stage {index}: residue in extended precision at {grid.size} points, and between them")
         residue = self.residue - eps * self._evaluate(network, trained.params) if trained.params else self.residue
         if not rms(np, np.asarray(residue)) < WORTH_A_STAGE * eps:

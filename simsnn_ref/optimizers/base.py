@@ -7,7 +7,7 @@ its parameters and its memory, so that these and the journal are all that a chec
 import bisect
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any, Protocol, TypeAlias
@@ -20,7 +20,19 @@ from simsnn_ref.features import FeatureMap
 from simsnn_ref.losses import LpLoss, rms
 from simsnn_ref.network import Activations, Network, Parameters
 
-__all__ = ["Journal", "Limits", "Method", "Objective", "OnStep", "Result", "Snapshot", "State", "Watch", "minimize"]
+__all__ = [
+    "Journal",
+    "Limits",
+    "Method",
+    "Objective",
+    "OnStep",
+    "Result",
+    "Snapshot",
+    "State",
+    "Watch",
+    "minimize",
+    "not_finite",
+]
 
 OnStep: TypeAlias = Callable[[int, float, float], None]
 """Called with (step, loss, rms) before each step, step counted from 1."""
@@ -149,6 +161,8 @@ class Result:
         Loss and RMS of the residual before each step.
     optimizer : str
         The method's name.
+    restarts : int
+        Divergences that were got over.
     """
 
     params: Parameters
@@ -157,6 +171,7 @@ class Result:
     loss_history: np.ndarray
     rms_history: np.ndarray
     optimizer: str = ""
+    restarts: int = 0
 
 
 @dataclass(frozen=True)
@@ -178,6 +193,8 @@ class State:
         What the step that led here cost, in evaluations and products.
     ended : str
         Why the method goes no further; empty if it does.
+    wrong : str
+        What is not finite, beside parameters and loss, that the method met on the way here; see `not_finite`.
     """
 
     params: Parameters
@@ -187,6 +204,7 @@ class State:
     derived: Any = field(default=None, repr=False)
     work: float = 1.0
     ended: str = ""
+    wrong: str = ""
 
 
 class Method(Protocol):
@@ -281,8 +299,25 @@ def minimize(
     Raises
     ------
     DivergenceError
-        If a parameter, a gradient or the loss is not finite; the message names it, ``result`` is what was reached.
+        If a parameter, a gradient, the loss or a linear model is not finite; the message names it, ``result`` is what
+        was reached.
     """
+    # What overflows is found and named after the step, once.
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        return _minimize(method, objective, params, limits, on_step, watch, snapshot, restarts=restarts)
+
+
+def _minimize(
+    method: Method,
+    objective: Objective,
+    params: Parameters,
+    limits: Limits,
+    on_step: OnStep,
+    watch: Watch,
+    snapshot: Snapshot | None,
+    *,
+    restarts: bool,
+) -> Result:
     journal = Journal(objective, limits, on_step, snapshot)
     if snapshot is None:
         state = method.begin(objective, params)
@@ -292,11 +327,13 @@ def minimize(
         state = State(state.params, state.value, state.e, state.memory, state.derived, snapshot.work)
     gradient: Parameters = {}
     while True:
-        trouble = _what_is_not_finite(objective, state, gradient)
+        trouble = state.wrong or _what_is_not_finite(objective, state, gradient)
         if trouble and not (restarts and journal.restarts < MOST_RESTARTS and journal.losses):
             journal.stop(f"diverged at step {len(journal.losses) + 1}: {trouble}")
+            begun = f", after {journal.restarts} restarts with half the step," if journal.restarts else ""
             raise DivergenceError(
-                f"step {len(journal.losses)} led to numbers that are not finite: {trouble}", journal.result(method.name)
+                f"step {len(journal.losses)}{begun} led to numbers that are not finite: {trouble}",
+                journal.result(method.name),
             )
         if trouble:
             journal.restarts += 1
@@ -322,13 +359,18 @@ def _what_is_not_finite(objective: Objective, state: State, gradient: Parameters
     # One number to fetch from the device; it may overflow where all are finite.
     if math.isfinite(state.value) and math.isfinite(float(sum(xp.sum(value) for value in state.params.values()))):
         return ""
-    named = [(f"the gradient of {name}", value) for name, value in gradient.items()]
-    named += [(f"parameter {name}", value) for name, value in state.params.items()]
-    for name, value in named:
+    named = {f"the gradient of {name}": value for name, value in gradient.items()}
+    named |= {f"parameter {name}": value for name, value in state.params.items()}
+    return not_finite(xp, named) or ("" if math.isfinite(state.value) else f"the loss, {state.value}")
+
+
+def not_finite(xp: ModuleType | Any, named: Mapping[str, Array]) -> str:
+    """The first of the arrays with a number that is not finite, and how many are not; empty if there is none."""
+    for name, value in named.items():
         wrong = ~xp.isfinite(value)
         if bool(xp.any(wrong)):
             return f"{name}, {int(xp.sum(xp.astype(wrong, xp.int64)))} of {math.prod(value.shape)} numbers"
-    return "" if math.isfinite(state.value) else f"the loss, {state.value}"
+    return ""
 
 
 class Journal:
@@ -436,6 +478,7 @@ class Journal:
             loss_history=_host(self.losses),
             rms_history=_host(self._deviations),
             optimizer=optimizer,
+            restarts=self.restarts,
         )
 
 

@@ -39,7 +39,7 @@ from typing import Any, Protocol
 from simsnn_ref.backend import Array
 from simsnn_ref.losses import LpLoss
 from simsnn_ref.network import Activations, Parameters
-from simsnn_ref.optimizers.base import Objective, State
+from simsnn_ref.optimizers.base import Objective, State, not_finite
 
 __all__ = ["Control", "Effort", "LinearModel", "Linearize", "Step", "advance", "begin", "shorten"]
 
@@ -124,6 +124,9 @@ def advance(objective: Objective, state: State, linearize: Linearize) -> State:
     params, e = state.params, state.e
     value = _value(merit, e)
     path = _solve(merit, linearize(merit, params, state.derived), value, e, control)
+    wrong = not_finite(objective.xp, {"the product J d of the linear model": path[-1].du})
+    if wrong:
+        return State(params, state.value, e, control, state.derived, path[-1].iterations, wrong=wrong)
     best, at_end = _search(merit, params, value, path)
     gained = 1.0 - best.value / value
     ended = ""
@@ -134,7 +137,7 @@ def advance(objective: Objective, state: State, linearize: Linearize) -> State:
         ended = "converged: no step lowers the loss"
     control.in_rms = control.in_rms and gained >= LITTLE
     work = path[-1].iterations
-    # Where even the shortest trial is not a number, the loop over the steps is to see it and say so.
+    # What is not a number the loop over the steps is to see and name.
     if gained > 0.0 or not math.isfinite(best.value):
         return State(best.params, _value(objective, best.e), best.e, control, best.activations, work)
     return State(params, state.value, e, control, state.derived, work, ended)
@@ -159,14 +162,15 @@ class _Trial:
 def _search(objective: Objective, params: Parameters, value: float, path: list[Step]) -> tuple[_Trial, float]:
     """The best point from the path's end backwards, until a loss below `value` rises again; and the loss at the end."""
     trials = (_try(objective, params, step) for step in _trials(path))
-    best = next(trials)
+    best = trial = next(trials)
     at_end = best.value
     for trial in trials:
         if trial.value < best.value:
             best = trial
         elif best.value < value:
-            break
-    return best, at_end
+            return best, at_end
+    # Not convergence, but a loss that is not a number however short the step is.
+    return best if math.isfinite(trial.value) or best.value < value else trial, at_end
 
 
 def _try(objective: Objective, params: Parameters, step: Step) -> _Trial:
@@ -186,7 +190,7 @@ def _solve(objective: Objective, model: LinearModel, value: float, e: Array, con
     while True:
         weights = _weights(objective, e, 0.0 if control.consistent else control.floor)
         square = e.shape[0] if control.consistent else float(xp.sum(weights * weights))
-        damping = control.damping * value**2 * square
+        damping = control.damping * (value * value) * square
         path = model.solve(e, weights, damping, Effort(control.forcing, control.reach))
         if objective.loss.p != 2.0:
             path = [step.times(_step_length(objective, e, step.du)) for step in path]

@@ -20,7 +20,7 @@ from scipy.optimize import LbfgsInvHessProduct, line_search
 
 from simsnn_ref.errors import ConfigError
 from simsnn_ref.network import Parameters
-from simsnn_ref.optimizers.base import Objective, State
+from simsnn_ref.optimizers.base import Objective, State, not_finite
 from simsnn_ref.optimizers.jacobian import Jacobian
 from simsnn_ref.optimizers.scaling import natural_scales
 
@@ -114,6 +114,9 @@ class LBFGS:
 
     def advance(self, objective: Objective, state: State, losses: Sequence[float]) -> State:
         pairs: Pairs = state.memory
+        wrong = _wrong(objective, state)
+        if wrong:
+            return State(state.params, state.value, state.e, pairs, state.derived, wrong=wrong)
         search = _Search(objective, state)
         if not search.slope.any():
             return State(state.params, state.value, state.e, pairs, state.derived, ended="converged: the gradient is 0")
@@ -122,14 +125,22 @@ class LBFGS:
             pairs = pairs.forgotten(pairs.share)
             step = search.along(pairs.direction(search.slope, search.height))
         if step is None:
-            ended = "converged: no step lowers the loss"
-            return State(state.params, state.value, state.e, pairs, state.derived, search.evaluations, ended)
+            wrong = _wrong(objective, search.last)
+            ended = "" if wrong else "converged: no step lowers the loss"
+            return State(state.params, state.value, state.e, pairs, state.derived, search.evaluations, ended, wrong)
         reached = search.at(step)
         pairs = pairs.learnt(step, search.slope_of(reached) - search.slope, self.most)
         return State(reached.params, reached.value, reached.e, pairs, reached.derived, search.evaluations)
 
     def shorten(self, memory: Pairs) -> Pairs:
         return memory.forgotten(0.5 * memory.share)
+
+
+def _wrong(objective: Objective, state: State) -> str:
+    """What is not finite of gradient and loss."""
+    gradient = {f"the gradient of {name}": value for name, value in state.derived.items()}
+    loss = "" if math.isfinite(state.value) else f"the loss, {state.value}"
+    return loss or not_finite(objective.xp, gradient)
 
 
 @dataclass
@@ -141,8 +152,8 @@ class _Search:
     evaluations: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
-        self.slope, self.height = self.slope_of(self.start), 0.5 * self.start.value**2
-        self._step, self._reached = np.zeros_like(self.slope), self.start
+        self.slope, self.height = self.slope_of(self.start), 0.5 * self.start.value * self.start.value
+        self._step, self.last = np.zeros_like(self.slope), self.start
 
     def slope_of(self, state: State) -> np.ndarray:
         """The gradient of f in x."""
@@ -157,14 +168,14 @@ class _Search:
             moved = objective.unflatten(objective.backend.asarray(start.memory.scales * step), start.params)
             params = start.params | {name: start.params[name] + d for name, d in moved.items()}
             value, e, gradient = objective.value_and_gradient(params, start.value)
-            self._step, self._reached = step.copy(), State(params, value, e, start.memory, gradient)
+            self._step, self.last = step.copy(), State(params, value, e, start.memory, gradient)
             self.evaluations += 1
-        return self._reached
+        return self.last
 
     def height_at(self, step: np.ndarray) -> float:
         """f; infinite where it is not a number, which the line search backs away from."""
         value = self.at(step).value
-        return 0.5 * value**2 if math.isfinite(value) else math.inf
+        return 0.5 * value * value if math.isfinite(value) else math.inf
 
     def slope_at(self, step: np.ndarray) -> np.ndarray:
         return self.slope_of(self.at(step))

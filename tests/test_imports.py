@@ -11,7 +11,7 @@ import simsnn_ref
 ROOT = Path(simsnn_ref.__file__).parent
 
 ORDER = (
-    {"errors"},
+    {"errors", "markup"},
     {"backend", "double_double"},
     {"grid"},
     {"scatter"},
@@ -56,6 +56,7 @@ ORDER = (
     {"problems.registry"},
     {"problems"},
     {"progress", "report"},
+    {"watch"},
     {"verify"},
     {"testing.expect"},
     {"testing.arrays", "testing.transforms", "testing.mapping", "testing.training"},
@@ -64,6 +65,9 @@ ORDER = (
     {"reference"},
     {"drawing"},
     {"plotting"},
+    {"curves"},
+    {"recipe"},
+    {"html_report"},
     {"experiments.base", "experiments.classical"},
     {"experiments.fig1", "experiments.fig2", "experiments.lp", "experiments.ntk"},
     {"experiments.fig3"},
@@ -74,7 +78,7 @@ ORDER = (
     {"commands.finish"},
     {
         *(f"commands.{name}" for name in ("dns", "doctor", "examples", "fit", "info", "predict")),
-        *(f"commands.{name}" for name in ("reference", "reproduce", "resume", "spectrum", "verify")),
+        *(f"commands.{name}" for name in ("reference", "report", "reproduce", "resume", "spectrum", "verify", "watch")),
     },
     {"commands"},
     {"cli"},

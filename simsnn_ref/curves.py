@@ -7,6 +7,7 @@ import numpy as np
 
 from simsnn_ref.drawing import (
     TARGET_COLOUR,
+    draw_legend,
     draw_line,
     draw_spectra,
     label,
@@ -96,6 +97,8 @@ def figure_of_run(run: Run, *, title: str = "") -> "Figure":
             panel.grid(axis="y", color="#e4e4e4", linewidth=0.6)
         else:
             write_instead(panel, "no step is logged")
+    if drawn:
+        draw_legend(axes[0, 0])
     return figure
 
 

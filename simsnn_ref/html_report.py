@@ -23,9 +23,10 @@ from simsnn_ref.report import BEND, off_grid_line, stage_rows
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Source", "html_report"]
+__all__ = ["POLICY", "Source", "html_report"]
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+"""Nothing but the pictures and the style in the file itself."""
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1b1f24; --quiet: #57606a; --paper: #fff; --line: #d0d7de; --tint: #f6f8fa; }
@@ -39,7 +40,9 @@ h2 { font-size: 1.2rem; margin-top: 2rem; border-bottom: 1px solid var(--line); 
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; overflow-wrap: normal; }
 th, td { padding: .25rem .6rem; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; }
-td.number, th.number { text-align: right; white-space: nowrap; }
+td.number, th.number { text-align: right; }
+td.number { white-space: nowrap; }
+th.number { vertical-align: bottom; }
 caption { text-align: left; color: var(--quiet); padding-bottom: .25rem; }
 .quiet { color: var(--quiet); }
 .warning { border-left: .3rem solid #d1242f; padding-left: .6rem; }
@@ -47,13 +50,12 @@ figure { margin: 1rem 0; }
 figure img { max-width: 100%; height: auto; background: #fff; }
 figcaption { color: var(--quiet); }
 .pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); gap: 0 1rem; }
-pre { background: var(--tint); padding: .6rem; overflow-x: auto; overflow-wrap: normal; }
-summary { cursor: pointer; }
+pre { background: var(--tint); padding: .6rem; white-space: pre-wrap; }
+summary { cursor: pointer; margin: .5rem 0; }
 @media print {
   :root { --ink: #000; --quiet: #444; --paper: #fff; --line: #bbb; --tint: #fff; }
   body { max-width: none; font-size: 9pt; }
   table { font-size: 7.5pt; }
-  pre { white-space: pre-wrap; }
   figure, tr { break-inside: avoid; }
   h2 { break-after: avoid; }
 }
@@ -171,20 +173,19 @@ def _what(model: Model, path: str) -> Html:
             strict=True,
         )
     ]
-    where = "samples on a grid of " + " x ".join(map(str, grid.shape)) if isinstance(grid, Grid) else "values at"
+    size = " x ".join(map(str, grid.shape))
+    where = f"samples on a grid of {size} points" if isinstance(grid, Grid) else f"values at {size} scattered points"
     parts = [
         element(
             "p",
             f"A sum of {len(model.stages)} neural network{'' if len(model.stages) == 1 else 's'}, fitted in stages to"
-            f" {where} points in {history.seconds:.1f} s. The field's RMS is {history.rms:.6g}, its largest absolute"
+            f" {where} in {history.seconds:.1f} s. The field's RMS is {history.rms:.6g}, its largest absolute"
             f" value {history.max:.6g}. Model file: ",
             element("code", path),
             ".",
         ),
         _table(["axis", "points", "from", "to", "ends"], axes, "Where the field was given", (1, 2, 3)),
     ]
-    if not isinstance(grid, Grid):
-        parts[0] = join(parts[0], element("p", f"{grid.size} scattered points were trained on."))
     if field is not None:
         about = [("field", str(field))]
         about += [(f"{field.name}: {name}", _shown(value)) for name, value in field.attrs.items()]
@@ -219,7 +220,8 @@ def _errors(model: Model, source: Source | None) -> Html:
             element(
                 "p",
                 f"A second route, each feature by its definition in arithmetic of {certified['digits']} digits, found"
-                f" the same errors at {certified['points']} points, within 1 %.",
+                f" the same errors at {certified['points']} points, within 1 % or below what"
+                " that arithmetic resolves.",
             )
         )
     else:
@@ -294,7 +296,7 @@ def _use(model: Model, path: str, source: Source | None) -> Html:
     given = "" if source is not None else " INPUT stands for the samples, which a model file does not hold."
     return _section(
         "Use it, and make it again",
-        element("p", "At the command line (the version is below).", given),
+        element("p", "At the command line (versions are below).", given),
         element("pre", element("code", command_line(model, path, None if source is None else source.words))),
         element("p", "In Python:"),
         element("pre", element("code", python_lines(model, path))),

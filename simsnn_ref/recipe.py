@@ -59,27 +59,29 @@ def python_lines(model: Model, path: str) -> str:
     """A program that loads the model and fits it again."""
     grid, config = model.grid, model.config
     options = "".join(f", {name}={getattr(config, name)!r}" for name in changed_options(config))
+    is_grid, holds_out = isinstance(grid, Grid), model.history.off_grid == "holdout"
+    places = [] if is_grid and holds_out else ["Grid"] if is_grid else ["Box", "Scatter"]
     lines = [
-        "from simsnn_ref import Box, Grid, Scatter, fit, load_model",
+        f"from simsnn_ref import {', '.join([*places, 'fit', 'load_model'])}",
         "",
         f"model = load_model({path!r})",
         f"values = model(points)  # anywhere: points of shape (n, {grid.ndim})",
         f"slopes = model.gradient(points)  # (n, {grid.ndim})",
         "",
     ]
-    if isinstance(grid, Grid) and model.history.off_grid == "holdout":
+    if is_grid and holds_out:
         lines += [
             "# grid: that of all samples u, of which every second one along each axis was trained on",
             f"again = fit(u, grid{options})",
         ]
-    elif isinstance(grid, Grid):
+    elif is_grid:
         place = f"Grid({grid.shape}, {grid.lower}, {grid.upper}, periodic={grid.periodic})"
         what = "the function" if model.history.off_grid == "random" else f"the samples, of shape {grid.shape}"
         lines += [f"grid = {place}", f"again = fit(u, grid{options})  # u: {what}"]
     else:
         box = f"Box({grid.lower}, {grid.upper})"
         lines += [
-            "# points and values: all of them, those that were held out too",
-            f"again = fit(values, Scatter(points, {box}, {grid.periodic}){options})",
+            "# u: the values at the places (n, d), all of them, those that were held out too",
+            f"again = fit(u, Scatter(places, {box}, {grid.periodic}){options})",
         ]
     return "\n".join(lines) + "\n"

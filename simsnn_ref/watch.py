@@ -130,10 +130,10 @@ class Run:
         self.last_line = told["time"]
         if event == "stage":
             self.stage = told["stage"], told["n_stages"], printable(told["description"])
-            self._forget((told["stage"], 0))
+            self._forget(told["stage"])
         elif event == "step":
             step = Step(**{name: told[name] for name in _KINDS["step"]})
-            self._forget((step.stage, step.step))
+            self._forget(step.stage, step.step)
             self.steps.append(LoggedStep(self.seconds, step))
             self.activity = None
         elif event == "activity":
@@ -143,7 +143,7 @@ class Run:
             if note not in self.notes:
                 self.notes.append(note)
         elif event == "stage_end":
-            self._forget((told["index"] + 1, 0))
+            self._forget(told["index"])
             self.stage, self.activity = None, None
             scalars = {name: told[name] for name in _KINDS["stage_end"]}
             self.records.append(StageRecord(**scalars | dict.fromkeys(StageRecord.ARRAYS, np.zeros(0))))
@@ -151,11 +151,11 @@ class Run:
             self._end = told["how"], printable(told["text"])
             self.stage, self.activity = None, None
 
-    def _forget(self, since: tuple[int, int]) -> None:
-        """Drop what an earlier attempt had beyond stage and step."""
-        while self.steps and (self.steps[-1].step.stage, self.steps[-1].step.step) >= since:
+    def _forget(self, stage: int, step: float = math.inf) -> None:
+        """Drop what an earlier attempt had from there on: the end of the stage, and the steps from `step` on."""
+        while self.steps and (self.steps[-1].step.stage, self.steps[-1].step.step) >= (stage, step):
             self.steps.pop()
-        self.records = [record for record in self.records if record.index < since[0]]
+        self.records = [record for record in self.records if record.index < stage]
 
     @property
     def state(self) -> str:

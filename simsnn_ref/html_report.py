@@ -42,7 +42,7 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; overflow-
 th, td { padding: .25rem .6rem; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; }
 td.number, th.number { text-align: right; }
 td.number { white-space: nowrap; }
-th.number { vertical-align: bottom; }
+thead th { vertical-align: bottom; }
 caption { text-align: left; color: var(--quiet); padding-bottom: .25rem; }
 .quiet { color: var(--quiet); }
 .warning { border-left: .3rem solid #d1242f; padding-left: .6rem; }
@@ -55,7 +55,10 @@ summary { cursor: pointer; margin: .5rem 0; }
 @media print {
   :root { --ink: #000; --quiet: #444; --paper: #fff; --line: #bbb; --tint: #fff; }
   body { max-width: none; font-size: 9pt; }
-  table { font-size: 7.5pt; }
+  .wide { overflow: visible; }
+  table { font-size: 7pt; }
+  th, td { padding: .15rem .3rem; }
+  .pair { grid-template-columns: 1fr 1fr; }
   figure, tr { break-inside: avoid; }
   h2 { break-after: avoid; }
 }
@@ -294,13 +297,18 @@ def _notes(model: Model) -> Html:
 
 def _use(model: Model, path: str, source: Source | None) -> Html:
     given = "" if source is not None else " INPUT stands for the samples, which a model file does not hold."
+    same_bits = (
+        "A stage may have ended by its time limit (max_seconds): the result depends on the speed of the machine."
+        if model.config.max_seconds
+        else "On the same machine, with the same versions and as many threads, the same bits come out."
+    )
     return _section(
         "Use it, and make it again",
         element("p", "At the command line (versions are below).", given),
         element("pre", element("code", command_line(model, path, None if source is None else source.words))),
         element("p", "In Python:"),
         element("pre", element("code", python_lines(model, path))),
-        element("p", "On the same machine and with the same versions the same bits come out.", class_="quiet"),
+        element("p", same_bits, class_="quiet"),
     )
 
 

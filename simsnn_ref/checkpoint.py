@@ -26,7 +26,7 @@ from simsnn_ref.errors import CheckpointError, ConfigError, Interrupted, ModelFi
 from simsnn_ref.packing import Arrays
 from simsnn_ref.storage import read_file, write_file
 
-__all__ = ["Checkpoints", "digest"]
+__all__ = ["Checkpoints", "digest", "is_held"]
 
 KIND = "simsnn-checkpoint"
 
@@ -37,6 +37,9 @@ SIGNALS = ("SIGINT", "SIGTERM", "SIGUSR1")
 
 RETRY_SECONDS = 10.0
 """Between attempts to save where that fails."""
+
+LOOKS, LOOK_SECONDS = 10, 0.02
+"""Attempts to lock the folder, and the time between them: one that only looks whether it is locked is soon gone."""
 
 
 def digest(values: np.ndarray) -> str:
@@ -252,12 +255,36 @@ class Checkpoints:
 
 def _lock(stream: IO[str]) -> bool:
     """Whether no other process has locked the file; this one has then, where there is `fcntl`."""
+    for _ in range(LOOKS):
+        if _locked(stream, "LOCK_EX") is not False:
+            return True
+        time.sleep(LOOK_SECONDS)
+    return False
+
+
+def _locked(stream: IO[Any], kind: str) -> bool | None:
+    """Whether the file could be locked; None where there is no `fcntl`."""
     try:
         import fcntl  # noqa: PLC0415 - Unix only
     except ImportError:
-        return True
+        return None
     try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(stream, getattr(fcntl, kind) | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True
+
+
+def is_held(folder: Path) -> bool | None:
+    """Whether a process writes checkpoints to the folder; None where the system does not tell.
+
+    A shared lock is tried for a moment, which `Checkpoints` waits out.
+    """
+    try:
+        with (folder / "lock").open("rb") as stream:
+            is_free = _locked(stream, "LOCK_SH")
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return None
+    return None if is_free is None else not is_free

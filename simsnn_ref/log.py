@@ -1,19 +1,26 @@
 """What happens in a fit, a JSON object a line, as it happens: for `simsnn watch` and for programs.
 
-Every line has ``time`` (seconds since the epoch) and ``event``: ``stage`` (with stage, n_stages, description), ``step``
-(the fields of `simsnn_ref.history.Step`), ``activity`` and ``note`` (with text), ``stage_end`` (the record's scalars).
+Every line has ``time`` (seconds since the epoch) and ``event``: ``run`` (with resumed), ``stage`` (with stage,
+n_stages, description), ``step`` (the fields of `simsnn_ref.history.Step`), ``activity`` and ``note`` (with text),
+``stage_end`` (the record's scalars), ``end`` (with how, one of `ENDS`, and text). A run that was killed has no ``end``.
 """
 
+import contextlib
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from simsnn_ref.errors import Interrupted, ModelFileError
 from simsnn_ref.history import Callback, StageRecord, Step
+from simsnn_ref.strict_json import parse_json
 
-__all__ = ["LogFile", "read_log"]
+__all__ = ["ENDS", "LogFile", "parse_line", "read_log"]
+
+ENDS = ("finished", "stopped", "failed")
 
 SECONDS_BETWEEN_STEPS = 0.2
 
@@ -40,6 +47,27 @@ class LogFile(Callback):
         except OSError:
             return
 
+    @contextlib.contextmanager
+    def run(self, *, resumed: bool) -> Iterator[None]:
+        """The lines ``run`` and ``end`` around those of a fit, or of what is left of one."""
+        self._end_line()
+        self._write("run", resumed=resumed)
+        try:
+            yield
+        except BaseException as error:
+            stopped = isinstance(error, Interrupted | KeyboardInterrupt)
+            self._write("end", how="stopped" if stopped else "failed", text=str(error) or type(error).__name__)
+            raise
+        self._write("end", how="finished", text="")
+
+    def _end_line(self) -> None:
+        """A run that was killed may have left half a line, which would spoil the next one."""
+        with contextlib.suppress(OSError), self.path.open("r+b") as stream:
+            if stream.seek(0, os.SEEK_END):
+                stream.seek(-1, os.SEEK_END)
+                if stream.read(1) != b"\n":
+                    stream.write(b"\n")
+
     def on_stage_start(self, stage: int, n_stages: int, description: str) -> None:
         self._write("stage", stage=stage, n_stages=n_stages, description=description)
 
@@ -58,13 +86,20 @@ class LogFile(Callback):
         self._write("note", text=note)
 
 
+def parse_line(line: str | bytes) -> dict[str, Any] | None:
+    """The object of a line; None where a crash cut it short, or it is no line of a log."""
+    text = line.decode("utf-8", "replace") if isinstance(line, bytes) else line
+    try:
+        told = parse_json(text, "log")
+    except ModelFileError:
+        return None
+    is_told = (
+        isinstance(told, dict) and isinstance(told.get("event"), str) and isinstance(told.get("time"), int | float)
+    )
+    return told if is_told else None
+
+
 def read_log(path: Path) -> Iterator[dict[str, Any]]:
     """The objects of a log; lines that a crash cut short are left out."""
-    with path.open(encoding="utf-8", errors="replace") as stream:
-        for line in stream:
-            try:
-                told = json.loads(line)
-            except ValueError:
-                continue
-            if isinstance(told, dict) and "event" in told:
-                yield told
+    with path.open("rb") as stream:
+        yield from filter(None, map(parse_line, stream))

@@ -168,10 +168,11 @@ def fit(
         return _staged_fit(u, grid, config, callbacks, backend, field=field, notes=notes).model()
     with _open(checkpoint) as checkpoints:
         checkpoints.require_new()
-        callbacks = [*callbacks, LogFile(checkpoints.log_file)]
-        staged = _staged_fit(u, grid, config, callbacks, backend, checkpoints, field, notes)
-        checkpoints.begin(*staged.pack_data(u, grid))
-        return staged.model()
+        log = LogFile(checkpoints.log_file)
+        with log.run(resumed=False):
+            staged = _staged_fit(u, grid, config, [*callbacks, log], backend, checkpoints, field, notes)
+            checkpoints.begin(*staged.pack_data(u, grid))
+            return staged.model()
 
 
 def resume(
@@ -217,17 +218,18 @@ def resume(
             )
         if backend is None or isinstance(backend, str):
             backend = load_backend(backend or config.backend)
-        callbacks = [*callbacks, LogFile(checkpoints.log_file)]
-        u = function if values is None else values
-        staged = _staged_fit(u, grid, config, callbacks, backend, checkpoints, field)
-        staged.require(stated)
-        state, arrays, notes = checkpoints.load()
-        with _reading(checkpoints):
-            if state is not None:
-                staged.restore(state, arrays)
-        for note in notes:
-            staged.note(note)
-        return staged.model()
+        log = LogFile(checkpoints.log_file)
+        with log.run(resumed=True):
+            u = function if values is None else values
+            staged = _staged_fit(u, grid, config, [*callbacks, log], backend, checkpoints, field)
+            staged.require(stated)
+            state, arrays, notes = checkpoints.load()
+            with _reading(checkpoints):
+                if state is not None:
+                    staged.restore(state, arrays)
+            for note in notes:
+                staged.note(note)
+            return staged.model()
 
 
 @contextlib.contextmanager

@@ -48,7 +48,16 @@ from simsnn_ref.spectrum import EnergySpectrum, energy_spectrum
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["check_figure_path", "figure_of_fit", "figure_of_spectrum", "require_matplotlib", "residues", "save_figure"]
+__all__ = [
+    "MACHINE_EPSILON",
+    "check_figure_path",
+    "draw_history",
+    "figure_of_fit",
+    "figure_of_spectrum",
+    "require_matplotlib",
+    "residues",
+    "save_figure",
+]
 
 SPECTRUM_DECADES = 10.0
 """Range of the colours of log10 |u~| below its maximum."""
@@ -115,7 +124,7 @@ def figure_of_fit(model: Model, samples: np.ndarray, *, title: str = "") -> "Fig
     # Modes smaller than eps times the largest are the transform's own rounding and would only stretch the axis.
     draw_spectra(axes[2], list(zip(spectra, colours, names, strict=True)), floor=MACHINE_EPSILON**2)
     label(axes[2], title="spectra: target, residues after the stages", x="wavenumber $k$", y=r"$E(k)\,/\,$RMS$(u)^2$")
-    _draw_history(axes[3], model.history, model.config.p)
+    draw_history(axes[3], model.history, model.config.p)
     for stage, record in enumerate(records):
         space, modes = axes[4 + stage], axes[4 + len(records) + stage]
         _draw_residue(space, relative[stage], grid, stage_colour(stage))
@@ -145,7 +154,7 @@ def _figure_of_scatter(model: Model, scatter: Scatter, values: np.ndarray, title
     draw_spectra(axes[0, 1], spectra, floor=MACHINE_EPSILON**2)
     label(axes[0, 1], title="spectra by least squares", x="wavenumber $k$", y=r"$E(k)\,/\,$RMS$(u)^2$")
     axes[0, 2].set_visible(True)
-    _draw_history(axes[0, 2], history, model.config.p)
+    draw_history(axes[0, 2], history, model.config.p)
     for stage, residue in enumerate(residues(model, values)):
         relative = (residue / unit).astype(np.float64)
         limit = float(np.max(np.abs(relative))) or MACHINE_EPSILON
@@ -229,7 +238,7 @@ def _errors(record: StageRecord) -> str:
     return "\n".join(lines)
 
 
-def _draw_history(axes: Any, history: History, p: float) -> None:
+def draw_history(axes: Any, history: History, p: float) -> None:
     """One axis of steps over all stages; eps_s turns what stage s minimised into a share of the whole field."""
     unit = history.rms or 1.0
     start, lowest, any_drawn = 0, math.inf, False

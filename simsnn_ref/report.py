@@ -7,7 +7,7 @@ from typing import Any
 
 from simsnn_ref.backend import default_threads
 from simsnn_ref.grid import Grid
-from simsnn_ref.history import History
+from simsnn_ref.history import History, StageRecord
 from simsnn_ref.model import Model
 from simsnn_ref.provenance import blas_threads
 from simsnn_ref.scatter import Scatter
@@ -18,6 +18,8 @@ __all__ = [
     "fit_report",
     "off_grid_line",
     "peak_memory_bytes",
+    "printable",
+    "stage_rows",
     "stage_table",
     "text_table",
     "threads_line",
@@ -42,12 +44,22 @@ def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([line(header), "  ".join("-" * width for width in widths), *(line(row) for row in rows)])
 
 
+def printable(text: str) -> str:
+    """Text of a file in one line, without what would steer a terminal or be no character of HTML."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in " ".join(text.split()))
+
+
 def _number(value: float | None, form: str = ".2e") -> str:
     return "-" if value is None else format(value, form)
 
 
 def stage_table(history: History) -> str:
     """One line per stage; errors relative to the RMS of the field."""
+    return text_table(*stage_rows(history.stages))
+
+
+def stage_rows(records: Sequence[StageRecord]) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of `stage_table`."""
     header = ["stage", "n_f", "parameters", "steps", "eps", "bend", "RMS on grid", "max on", "RMS off grid", "max off"]
     rows = [
         [
@@ -64,9 +76,9 @@ def stage_table(history: History) -> str:
             _number(record.seconds, ".1f"),
             record.stopped_because,
         ]
-        for record in history.stages
+        for record in records
     ]
-    return text_table([*header, "seconds", "stopped because"], rows)
+    return [*header, "seconds", "stopped because"], rows
 
 
 _OFF_GRID = {

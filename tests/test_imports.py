@@ -11,7 +11,7 @@ import simsnn_ref
 ROOT = Path(simsnn_ref.__file__).parent
 
 ORDER = (
-    {"errors"},
+    {"errors", "markup"},
     {"backend", "double_double"},
     {"grid"},
     {"scatter"},
@@ -63,6 +63,7 @@ ORDER = (
     {"verify.dense"},
     {"verify.products", "verify.updates"},
     {"verify.suite"},
+    {"watch"},
     {"verify"},
     {"testing.expect"},
     {"testing.arrays", "testing.transforms", "testing.mapping", "testing.training"},
@@ -74,6 +75,9 @@ ORDER = (
     {"reference"},
     {"drawing"},
     {"plotting"},
+    {"curves"},
+    {"recipe"},
+    {"html_report"},
     {"experiments.base", "experiments.classical"},
     {"experiments.fig1", "experiments.fig2", "experiments.lp", "experiments.ntk"},
     {"experiments.fig3"},
@@ -84,7 +88,7 @@ ORDER = (
     {"commands.finish"},
     {
         *(f"commands.{name}" for name in ("dns", "doctor", "examples", "fit", "info", "predict")),
-        *(f"commands.{name}" for name in ("reference", "reproduce", "resume", "spectrum", "verify")),
+        *(f"commands.{name}" for name in ("reference", "report", "reproduce", "resume", "spectrum", "verify", "watch")),
     },
     {"commands"},
     {"cli"},

@@ -9,13 +9,18 @@ from simsnn_ref.commands import (
     info,
     predict,
     reference,
+    report,
     reproduce,
     resume,
     spectrum,
     verify,
+    watch,
 )
 
 __all__ = ["COMMANDS"]
 
-COMMANDS = (fit, resume, predict, certify, info, examples, spectrum, dns, reproduce, verify, reference, doctor)
+COMMANDS = (
+    *(fit, resume, watch, report, predict, certify, info, examples),
+    *(spectrum, dns, reproduce, verify, reference, doctor),
+)
 """In the order that ``simsnn --help`` lists them."""

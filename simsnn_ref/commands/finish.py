@@ -17,12 +17,12 @@ import numpy as np
 from simsnn_ref.checkpoint import Checkpoints
 from simsnn_ref.commands.certify import certified_line, require_agreement
 from simsnn_ref.data import check_samples, sample_function
-from simsnn_ref.errors import DivergenceError, OutputError
+from simsnn_ref.errors import DataError, DivergenceError, OutputError
 from simsnn_ref.model import Model
 from simsnn_ref.report import BEND, fit_report, off_grid_line, stage_table, threads_line
 from simsnn_ref.scatter import Scatter
 
-__all__ = ["About", "add_cadence", "figure_path", "finish", "make_checkpoints"]
+__all__ = ["About", "add_cadence", "figure_path", "finish", "make_checkpoints", "training_samples"]
 
 
 @dataclass(frozen=True)
@@ -146,22 +146,35 @@ def figure_path(asked: str | None, output: Path) -> Path | None:
     return path
 
 
-def _write_figure(model: Model, u: Any, where: Any, path: Path, title: str) -> None:
-    from simsnn_ref.plotting import figure_of_fit, save_figure  # noqa: PLC0415 - an extra
+def training_samples(model: Model, u: Any, where: Any) -> np.ndarray:
+    """What the model was fitted to, without what was held out; a function in extended precision.
 
+    Raises
+    ------
+    DataError
+        If points of the model are not among those of `where`.
+    """
     grid: Any = model.grid
     if isinstance(where, Scatter):
-        # The points that were not held out.
         rows = {tuple(point): row for row, point in enumerate(where.points.tolist())}
-        samples = check_samples(u)[0][[rows[tuple(point)] for point in grid.points.tolist()]]
-    elif callable(u):
+        try:
+            kept: np.ndarray = check_samples(u)[0][[rows[tuple(point)] for point in grid.points.tolist()]]
+        except KeyError as error:
+            raise DataError(f"points: the model was fitted to others, {list(error.args[0])} is not there") from None
+        return kept
+    if callable(u):
         points = grid.box.to_physical(grid.scaled_points(np.longdouble))
         samples = sample_function(u, points, extended=True).reshape(grid.shape)
     else:
         samples = check_samples(u)[0]
-    if samples.shape != grid.shape:
-        samples = samples[(slice(None, None, 2),) * grid.ndim]  # every second one was held out
-    save_figure(figure_of_fit(model, samples, title=title), path)
+    # Where the shape is another one, every second sample along each axis was held out.
+    return samples if samples.shape == grid.shape else samples[(slice(None, None, 2),) * grid.ndim]
+
+
+def _write_figure(model: Model, u: Any, where: Any, path: Path, title: str) -> None:
+    from simsnn_ref.plotting import figure_of_fit, save_figure  # noqa: PLC0415 - an extra
+
+    save_figure(figure_of_fit(model, training_samples(model, u, where), title=title), path)
 
 
 def _print_fit(model: Model, report: dict[str, Any]) -> None:

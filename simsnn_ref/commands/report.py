@@ -1,0 +1,94 @@
+"""``simsnn report``: a finished fit as one HTML file."""
+
+import argparse
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from simsnn_ref.commands.base import command
+from simsnn_ref.commands.finish import training_samples
+from simsnn_ref.commands.input import add_input, add_values, read_input
+from simsnn_ref.errors import DataError, OutputError
+from simsnn_ref.grid import Grid
+from simsnn_ref.html_report import Source, html_report
+from simsnn_ref.losses import rms
+from simsnn_ref.model import Model, load_model
+from simsnn_ref.storage import check_writable
+
+__all__ = ["add"]
+
+SAME = 1e-9
+"""Relative difference of two RMS that are of the same samples, summed in another order or precision."""
+
+_SOURCE = (
+    *("var", "select", "isel", "example", "size", "reynolds", "time", "field_seed", "initial_spectrum"),
+    *("box", "periodic", "coords", "values"),
+)
+
+
+def add(commands: Any) -> None:
+    """Put the subcommand on the parser."""
+    parser = command(commands, "report", _run_report, "write a finished fit as one HTML file")
+    parser.add_argument("model", metavar="MODEL")
+    parser.add_argument("-o", "--output", metavar="REPORT.html", help="default: beside the model, .html")
+    add_input(parser)
+    add_values(parser)
+
+
+def _run_report(arguments: argparse.Namespace) -> None:
+    output = Path(arguments.output or Path(arguments.model).with_suffix(".html"))
+    if output.resolve() == Path(arguments.model).resolve():
+        raise OutputError(f"-o {output}: the model is in this file; name another one")
+    check_writable(output, "-o")
+    model = load_model(arguments.model)
+    source = None
+    if arguments.input is not None or arguments.example is not None:
+        source = Source(_samples(model, arguments), _words(arguments))
+    has_figures = importlib.util.find_spec("matplotlib") is not None
+    if not has_figures:
+        print("note: no figures; they need matplotlib: pip install 'simsnn-ref[plot]'", file=sys.stderr)
+    page = html_report(model, arguments.model, source, figures=has_figures).encode()
+    try:
+        output.write_bytes(page)
+    except OSError as error:
+        raise OutputError(f"-o {output}: cannot be written: {error.strerror}") from error
+    if arguments.json:
+        print(json.dumps({"report": str(output), "bytes": len(page), "figures": has_figures}))
+    else:
+        print(f"report: {output} ({len(page) / 1024:.0f} KiB)")
+
+
+def _samples(model: Model, arguments: argparse.Namespace) -> np.ndarray:
+    """Those that the model was fitted to."""
+    u, where, _ = read_input(arguments)
+    holds_out = model.history.off_grid == "holdout"
+    if isinstance(where, Grid) != isinstance(model.grid, Grid) or (
+        isinstance(where, Grid) and where != model.grid and not (holds_out and where.every_second() == model.grid)
+    ):
+        raise DataError(f"data: on {where}, but the model was fitted on {model.grid}")
+    samples = training_samples(model, u, where)
+    size = rms(np, samples)
+    if not abs(size - model.history.rms) <= SAME * model.history.rms:
+        raise DataError(
+            f"data: their RMS is {size:.10g}, that of the samples that were fitted {model.history.rms:.10g};"
+            " give those that were fitted"
+        )
+    return samples
+
+
+def _words(arguments: argparse.Namespace) -> list[str]:
+    """The input as it was given, as words of a command."""
+    words = [] if arguments.input is None else [arguments.input]
+    for name in _SOURCE:
+        given, flag = getattr(arguments, name), f"--{name.replace('_', '-')}"
+        if name in ("select", "isel"):
+            words += [word for one in given for word in (flag, one)]
+        elif name == "box" and given is not None:
+            words += [flag, *(np.format_float_positional(bound, trim="-") for bound in given)]
+        elif given is not None:
+            words += [flag, str(given)]
+    return words

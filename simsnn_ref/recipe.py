@@ -1,0 +1,87 @@
+"""How to load a model and how to make it again: at the command line and in Python."""
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from simsnn_ref.config import FitConfig
+from simsnn_ref.grid import Grid
+from simsnn_ref.model import Model
+
+__all__ = ["changed_options", "command_line", "python_lines"]
+
+
+def changed_options(config: FitConfig) -> tuple[str, ...]:
+    """Names of the options that have to be given to get this config."""
+    base = FitConfig()
+    # Some defaults depend on these two.
+    defaults = replace(base, mode=config.mode, optimizer=config.optimizer).resolved().to_dict()
+    defaults |= {"mode": base.mode, "optimizer": base.optimizer}
+    return tuple(name for name, value in config.resolved().to_dict().items() if value != defaults[name])
+
+
+def command_line(model: Model, path: str, source: Sequence[str] | None = None) -> str:
+    """The commands that fit the model and evaluate it.
+
+    Parameters
+    ----------
+    source : sequence of str, optional
+        The words that name the input; without it INPUT.npy stands for it.
+    """
+    words = ["simsnn", "fit", *(_input_words(model) if source is None else source), *_option_words(model.config)]
+    words += ["-o", path]
+    return f"{shlex.join(words)}\n{shlex.join(['simsnn', 'predict', path])} POINTS.npy -o VALUES.npy\n"
+
+
+def _input_words(model: Model) -> list[str]:
+    grid = model.grid
+    words = ["INPUT.npy"] if isinstance(grid, Grid) else ["POINTS.npy", "--values", "VALUES.npy"]
+    bounds = [bound for pair in zip(grid.lower, grid.upper, strict=True) for bound in pair]
+    # argparse takes a negative number with an exponent for an option.
+    words += ["--box", *(np.format_float_positional(bound, trim="-") for bound in bounds)]
+    return [*words, "--periodic", ",".join(str(periodic).lower() for periodic in grid.periodic)]
+
+
+def _option_words(config: FitConfig) -> list[str]:
+    words = []
+    for name in changed_options(config):
+        value, flag = getattr(config, name), name.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(f"--{flag}" if value else f"--no-{flag}")
+        elif value is not None:
+            words += [f"--{flag}", ",".join(map(str, value)) if isinstance(value, tuple) else str(value)]
+    return words
+
+
+def python_lines(model: Model, path: str) -> str:
+    """A program that loads the model and fits it again."""
+    grid, config = model.grid, model.config
+    options = "".join(f", {name}={getattr(config, name)!r}" for name in changed_options(config))
+    is_grid, holds_out = isinstance(grid, Grid), model.history.off_grid == "holdout"
+    places = [] if is_grid and holds_out else ["Grid"] if is_grid else ["Box", "Scatter"]
+    lines = [
+        f"from simsnn_ref import {', '.join([*places, 'fit', 'load_model'])}",
+        "",
+        f"model = load_model({path!r})",
+        f"values = model(points)  # anywhere: points of shape (n, {grid.ndim})",
+        f"slopes = model.gradient(points)  # (n, {grid.ndim})",
+        "",
+    ]
+    if is_grid and holds_out:
+        lines += [
+            "# grid: that of all samples u, of which every second one along each axis was trained on",
+            f"again = fit(u, grid{options})",
+        ]
+    elif is_grid:
+        place = f"Grid({grid.shape}, {grid.lower}, {grid.upper}, periodic={grid.periodic})"
+        what = "the function" if model.history.off_grid == "random" else f"the samples, of shape {grid.shape}"
+        lines += [f"grid = {place}", f"again = fit(u, grid{options})  # u: {what}"]
+    else:
+        box = f"Box({grid.lower}, {grid.upper})"
+        lines += [
+            "# u: the values at the places (n, d), all of them, those that were held out too",
+            f"again = fit(u, Scatter(places, {box}, {grid.periodic}){options})",
+        ]
+    return "\n".join(lines) + "\n"

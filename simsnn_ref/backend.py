@@ -37,6 +37,7 @@ __all__ = [
     "Backend",
     "NumpyBackend",
     "available_backends",
+    "block_scale",
     "default_threads",
     "load_backend",
 ]
@@ -106,6 +107,16 @@ class Backend(Protocol):
     def synchronize(self) -> None:
         """Wait until the device has finished; a no-op on the host."""
         ...
+
+
+def block_scale(backend: Backend) -> int:
+    """How many times larger than a processor's cache would have them the backend wants its blocks of work.
+
+    Its member `block_scale`, which it need not have: a whole number, 1 by default. A device without such a cache gains
+    by fewer and larger pieces; how large they may be, its memory says.
+    """
+    scale: int = getattr(backend, "block_scale", 1)
+    return scale
 
 
 def default_threads() -> int:

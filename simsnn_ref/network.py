@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from simsnn_ref.backend import Array, Backend
+from simsnn_ref.backend import Array, Backend, block_scale
 from simsnn_ref.features import FeatureMap, Features
 from simsnn_ref.grid import Period
 from simsnn_ref.layers import (
@@ -49,10 +49,10 @@ POINT_BLOCK = 2**12
 """Points of one task: 30 units take a megabyte, so that the layers' temporaries stay in cache."""
 
 
-def point_blocks(n_points: int) -> list[slice]:
-    """Whole blocks, then whole tiles, then the rest."""
-    whole = n_points - n_points % POINT_TILE
-    stops = [*range(POINT_BLOCK, whole, POINT_BLOCK), whole, n_points]
+def point_blocks(backend: Backend, n_points: int) -> list[slice]:
+    """Whole blocks, as large as suits the backend, then whole tiles, then the rest."""
+    whole, block = n_points - n_points % POINT_TILE, block_scale(backend) * POINT_BLOCK
+    stops = [*range(block, whole, block), whole, n_points]
     starts = [0, *stops]
     return [slice(start, stop) for start, stop in zip(starts, stops, strict=False) if start < stop]
 
@@ -149,7 +149,7 @@ class Network:
     def forward(self, params: Parameters, fmap: FeatureMap) -> tuple[Array, Activations]:
         """u, shape (n_points,), and the activations that `vjp` and `jvp` take."""
         z = fmap.forward(params["W1"], self.features(params))
-        blocks = point_blocks(z.shape[1])
+        blocks = point_blocks(self.backend, z.shape[1])
         if sum(self.hidden) * z.shape[1] > KEPT_ELEMENTS:
             us = self.backend.map(lambda block: self._tail(params, z[:, block])[0], blocks)
             return self.xp.concat(us), [z[:, block] for block in blocks]
@@ -163,7 +163,7 @@ class Network:
     def evaluate(self, params: Parameters, fmap: FeatureMap) -> Array:
         """Return u as `forward` does, without keeping the activations."""
         z = fmap.forward(params["W1"], self.features(params))
-        blocks = point_blocks(z.shape[1])
+        blocks = point_blocks(self.backend, z.shape[1])
         return self.xp.concat(self.backend.map(lambda block: self._tail(params, z[:, block])[0], blocks))
 
     def _tail(self, params: Parameters, z: Array) -> tuple[Array, list[Array]]:
@@ -202,7 +202,7 @@ class Network:
             grads, dz1[:, block] = self._tail_vjp(params, self.hidden_layers(params, kept), du[block])
             return grads
 
-        pulled = self.backend.map(pull, zip(point_blocks(du.shape[0]), activations, strict=True))
+        pulled = self.backend.map(pull, zip(point_blocks(self.backend, du.shape[0]), activations, strict=True))
         return self.first_layer_vjp(params, fmap, dz1, _total(pulled))
 
     def forward_and_vjp(
@@ -225,7 +225,7 @@ class Network:
             grads, z[:, block] = self._tail_vjp(params, hs, cotangent(u, block))
             return u, grads
 
-        done = self.backend.map(there_and_back, point_blocks(z.shape[1]))
+        done = self.backend.map(there_and_back, point_blocks(self.backend, z.shape[1]))
         u, grads = self.xp.concat([u for u, _ in done]), _total([grads for _, grads in done])
         return u, self.first_layer_vjp(params, fmap, z, grads)
 
@@ -262,7 +262,9 @@ class Network:
                 z_dot = affine_jvp(params[W], h, params_dot[W], params_dot[c], tanh_jvp(h, z_dot))
             return xp.reshape(z_dot, (-1,))
 
-        return xp.concat(self.backend.map(push, zip(point_blocks(z1_dot.shape[1]), activations, strict=True)))
+        return xp.concat(
+            self.backend.map(push, zip(point_blocks(self.backend, z1_dot.shape[1]), activations, strict=True))
+        )
 
     def first_layer_jvp(self, params: Parameters, fmap: FeatureMap, params_dot: Parameters) -> Array:
         """z_1_dot less c_1_dot, shape (h_1, n_points)."""

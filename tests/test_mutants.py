@@ -298,12 +298,12 @@ MUTANTS = [
     (adam, "Adam.update", "1.0 - self.beta1**step", "1.0"),
     (adam, "Adam.update", "(1.0 - self.beta2**step) ** -0.5", "1.0"),
     (adam, "Adam.update", "state.step + 1", "state.step + 2"),
-    (adam, "Adam.update", "(1.0 - self.beta1) * g", "g"),
-    (adam, "Adam.update", "self.beta2 * state.square[name]", "self.beta1 * state.square[name]"),
-    (adam, "Adam.update", "(g * g)", "xp.abs(g)"),
-    (adam, "Adam.update", "xp.sqrt(v) + self.epsilon", "xp.sqrt(v + self.epsilon)"),
-    (adam, "Adam.update", "params[name] - mean_scale", "params[name] + mean_scale"),
-    (adam, "Adam.update", "mean_scale * m", "mean_scale * g"),
+    (adam, "adam_step", "(1.0 - beta1) * g", "g"),
+    (adam, "adam_step", "beta2 * v", "beta1 * v"),
+    (adam, "adam_step", "(g * g)", "xp.abs(g)"),
+    (adam, "adam_step", "xp.sqrt(v) + epsilon", "xp.sqrt(v + epsilon)"),
+    (adam, "adam_step", "theta - mean_scale", "theta + mean_scale"),
+    (adam, "adam_step", "mean_scale * m", "mean_scale * g"),
 ]
 
 

@@ -8,21 +8,29 @@ power in the gradient of L^10 would magnify. So the gradients agree to some tens
 and 1e-14 (45 eps) is asked.
 """
 
+from collections import Counter
 from dataclasses import replace
-from functools import cache
+from functools import cache, singledispatch
 
 import mpmath
 import numpy as np
 import pytest
 from conftest import EPS, complex_step_gradient, relative_error
 
+import simsnn_ref.features.dense as dense_module
+import simsnn_ref.features.separable as separable_module
 import simsnn_ref.network as network_module
+import simsnn_ref.optimizers.adam as adam_module
+from simsnn_ref import layers
 from simsnn_ref.backend import NumpyBackend
 from simsnn_ref.features import DenseMap, FFTMap, LinearMap, SeparableMap
+from simsnn_ref.features.base import cos_and_sin
 from simsnn_ref.grid import Grid
 from simsnn_ref.initialization import initialize
 from simsnn_ref.losses import LpLoss
 from simsnn_ref.network import point_blocks, tile, untile
+from simsnn_ref.optimizers.adam import Adam, adam_step
+from simsnn_ref.testing.training import make_objective
 
 HOST = NumpyBackend()
 STEP = 2.0**-200
@@ -310,13 +318,68 @@ def test_activations_that_are_not_kept(backend, monkeypatch):
     assert all(np.array_equal(one, two) for one, two in zip(*results, strict=True))
 
 
-@pytest.mark.parametrize("n", [1, 255, 256, 257, 2048, 2049, 5000, 6144])
-def test_blocks_are_every_point_once_in_order(backend, n):
-    blocks = point_blocks(n)
+@pytest.mark.parametrize("scale", [1, 3])
+@pytest.mark.parametrize("n", [1, 255, 256, 257, 2048, 2049, 5000, 6144, 30000])
+def test_blocks_are_every_point_once_in_order(backend, n, scale):
+    object.__setattr__(backend, "block_scale", scale)
+    blocks = point_blocks(backend, n)
+    # A rest below a tile is a block of its own.
+    assert len(blocks) <= n // (scale * network_module.POINT_BLOCK) + 2
     assert np.array_equal(np.concatenate([np.arange(n)[block] for block in blocks]), np.arange(n))
     z = backend.asarray(np.arange(3.0 * n).reshape(3, n))
     joined = backend.xp.concat([untile(backend.xp, tile(backend.xp, z[:, block])) for block in blocks], axis=1)
     assert np.array_equal(backend.to_numpy(joined), backend.to_numpy(z))
+
+
+def test_a_backend_has_blocks_of_its_own_size(backend):
+    """All maps and the layers; sums over points add in another order."""
+    results = []
+    for scale in (1, 64):
+        object.__setattr__(backend, "block_scale", scale)
+        objective, params = make_objective(backend, "cos", "dense", Grid((80, 65)))
+        value, _, gradient = objective.value_and_gradient(params)
+        maps = [objective.fmap, SeparableMap.from_grid(Grid((80, 65)), backend)]
+        pieces = [len(list(maps[0]._blocks(2**13))), len(list(maps[1]._row_blocks(30)))]
+        results.append((value, {name: backend.to_numpy(g) for name, g in gradient.items()}, pieces))
+    (one, few, small), (other, many, large) = results
+    # A tenth power and its root: ten roundings, and those of the residues.
+    assert other == pytest.approx(one, rel=32 * EPS)
+    for name, value in few.items():
+        assert relative_error(many[name], value) <= 256 * EPS, name
+    assert large == [1, 1]
+    assert min(small) > 1
+
+
+class Counted(np.ndarray):
+    """A type of array for which kernels are registered."""
+
+
+def test_kernels_of_a_type_of_array_are_used(monkeypatch):
+    calls = Counter()
+    for formula in (layers.tanh_vjp, layers.tanh_jvp, adam_step, cos_and_sin):
+        # A registry for each test: what is registered stays.
+        fresh = singledispatch(formula.dispatch(object))
+
+        def kernel(*arrays, formula=formula):
+            calls[formula.__name__] += 1
+            return formula(*arrays)
+
+        fresh.register(Counted, kernel)
+        for module in (network_module, adam_module, dense_module, separable_module):
+            if getattr(module, formula.__name__, None) is formula:
+                monkeypatch.setattr(module, formula.__name__, fresh)
+    backend = NumpyBackend(workers=1)
+    objective, params = make_objective(backend, "cos", "dense", Grid((8, 6)))
+    plain = objective.value_and_gradient(params)
+    assert calls == {}
+    params = {name: value.view(Counted) for name, value in params.items()}
+    _, _, gradient = counted = objective.value_and_gradient(params)
+    assert counted[0] == plain[0]
+    # Two tanh layers, one block.
+    assert calls == {"tanh_vjp": 2, "cos_and_sin": 1}
+    adam = Adam()
+    adam.update(np, params, gradient, adam.init(np, params), 1e-3)
+    assert calls["adam_step"] == len(params)
 
 
 def test_threads_do_not_change_a_bit():

@@ -13,11 +13,13 @@ The vjp is the transpose of the jvp: <z_dot, dz> = <W_dot, dW> + <b_dot, db> + <
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from functools import singledispatch
+from types import ModuleType
+from typing import Any, Protocol
 
 from simsnn_ref.backend import Array
 
-__all__ = ["FeatureGradient", "FeatureMap", "Features"]
+__all__ = ["FeatureGradient", "FeatureMap", "Features", "cos_and_sin"]
 
 
 @dataclass(frozen=True)
@@ -81,3 +83,10 @@ class FeatureMap(Protocol):
     def jvp(self, W: Array, features: Features | None, W_dot: Array, K_dot: Array | None, b_dot: Array | None) -> Array:
         """Push the direction (W_dot, K_dot, b_dot) forward to z_dot, shape (h, n_points); K_dot None means 0."""
         ...
+
+
+@singledispatch
+def cos_and_sin(product: Array, phases: Array, xp: ModuleType | Any) -> tuple[Array, Array]:
+    """Both of K X^T + b, b of any shape that broadcasts; a plug-in may register one kernel for it."""
+    phase = product + phases
+    return xp.cos(phase), xp.sin(phase)

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from simsnn_ref.backend import Array, Backend
-from simsnn_ref.features.base import FeatureGradient, Features
+from simsnn_ref.backend import Array, Backend, block_scale
+from simsnn_ref.features.base import FeatureGradient, Features, cos_and_sin
 
 __all__ = ["BLOCK_ELEMENTS", "DenseMap"]
 
@@ -32,9 +32,10 @@ class DenseMap:
         self.grid_shape = grid_shape
         self.n_points = int(points.shape[0])
         self.xp = backend.xp
+        self._scale = block_scale(backend)
 
     def _blocks(self, n_features: int) -> Iterator[slice]:
-        step = max(1, BLOCK_ELEMENTS // max(1, n_features))
+        step = max(1, self._scale * BLOCK_ELEMENTS // max(1, n_features))
         for start in range(0, self.n_points, step):
             yield slice(start, min(start + step, self.n_points))
 
@@ -56,9 +57,9 @@ class DenseMap:
         dW = db = dK = 0.0
         for block in self._blocks(W.shape[1]):
             x = self.points[block, :]
-            phase = features.wavenumbers @ x.T + features.phases[:, None]
-            dphase = -(weighted.T @ dz[:, block]) * xp.sin(phase)
-            dW = dW + dz[:, block] @ xp.cos(phase).T
+            cos, sin = cos_and_sin(features.wavenumbers @ x.T, features.phases[:, None], xp)
+            dphase = -(weighted.T @ dz[:, block]) * sin
+            dW = dW + dz[:, block] @ cos.T
             db = db + xp.sum(dphase, axis=1)
             dK = dK + dphase @ x
         return FeatureGradient(weights=dW * A, wavenumbers=dK if wavenumbers else None, phases=db)
@@ -70,7 +71,7 @@ class DenseMap:
         pieces = []
         for block in self._blocks(W.shape[1]):
             x = self.points[block, :]
-            phase = features.wavenumbers @ x.T + features.phases[:, None]
+            cos, sin = cos_and_sin(features.wavenumbers @ x.T, features.phases[:, None], xp)
             phase_dot = b_dot[:, None] if K_dot is None else b_dot[:, None] + K_dot @ x.T
-            pieces.append(weighted_dot @ xp.cos(phase) - weighted @ (xp.sin(phase) * phase_dot))
+            pieces.append(weighted_dot @ cos - weighted @ (sin * phase_dot))
         return xp.concat(pieces, axis=1)

@@ -14,7 +14,7 @@ import math
 
 import numpy as np
 
-from simsnn_ref.backend import Array, Backend
+from simsnn_ref.backend import Array, Backend, block_scale
 from simsnn_ref.errors import ConfigError
 from simsnn_ref.features.base import FeatureGradient, Features
 from simsnn_ref.grid import Grid, Period
@@ -108,7 +108,7 @@ class FFTMap:
 
     def _blocks(self, h: int) -> list[slice]:
         """Hidden units at a time."""
-        step = max(1, BLOCK_ELEMENTS // math.prod(self.lattice))
+        step = max(1, block_scale(self.backend) * BLOCK_ELEMENTS // math.prod(self.lattice))
         return [slice(start, min(start + step, h)) for start in range(0, h, step)]
 
     def _synthesize(self, coefficients: Array) -> Array:

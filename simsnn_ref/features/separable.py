@@ -20,8 +20,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from simsnn_ref.backend import Array, Backend
-from simsnn_ref.features.base import FeatureGradient, Features
+from simsnn_ref.backend import Array, Backend, block_scale
+from simsnn_ref.features.base import FeatureGradient, Features, cos_and_sin
 from simsnn_ref.grid import Grid
 
 __all__ = ["SeparableMap"]
@@ -63,6 +63,7 @@ class SeparableMap:
     ) -> None:
         self.xp = backend.xp
         self.device = backend.device
+        self._scale = block_scale(backend)
         self.rows = backend.asarray(rows)
         self.offsets = backend.asarray(offsets)
         self.mirrored = mirrored
@@ -92,7 +93,7 @@ class SeparableMap:
             yield slice(start, min(start + FEATURE_BLOCK, n_features))
 
     def _row_blocks(self, h: int) -> Iterator[slice]:
-        step = max(1, BLOCK_ELEMENTS // (h * max(FEATURE_BLOCK, self.half.shape[0])))
+        step = max(1, self._scale * BLOCK_ELEMENTS // (h * max(FEATURE_BLOCK, self.half.shape[0])))
         for start in range(0, self.shape[0], step):
             yield slice(start, min(start + step, self.shape[0]))
 
@@ -103,8 +104,7 @@ class SeparableMap:
 
     def _row_factors(self, rows: slice, K: Array, b: Array) -> tuple[Array, Array]:
         """Cos and sin of theta = k.r + b, each (rows, features)."""
-        theta = self.rows[rows, :] @ K.T + b
-        return self.xp.cos(theta), self.xp.sin(theta)
+        return cos_and_sin(self.rows[rows, :] @ K.T, b, self.xp)
 
     def _product(self, left: Array, right: Array) -> Array:
         """sum_j left_hrj right_jc: (h, rows, features) and (features, columns) to (h, rows, columns)."""

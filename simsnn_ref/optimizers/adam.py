@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import singledispatch
 from types import ModuleType
 from typing import Any, ClassVar
 
@@ -10,7 +11,32 @@ from simsnn_ref.network import Parameters
 from simsnn_ref.optimizers.base import Objective, State
 from simsnn_ref.optimizers.schedules import Constant, Schedule
 
-__all__ = ["Adam", "AdamState"]
+__all__ = ["Adam", "AdamState", "adam_step"]
+
+
+@singledispatch
+def adam_step(
+    theta: Array,
+    g: Array,
+    m: Array,
+    v: Array,
+    xp: ModuleType | Any,
+    beta1: float,
+    beta2: float,
+    mean_scale: float,
+    root_scale: float,
+    epsilon: float,
+) -> tuple[Array, Array, Array]:
+    """The recurrence of `Adam`: theta, m and v of the next step. A plug-in may register one kernel for it.
+
+    Parameters
+    ----------
+    mean_scale, root_scale : float
+        lr / (1 - beta1^t) and (1 - beta2^t)^(-1/2).
+    """
+    m = beta1 * m + (1.0 - beta1) * g
+    v = beta2 * v + (1.0 - beta2) * (g * g)
+    return theta - mean_scale * m / (root_scale * xp.sqrt(v) + epsilon), m, v
 
 
 @dataclass(frozen=True)
@@ -62,10 +88,10 @@ class Adam:
         root_scale = (1.0 - self.beta2**step) ** -0.5
         new, mean, square = dict(params), {}, {}
         for name, g in grads.items():
-            m = self.beta1 * state.mean[name] + (1.0 - self.beta1) * g
-            v = self.beta2 * state.square[name] + (1.0 - self.beta2) * (g * g)
-            new[name] = params[name] - mean_scale * m / (root_scale * xp.sqrt(v) + self.epsilon)
-            mean[name], square[name] = m, v
+            new[name], mean[name], square[name] = adam_step(
+                *(params[name], g, state.mean[name], state.square[name], xp),
+                *(self.beta1, self.beta2, mean_scale, root_scale, self.epsilon),
+            )
         return new, replace(state, step=step, mean=mean, square=square)
 
     def begin(

@@ -46,7 +46,7 @@ class Jacobian:
         self.objective, self.params = objective, params
         self.network, self.xp = objective.network, objective.xp
         self._one = self.xp.ones_like(objective.target)
-        self._blocks = list(zip(point_blocks(objective.fmap.n_points), activations, strict=True))
+        self._blocks = list(zip(point_blocks(objective.backend, objective.fmap.n_points), activations, strict=True))
         self._kept: list[Factors] = []
         if all(isinstance(kept, list) for kept in activations):
             self._kept = self.map(lambda *factors: factors)

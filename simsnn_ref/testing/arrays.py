@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from simsnn_ref.backend import Backend
+from simsnn_ref.backend import Backend, block_scale
 from simsnn_ref.testing.expect import EPS, expect, expect_close, expect_equal, expect_on_device, expect_ulp, host
 
 __all__ = ["CHECKS"]
@@ -32,6 +32,8 @@ def _members(backend: Backend) -> None:
     expect(backend.real_dtype is np.float64, f"real_dtype: {backend.real_dtype!r}, expected numpy.float64")
     missing = [name for name in NAMES if not hasattr(backend.xp, name)]
     expect(not missing, f"xp: lacks {', '.join(missing)}")
+    scale: Any = block_scale(backend)
+    expect(type(scale) is int and scale >= 1, f"block_scale: {scale!r}, expected a whole number above 0")
     backend.synchronize()
 
 

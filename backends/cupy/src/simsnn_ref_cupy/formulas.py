@@ -1,0 +1,71 @@
+"""The arithmetic of the fused kernels, in C: nothing of CuPy here, so that a compiler for the host takes it too.
+
+Each is a formula of `simsnn_ref` that goes number by number, with the same operations in the same order. Without the
+contraction of a product and a sum to one rounding (`EXACT`) it gives the same bits.
+"""
+
+from dataclasses import dataclass
+
+__all__ = ["ADAM_STEP", "COS_AND_SIN", "FORMULAS", "SLOPE_TIMES", "Formula"]
+
+
+@dataclass(frozen=True)
+class Formula:
+    """One kernel.
+
+    Attributes
+    ----------
+    name : str
+    inputs, scalars, outputs : tuple of str
+        Of arrays, of numbers that are the same for all, and of what is computed: float64 all of them.
+    body : str
+        C statements that set the outputs at one index.
+    exact : bool
+        Whether it has nothing but the operations that IEEE 754 rounds: its results are the core's to the last bit then.
+    """
+
+    name: str
+    inputs: tuple[str, ...]
+    scalars: tuple[str, ...]
+    outputs: tuple[str, ...]
+    body: str
+    exact: bool
+
+
+SLOPE_TIMES = Formula(
+    name="simsnn_slope_times",
+    inputs=("h", "y"),
+    scalars=(),
+    outputs=("z",),
+    body="z = (1.0 - h) * (1.0 + h) * y;",
+    exact=True,
+)
+"""`tanh_vjp` and `tanh_jvp`: (1 - h^2) y."""
+
+ADAM_STEP = Formula(
+    name="simsnn_adam_step",
+    inputs=("theta", "g", "m", "v"),
+    scalars=("beta1", "beta2", "mean_scale", "root_scale", "epsilon"),
+    outputs=("theta_out", "m_out", "v_out"),
+    body=(
+        "const double m_new = beta1 * m + (1.0 - beta1) * g;"
+        " const double v_new = beta2 * v + (1.0 - beta2) * (g * g);"
+        " theta_out = theta - mean_scale * m_new / (root_scale * sqrt(v_new) + epsilon);"
+        " m_out = m_new;"
+        " v_out = v_new;"
+    ),
+    exact=True,
+)
+"""`adam_step`."""
+
+COS_AND_SIN = Formula(
+    name="simsnn_cos_and_sin",
+    inputs=("product", "phases"),
+    scalars=(),
+    outputs=("cosine", "sine"),
+    body="const double phase = product + phases; cosine = cos(phase); sine = sin(phase);",
+    exact=False,
+)
+"""`cos_and_sin`: one pass, and one reduction of the argument, which the compiler shares."""
+
+FORMULAS = (SLOPE_TIMES, ADAM_STEP, COS_AND_SIN)

@@ -477,7 +477,8 @@ class _StagedFit:
     def model(self) -> Model:
         """The model, after all stages that are still to be fitted."""
         try:
-            self._run()
+            with self.ranks.guard():
+                self._run()
         except DivergenceError as error:
             raise DivergenceError(str(error), self._model(None)) from error
         certificate = self.certificate() if self.config.certify else None

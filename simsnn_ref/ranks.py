@@ -108,8 +108,11 @@ class Ranks(Protocol):
         """Raise BackendError where processes have come to different bits."""
         ...
 
-    def guard(self) -> AbstractContextManager[None]:
-        """A command's run: where an error ends it, all processes end, and one line says why."""
+    def guard(self, *, typed: bool = False) -> AbstractContextManager[None]:
+        """What all processes do together: where an error ends it in one, all processes end, and one line says why.
+
+        Errors of this package's own types count only if `typed`: a caller may catch them, in all processes.
+        """
         ...
 
 
@@ -130,7 +133,7 @@ class Alone:
     def require_same(self, what: str, arrays: Mapping[str, Any]) -> None:
         pass
 
-    def guard(self) -> AbstractContextManager[None]:
+    def guard(self, *, typed: bool = False) -> AbstractContextManager[None]:
         return nullcontext()
 
 

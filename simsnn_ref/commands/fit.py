@@ -108,7 +108,7 @@ def _run_fit(arguments: argparse.Namespace) -> None:
         return
     backend = load_backend(config.backend)
     ranks = ranks_of(backend)
-    with ranks.guard():
+    with ranks.guard(typed=True):
         if ranks.is_root:
             _fit_and_finish(arguments, config, backend, started)
         else:

@@ -55,15 +55,14 @@ class MpiRanks:
             self.communicator.require_same(what, arrays)
 
     @contextlib.contextmanager
-    def guard(self) -> Iterator[None]:
+    def guard(self, *, typed: bool = False) -> Iterator[None]:
         """See `simsnn_ref.ranks.Ranks`."""
-        if self.size == 1:
-            yield
-            return
         try:
             yield
         except BaseException as error:
-            self.end(error)
+            if self.size > 1 and (typed or not isinstance(error, SimsnnError)):
+                self.end(error)
+            raise
 
     def end(self, error: BaseException) -> None:
         """End all ranks because of an error in this one, with one line on stderr. Does not return."""

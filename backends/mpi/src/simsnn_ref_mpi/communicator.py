@@ -101,6 +101,7 @@ class Communicator:
 
     def total(self, values: np.ndarray) -> np.ndarray:
         """Sums of float64 over the ranks, the same bits in all of them."""
+        values = np.ascontiguousarray(values)
         sums = np.empty_like(values)
         self.comm.Allreduce(values, sums, op=MPI.SUM)
         self.traffic.reduced += values.nbytes
@@ -125,7 +126,7 @@ class Communicator:
         Raises
         ------
         BackendError
-            In all ranks, with the name of the first array that differs and the ranks that rank 0 is not alone with.
+            In all ranks, with the name of the first array that differs and the ranks whose array is not rank 0's.
         """
         names = sorted(arrays)
         digests = [hashlib.sha256(np.ascontiguousarray(arrays[name]).tobytes()).hexdigest() for name in names]
@@ -135,7 +136,7 @@ class Communicator:
             other = [rank for rank in range(self.size) if found[rank][index] != found[0][index]]
             if other:
                 raise BackendError(
-                    f"{what}: {name} differs between rank 0 and ranks {', '.join(map(str, other))}: ranks need the"
+                    f"{what}: {name} of rank 0 is not that of rank {', '.join(map(str, other))}: ranks need the"
                     " same data, options, libraries and kind of processor"
                 )
 

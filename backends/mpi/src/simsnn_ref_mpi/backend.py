@@ -12,16 +12,15 @@ from typing import Any
 import mpi4py
 import numpy as np
 import scipy.fft
-from mpi4py import MPI
 
 from simsnn_ref.backend import THREADS_VARIABLE, Array, Backend, NumpyBackend, default_threads
 from simsnn_ref.errors import SimsnnError
-from simsnn_ref_mpi.communicator import Communicator, shares
+from simsnn_ref_mpi.communicator import MPI, Communicator, shares
 from simsnn_ref_mpi.maps import share
 
 __all__ = ["MpiBackend", "MpiRanks"]
 
-GRACE = 2.0
+GRACE = 5.0
 """Seconds that a rank other than the first waits before it ends the job: what is wrong with the data or the options is
 wrong in all of them, and one line is enough."""
 

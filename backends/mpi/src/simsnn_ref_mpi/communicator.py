@@ -23,7 +23,7 @@ except (ImportError, RuntimeError) as error:
         f"backend 'mpi' finds no MPI library ({' '.join(str(error).split())}): pip install mpich, or the system's"
     ) from error
 
-__all__ = ["Block", "Communicator", "Traffic", "shares"]
+__all__ = ["MPI", "Block", "Communicator", "Traffic", "shares"]
 
 Block: TypeAlias = tuple[slice, ...]
 """A part of an array: a slice for each axis, with both ends."""

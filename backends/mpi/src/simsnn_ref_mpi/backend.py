@@ -7,7 +7,7 @@ import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 import mpi4py
 import numpy as np
@@ -63,8 +63,8 @@ class MpiRanks:
                 self.end(error)
             raise
 
-    def end(self, error: BaseException) -> None:
-        """End all ranks because of an error in this one, with one line on stderr. Does not return."""
+    def end(self, error: BaseException) -> NoReturn:
+        """End all ranks because of an error in this one, with one line on stderr."""
         if not self.is_root:
             time.sleep(GRACE)
         if not isinstance(error, SimsnnError | KeyboardInterrupt):
@@ -78,7 +78,10 @@ class MpiRanks:
         sys.stdout.flush()
         # As the command's: 1 for a result that is not what it should be, 2 for bad input.
         is_input = isinstance(error, SimsnnError) and not isinstance(error, ArithmeticError)
-        self.communicator.comm.Abort(2 if is_input else 1)
+        status = 2 if is_input else 1
+        self.communicator.comm.Abort(status)
+        # MPICH's returns now and then, and ends the process a little later.
+        os._exit(status)
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """The figures of docs/scaling.md: ``mpiexec -n P python docs/scaling.py 512x512 10000`` prints a row of its table."""
 
-import resource
 import sys
 import time
+import tracemalloc
 from collections.abc import Callable
 
 import numpy as np
@@ -27,23 +27,21 @@ def main(shape: tuple[int, ...], n_features: int) -> None:
     network, params = initialize("si", u, grid, n_features=n_features, hidden=(30, 30, 30), rng=rng, backend=backend)
     fmap = backend.ranks.share(make_map(grid, backend, kind="fft", indices=network.indices, period=network.period))
     objective = Objective(network, fmap, slab_of(fmap).part(u.reshape(-1)), LpLoss(10.0), backend)
-    # The work space of a transform, which a single process needs too.
-    fmap.forward(params["W1"][:, :1] @ np.zeros((1, n_features)), network.features(params))
-    start, sent = _peak(), communicator.traffic.exchanged
     value, _, _ = objective.value_and_gradient(params)
-    sent, memory = communicator.traffic.exchanged - sent, _peak() - start
+    before = dict(vars(communicator.traffic))
+    tracemalloc.start()
+    objective.value_and_gradient(params, value)
+    memory = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    sent, reduced = (vars(communicator.traffic)[kind] - before[kind] for kind in ("exchanged", "reduced"))
     gradient = _seconds(lambda: objective.value_and_gradient(params, value), communicator.comm.Barrier)
     _, e, activations = objective.evaluate(params)
     jacobian = Jacobian(objective, params, activations)
     direction = {name: rng.standard_normal(params[name].shape) for name in network.trainable(params)}
     pair = _seconds(lambda: (jacobian.jvp(direction), jacobian.vjp(e)), communicator.comm.Barrier)
     if backend.ranks.is_root:
-        told = (backend.ranks.size, f"{gradient:.3f}", f"{pair:.3f}", sent, f"{memory / 2**20:.0f}")
+        told = (backend.ranks.size, f"{gradient:.3f}", f"{pair:.3f}", sent, reduced, f"{memory / 2**20:.0f} MiB")
         print(f"| {' x '.join(map(str, shape))} | {' | '.join(map(str, told))} |")
-
-
-def _peak() -> int:
-    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def _seconds(action: Callable[[], object], wait: Callable[[], None]) -> float:

@@ -20,7 +20,7 @@ from simsnn_ref_mpi.maps import share
 
 __all__ = ["MpiBackend", "MpiRanks"]
 
-GRACE = 5.0
+GRACE = 3.0
 """Seconds that a rank other than the first waits before it ends the job: what is wrong with the data or the options is
 wrong in all of them, and one line is enough."""
 

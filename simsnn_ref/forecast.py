@@ -8,7 +8,7 @@ anything large is allocated, if there is not even the memory to evaluate its sta
 
 import math
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from simsnn_ref.features.dense import BLOCK_ELEMENTS as DENSE_BLOCK
 from simsnn_ref.features.fft import BLOCK_ELEMENTS
 from simsnn_ref.grid import Grid
 from simsnn_ref.network import KEPT_ELEMENTS
+from simsnn_ref.ranks import ALONE, Ranks
 from simsnn_ref.sampling import refinement
 from simsnn_ref.scatter import Scatter
 from simsnn_ref.scattered_modes import count_scattered_modes
@@ -91,17 +92,25 @@ class Forecast:
         return asdict(self)
 
 
-def forecast(grid: Grid | Scatter, config: FitConfig, *, is_function: bool = False) -> Forecast:
-    """Forecast a fit of samples on `grid` or at scattered points, or of a function sampled on a grid."""
-    config = config.resolved()
+def forecast(grid: Grid | Scatter, config: FitConfig, *, is_function: bool = False, ranks: Ranks = ALONE) -> Forecast:
+    """Forecast a fit of samples on `grid` or at scattered points, or of a function sampled on a grid.
+
+    What a process of `ranks` takes: its share of everything that has a number for each point and unit, and the fields.
+    """
+    told = _forecast(grid, config.resolved(), is_function, ranks.size)
+    available = None if told.available_bytes is None else told.available_bytes // ranks.size_here
+    return replace(told, available_bytes=available)
+
+
+def _forecast(grid: Grid | Scatter, config: FitConfig, is_function: bool, n_ranks: int) -> Forecast:
     if isinstance(grid, Scatter):
-        return _forecast_scatter(grid, config)
+        return _forecast_scatter(grid, config, n_ranks)
     training = grid.refined(factor) if (factor := refinement(grid, is_function, config)) > 1 else grid
-    stages = tuple(_stage(index, training, config) for index in range(1, config.stages + 1))
+    stages = tuple(_stage(index, training, config, n_ranks) for index in range(1, config.stages + 1))
     h = max((config.hidden or (1,))[0], 1)
     lattice = math.prod(_lattice(training))
     # z_1 in extended precision, the blocks of its transform, and the points' tail.
-    residue = EXTENDED * (h * training.size + 3 * _transformed(h, lattice))
+    residue = EXTENDED * (h * training.size // n_ranks + 3 * _transformed(-(-h // n_ranks), lattice))
     judged = 2**grid.ndim - 1 if all(grid.periodic) and not is_function else 2
     fields = EXTENDED * training.size * (6 + 2 * judged)
     least = BASE_BYTES + fields + residue
@@ -109,11 +118,11 @@ def forecast(grid: Grid | Scatter, config: FitConfig, *, is_function: bool = Fal
     return Forecast(training.size, stages, peak, least, available_bytes())
 
 
-def _forecast_scatter(scatter: Scatter, config: FitConfig) -> Forecast:
-    stages = tuple(_stage(index, scatter, config) for index in range(1, config.stages + 1))
+def _forecast_scatter(scatter: Scatter, config: FitConfig, n_ranks: int) -> Forecast:
+    stages = tuple(_stage(index, scatter, config, n_ranks) for index in range(1, config.stages + 1))
     n, h = scatter.size, max((config.hidden or (1,))[0], 1)
     # z_1 in extended precision and a block of its features.
-    least = BASE_BYTES + EXTENDED * ((h + 8) * n + DENSE_BLOCK)
+    least = BASE_BYTES + EXTENDED * ((h // n_ranks + 8) * n + DENSE_BLOCK)
     columns = 2 * count_scattered_modes(scatter)
     # The damped matrix, its factors, and LAPACK's copy.
     factors = REAL * 4 * (n + columns) * columns
@@ -130,7 +139,7 @@ def _transformed(h: int, lattice: int) -> int:
     return min(h * lattice, default_threads() * max(BLOCK_ELEMENTS, lattice))
 
 
-def _stage(index: int, grid: Grid | Scatter, config: FitConfig) -> StageForecast:
+def _stage(index: int, grid: Grid | Scatter, config: FitConfig, n_ranks: int) -> StageForecast:
     stage = index - 1
     first_layer = config.for_stage(config.first_layer, stage)
     has_modes = first_layer in ("si", "fourier") and not config.train_wavenumbers
@@ -167,8 +176,8 @@ def _stage(index: int, grid: Grid | Scatter, config: FitConfig) -> StageForecast
         n_features=0 if first_layer == "none" else n_f,
         n_parameters=parameters,
         feature_map=kind,
-        seconds_per_step=costs[kind] + _tail_seconds(grid.size, widths[1:]),
-        bytes=_training_bytes(grid, widths, parameters, math.prod(lattice), config),
+        seconds_per_step=(costs[kind] + _tail_seconds(grid.size, widths[1:])) / n_ranks,
+        bytes=_training_bytes(grid, widths, parameters, math.prod(lattice), config, n_ranks),
     )
 
 
@@ -179,12 +188,15 @@ def _tail_seconds(n_points: int, widths: list[int]) -> float:
     return n_points * (3.0 * products * MULTIPLY_ADD + units * ACTIVATION)
 
 
-def _training_bytes(grid: Grid | Scatter, widths: list[int], parameters: int, lattice: int, config: FitConfig) -> int:
-    kept = grid.size * sum(widths[1:-1])
-    activations = ACTIVATION_SETS[config.optimizer] * (kept if kept <= KEPT_ELEMENTS else grid.size * widths[1])
-    # W_1 gamma, its gradient, and the blocks of their transforms.
-    first = widths[1] * (2 * grid.size + 2 * parameters // max(widths[1], 1))
-    first += 2 * _transformed(widths[1], lattice)
+def _training_bytes(
+    grid: Grid | Scatter, widths: list[int], parameters: int, lattice: int, config: FitConfig, n_ranks: int
+) -> int:
+    points, units = -(-grid.size // n_ranks), -(-widths[1] // n_ranks)
+    kept = points * sum(widths[1:-1])
+    activations = ACTIVATION_SETS[config.optimizer] * (kept if kept <= KEPT_ELEMENTS else points * widths[1])
+    # W_1 gamma, its gradient, and the blocks of their transforms; several processes hold both once more, unit by unit.
+    first = widths[1] * (2 * points + 2 * parameters // max(widths[1], 1)) + 2 * _transformed(units, lattice)
+    first += units * grid.size if n_ranks > 1 else 0
     vectors = 20 * (grid.size + parameters)
     return REAL * (activations + first + vectors)
 

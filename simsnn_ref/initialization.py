@@ -24,6 +24,7 @@ from simsnn_ref.backend import Array, Backend
 from simsnn_ref.errors import ConfigError
 from simsnn_ref.grid import Grid, Period
 from simsnn_ref.network import Network, Parameters
+from simsnn_ref.ranks import ranks_of
 from simsnn_ref.scattered_modes import ScatteredModes
 from simsnn_ref.spectrum import Modes, count_modes, dominant_of, fourier_modes
 
@@ -62,7 +63,7 @@ class _Request:
     def modes(self, n: int) -> Modes:
         """The `n` largest of the target."""
         if isinstance(self.grid, Grid):
-            return fourier_modes(self.target, self.grid, self.backend, n)
+            return fourier_modes(self.target, self.grid, ranks_of(self.backend).together(self.backend), n)
         return self.grid.fit(self.backend.to_numpy(self.target), self.backend, n).modes.largest(n)
 
     def dominant_frequency(self) -> float:

@@ -7,6 +7,7 @@ from typing import Any
 
 from simsnn_ref.backend import Array
 from simsnn_ref.errors import ConfigError
+from simsnn_ref.ranks import Slab, WholeSlab
 
 __all__ = ["LpLoss", "rms"]
 
@@ -25,6 +26,8 @@ class LpLoss:
     For even p no absolute value is taken, so that the value is analytic in e and complex-step differentiation holds
     (s then scales without contributing to the derivative).
 
+    Where `e` is that of a part of the points, `slab` says of which.
+
     Parameters
     ----------
     p : float
@@ -42,9 +45,9 @@ class LpLoss:
         if not 2.0 <= self.p < float("inf"):
             raise ConfigError(f"p = {self.p}: the L^p loss needs a finite p >= 2")
 
-    def _normalised(self, xp: ModuleType | Any, e: Array) -> tuple[Array, float]:
+    def _normalised(self, xp: ModuleType | Any, e: Array, slab: Slab) -> tuple[Array, float]:
         magnitude = xp.abs(xp.real(e)) if xp.isdtype(e.dtype, "complex floating") else xp.abs(e)
-        scale = float(xp.max(magnitude))
+        scale = slab.largest(float(xp.max(magnitude)))
         return (e / scale if scale > 0.0 else e), scale
 
     def _power(self, xp: ModuleType | Any, r: Array, exponent: float) -> Array:
@@ -61,21 +64,25 @@ class LpLoss:
                 square = square * square
         return power
 
-    def forward(self, xp: ModuleType | Any, e: Array) -> Array:
+    def forward(self, xp: ModuleType | Any, e: Array, slab: Slab | None = None) -> Array:
         """L(e), a 0-d array; `e` of any shape, real (or complex in a complex step)."""
-        r, scale = self._normalised(xp, e)
-        return scale * xp.sum(self._power(xp, r, self.p) / math.prod(e.shape)) ** (1.0 / self.p)
+        slab = slab or WholeSlab(math.prod(e.shape))
+        r, scale = self._normalised(xp, e, slab)
+        [mean] = slab.total(xp.sum(self._power(xp, r, self.p) / slab.n_total))
+        return scale * mean ** (1.0 / self.p)
 
-    def vjp(self, xp: ModuleType | Any, e: Array) -> Array:
+    def vjp(self, xp: ModuleType | Any, e: Array, slab: Slab | None = None) -> Array:
         """dL/de_i = (1/n) sign(r_i) |r_i|^(p-1) L(r)^(1-p); the zero vector at e = 0, a subgradient."""
-        r, scale = self._normalised(xp, e)
+        slab = slab or WholeSlab(math.prod(e.shape))
+        r, scale = self._normalised(xp, e, slab)
         if scale == 0.0:
             return xp.zeros_like(e)
-        mean = xp.sum(self._power(xp, r, self.p)) / math.prod(e.shape)
+        [total] = slab.total(xp.sum(self._power(xp, r, self.p)))
+        mean = total / slab.n_total
         signed = self._power(xp, r, self.p - 1.0)
         if self.p % 2 != 0:
             signed = xp.sign(r) * signed
-        return signed * (mean ** (1.0 / self.p - 1.0) / math.prod(e.shape))
+        return signed * (mean ** (1.0 / self.p - 1.0) / slab.n_total)
 
     def scaled(self, xp: ModuleType | Any, e: Array, scale: float) -> tuple[Array, Array]:
         """Sum of |r_i|^p and sign(r_i) |r_i|^(p-1) for r = e / scale: what a part of the points gives to L and dL/de.
@@ -100,11 +107,12 @@ class LpLoss:
         mean = total / n
         return scale * mean ** (1.0 / self.p), mean ** (1.0 / self.p - 1.0) / n
 
-    def jvp(self, xp: ModuleType | Any, e: Array, e_dot: Array) -> Array:
+    def jvp(self, xp: ModuleType | Any, e: Array, e_dot: Array, slab: Slab | None = None) -> Array:
         """L_dot = <dL/de, e_dot>, a 0-d array."""
-        return xp.sum(self.vjp(xp, e) * e_dot)
+        slab = slab or WholeSlab(math.prod(e.shape))
+        return slab.total(xp.sum(self.vjp(xp, e, slab) * e_dot))[0]
 
 
-def rms(xp: ModuleType | Any, e: Array) -> float:
+def rms(xp: ModuleType | Any, e: Array, slab: Slab | None = None) -> float:
     """Root mean square of `e`, scaled so that it cannot overflow or underflow."""
-    return float(LpLoss(2.0).forward(xp, e))
+    return float(LpLoss(2.0).forward(xp, e, slab))

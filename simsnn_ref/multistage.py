@@ -36,6 +36,7 @@ from simsnn_ref.network import Network, Parameters
 from simsnn_ref.off_grid import (
     Judge,
     choose_off_grid,
+    evaluate_extended,
     hold_out,
     hold_out_points,
     network_map,
@@ -58,8 +59,9 @@ from simsnn_ref.packing import (
     unpack_snapshot,
     unpack_stages,
 )
-from simsnn_ref.precision import extend, extended_backend, extended_eps, is_extended
+from simsnn_ref.precision import extend, extended_eps, is_extended
 from simsnn_ref.provenance import blas_threads, provenance
+from simsnn_ref.ranks import ranks_of, slab_of
 from simsnn_ref.reading import is_dataarray, read_dataarray
 from simsnn_ref.resolution import resolved_level
 from simsnn_ref.sampling import TrainingSet, finer, rounding_of, training_set
@@ -68,7 +70,7 @@ from simsnn_ref.scattered_modes import ScatteredModes
 from simsnn_ref.spectrum import EnergySpectrum, Modes, count_modes, energy_spectrum, fourier_modes
 from simsnn_ref.stage import Trained, make_method, train
 
-__all__ = ["DEFAULT_SIZE", "certify_model", "fit", "resume"]
+__all__ = ["DEFAULT_SIZE", "certify_model", "fit", "require_alone", "resume"]
 
 PREDICTABLE = 0.5
 """RMS of the predictions of what is left at scattered points, relative to it, up to which another stage makes sense."""
@@ -155,13 +157,15 @@ def fit(
     DivergenceError
         If a number in training is not finite; its ``result`` is the model with the last good parameters.
     CheckpointError
-        If the folder cannot be used, or holds another run.
+        If the folder cannot be used, or holds another run, or several processes share the fit.
     Interrupted
         If a signal ended the fit; its state is in the folder.
     """
     config = _merge(config, options).resolved()
     if backend is None or isinstance(backend, str):
         backend = load_backend(backend or config.backend)
+    if checkpoint is not None:
+        require_alone(backend)
     u, grid, described, notes = _where_and_what(u, grid, box, periodic)
     field = field or described
     if checkpoint is None:
@@ -218,6 +222,7 @@ def resume(
             )
         if backend is None or isinstance(backend, str):
             backend = load_backend(backend or config.backend)
+        require_alone(backend)
         log = LogFile(checkpoints.log_file)
         with log.run(resumed=True):
             u = function if values is None else values
@@ -230,6 +235,15 @@ def resume(
             for note in notes:
                 staged.note(note)
             return staged.model()
+
+
+def require_alone(backend: Backend) -> None:
+    """Raise CheckpointError if several processes share a fit on `backend`: their states are not saved."""
+    if ranks_of(backend).size > 1:
+        raise CheckpointError(
+            f"checkpoint: backend {backend.name!r} shares the fit among several processes, whose states are not saved;"
+            " leave it out"
+        )
 
 
 @contextlib.contextmanager
@@ -327,9 +341,10 @@ def _staged_fit(
         target = None
     if config.deterministic:
         _require_deterministic(config, backend)
-    require_memory(forecast(grid, config, is_function=target is not None))
+    ranks = ranks_of(backend)
+    require_memory(forecast(grid, config, is_function=target is not None, ranks=ranks))
     training = training_set(samples, grid, target, config)
-    judge = choose_off_grid(config, training, target, held_out)
+    judge = choose_off_grid(config, training, target, held_out, ranks)
     staged = _StagedFit(grid, training, config, judge, callbacks, backend, target, checkpoints, field)
     for note in notes:
         staged.note(note)
@@ -452,7 +467,7 @@ class _StagedFit:
         self.started = time.perf_counter()
         self.checkpoints, self.field = checkpoints, field
         self.grid, self.training, self.config, self.judge = grid, training, config, judge
-        self.callbacks, self.backend = callbacks, backend
+        self.callbacks, self.backend, self.ranks = callbacks, backend, ranks_of(backend)
         self.residue = training.values
         values = np.asarray(training.values)
         samples = training.at_samples(values)
@@ -512,7 +527,8 @@ class _StagedFit:
     def model(self) -> Model:
         """The model, after all stages that are still to be fitted."""
         try:
-            self._run()
+            with self.ranks.guard():
+                self._run()
         except DivergenceError as error:
             raise DivergenceError(str(error), self._model(None)) from error
         certificate = self.certificate() if self.config.certify else None
@@ -733,7 +749,7 @@ class _StagedFit:
         if isinstance(source, ScatteredModes):
             modes = source.fit(self.backend.to_numpy(normalised), self.backend).modes
         else:
-            modes = fourier_modes(normalised, source, self.backend)
+            modes = fourier_modes(normalised, source, self.ranks.together(self.backend))
         amplitudes = self.backend.to_numpy(modes.amplitudes)
         primary = int(np.count_nonzero(amplitudes >= self.config.mode_threshold * np.max(amplitudes)))
         return min(primary, self.config.max_features)
@@ -827,7 +843,7 @@ class _StagedFit:
             modes, beyond = found.modes, found.left_out
             asked = asked or len(modes)
         elif all(source.periodic):
-            modes, beyond = fourier_modes(field, source, backend), 0.0
+            modes, beyond = fourier_modes(field, source, self.ranks.together(backend)), 0.0
         else:
             modes, beyond = extension_modes(backend.to_numpy(field), source, backend)
             asked = asked or len(modes)
@@ -849,7 +865,8 @@ class _StagedFit:
         if snapshot is not None:
             with _reading(self.checkpoints):
                 check_snapshot(snapshot, start.params, network.trainable(start.params))
-        fmap = self._training_map(network)
+        fmap = self.ranks.share(self._training_map(network))
+        self._require_same(start)
         self._describe(index, network, start.params, fmap.name, eps)
 
         def on_step(step: int, loss: float, deviation: float) -> None:
@@ -866,7 +883,7 @@ class _StagedFit:
         # A stage need not go further than the whole fit, and its modes hardly can further than what they leave out.
         floor = 1.5 * start.left_out if config.optimizer == "auto" else 0.0
         goal = replace(config, target_rms=max(config.target_rms, self._enough(eps), floor))
-        target = backend.xp.reshape(start.normalised, (-1,))
+        target = slab_of(fmap).part(backend.xp.reshape(start.normalised, (-1,)))
         diverged: DivergenceError | None = None
         self.snapshot, self.stage_seconds = None, 0.0
         try:
@@ -895,6 +912,12 @@ class _StagedFit:
             raise diverged
         return len(self.stages) == index
 
+    def _require_same(self, start: _Start) -> None:
+        """Several processes train one network: they must have found the same, to the bit."""
+        host = self.backend.to_numpy
+        arrays = {name: host(value) for name, value in start.params.items()} | {"target": host(start.normalised)}
+        self.ranks.require_same("the start of a stage", arrays)
+
     def _is_predictable(self) -> bool:
         """Whether the modes of a stage can halve the error between the points too. Grids are judged by their judge."""
         if self.config.mode == "paper" or self.least_squares is None:
@@ -905,13 +928,12 @@ class _StagedFit:
     def _evaluate(self, network: Network, params: Parameters) -> Array:
         """u_s on the training grid in extended precision."""
         wide, wide_params = extend(network, params, self.backend)
-        fmap = network_map(wide, self.training.grid, extended_backend())
-        return wide.evaluate(wide_params, fmap).reshape(self.training.grid.shape)
+        return evaluate_extended(wide, wide_params, self.training.grid, self.ranks).reshape(self.training.grid.shape)
 
     def _nonlinear_share(self, network: Network, params: Parameters) -> float:
-        fmap = network_map(network, self.training.grid, self.backend)
-        u_s = network.evaluate(params, fmap)
-        return rms(network.xp, u_s - network.linear_part(params, fmap)) / (rms(network.xp, u_s) or 1.0)
+        fmap = self.ranks.share(network_map(network, self.training.grid, self.backend))
+        u_s, slab = network.evaluate(params, fmap), slab_of(fmap)
+        return rms(network.xp, u_s - network.linear_part(params, fmap), slab) / (rms(network.xp, u_s, slab) or 1.0)
 
     def _describe(self, index: int, network: Network, params: Parameters, map_name: str, eps: float) -> None:
         layers = " x ".join(map(str, (network.n_features or self.grid.ndim, *network.hidden, 1)))

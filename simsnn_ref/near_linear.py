@@ -20,6 +20,7 @@ from simsnn_ref.backend import Array, Backend
 from simsnn_ref.features import LinearMap
 from simsnn_ref.initialization import xavier
 from simsnn_ref.network import Network, Parameters
+from simsnn_ref.ranks import ranks_of, slab_of
 from simsnn_ref.spectrum import Modes
 
 __all__ = ["near_linear_network"]
@@ -56,7 +57,8 @@ def near_linear_network(
     tail, v = _tail(hidden, delta, rng)
     phi = Network(backend, "none", tuple(hidden), amplitudes=None)
     scalar = {name: backend.asarray(value) for name, value in {"W1": v[:, None], **tail}.items()}
-    modes = modes_of(_inverse(phi, scalar, target, backend))
+    here = ranks_of(backend).share(LinearMap(target[:, None], backend))
+    modes = modes_of(slab_of(here).whole(_inverse(phi, scalar, here.points[:, 0], backend)))
     network = Network(
         backend=backend,
         first_layer="si",

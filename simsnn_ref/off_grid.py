@@ -28,11 +28,21 @@ from simsnn_ref.features import LinearMap, MapSizes, make_map
 from simsnn_ref.grid import Grid
 from simsnn_ref.losses import rms
 from simsnn_ref.network import Network, Parameters
-from simsnn_ref.precision import ExtendedBackend, extended_backend, interpolated, scaled_axes
+from simsnn_ref.precision import ExtendedBackend, extended_backend, interpolated, is_extended, scaled_axes
+from simsnn_ref.ranks import ALONE, Ranks, slab_of
 from simsnn_ref.sampling import TrainingSet
 from simsnn_ref.scatter import Scatter
 
-__all__ = ["Judge", "choose_off_grid", "hold_out", "hold_out_points", "network_map", "sampled_claim", "scaled_points"]
+__all__ = [
+    "Judge",
+    "choose_off_grid",
+    "evaluate_extended",
+    "hold_out",
+    "hold_out_points",
+    "network_map",
+    "sampled_claim",
+    "scaled_points",
+]
 
 
 def network_map(
@@ -68,6 +78,18 @@ def network_map(
     )
 
 
+def evaluate_extended(network: Network, params: Parameters, where: Grid | Scatter | Array, ranks: Ranks) -> Array:
+    """u_s, shape (n_points,), in extended precision; each process evaluates its part and all get all of it.
+
+    `network` and `params` are those of `simsnn_ref.precision.extend`.
+    """
+    fmap = network_map(network, where, extended_backend())
+    if is_extended():
+        # Double-double numbers are not for sending.
+        fmap = ranks.share(fmap)
+    return slab_of(fmap).whole(network.evaluate(params, fmap))
+
+
 RANDOM_COPIES = 2
 """Copies of a periodic grid, each at an offset of its own, at which a function judges the fit."""
 
@@ -86,10 +108,9 @@ class _Patch:
         points = scaled_points(self.where, chosen) if isinstance(self.where, Grid) else self.where[chosen]
         return points + self.delta
 
-    def without(self, eps: float, network: Network, params: Parameters) -> Array:
+    def without(self, eps: float, network: Network, params: Parameters, ranks: Ranks) -> Array:
         """The residue less eps u_s."""
-        fmap = network_map(network, self.where, extended_backend())
-        return self.residue - eps * network.evaluate(network.shifted(params, self.delta), fmap)
+        return self.residue - eps * evaluate_extended(network, network.shifted(params, self.delta), self.where, ranks)
 
 
 def _rms_and_max(residues: list[Array]) -> tuple[float, float]:
@@ -119,20 +140,23 @@ class Judge:
         For the record.
     patches : list
         Where, and the field's values there in extended precision.
+    ranks : Ranks
+        Who evaluates.
     """
 
-    def __init__(self, method: str, patches: list[_Patch]) -> None:
+    def __init__(self, method: str, patches: list[_Patch], ranks: Ranks = ALONE) -> None:
         self.method = method
+        self._ranks = ranks
         self._patches = patches
 
     def subtract(self, eps: float, network: Network, params: Parameters) -> None:
         """Take eps u_s off the residue; `network` and `params` are those of `simsnn_ref.precision.extend`."""
         for patch in self._patches:
-            patch.residue = patch.without(eps, network, params)
+            patch.residue = patch.without(eps, network, params, self._ranks)
 
     def left(self, eps: float, network: Network, params: Parameters) -> float:
         """RMS of the residue that `subtract` would leave; there must be points."""
-        return _rms_and_max([patch.without(eps, network, params) for patch in self._patches])[0]
+        return _rms_and_max([patch.without(eps, network, params, self._ranks) for patch in self._patches])[0]
 
     def sample(self, n: int, rng: np.random.Generator) -> Claim | None:
         """What was found at `n` random points and at the worst one; None if nothing is measured."""
@@ -174,6 +198,7 @@ def choose_off_grid(
     training: TrainingSet,
     target: Callable[[np.ndarray], Any] | None,
     held_out: tuple[np.ndarray, np.ndarray] | None,
+    ranks: Ranks = ALONE,
 ) -> Judge:
     """The judge that `config.off_grid` names, or the best there is for these data.
 
@@ -183,6 +208,8 @@ def choose_off_grid(
         The function the samples were taken from.
     held_out : pair of ndarrays, optional
         Physical points (n, d) and values (n,) from `hold_out`.
+    ranks : Ranks
+        Who evaluates.
 
     Raises
     ------
@@ -191,7 +218,7 @@ def choose_off_grid(
     """
     method, grid = config.off_grid, training.grid
     if isinstance(grid, Scatter):
-        return Judge("none", []) if held_out is None else Judge("holdout", [_scattered(*held_out, grid)])
+        return Judge("none", []) if held_out is None else Judge("holdout", [_scattered(*held_out, grid)], ranks)
     if method == "auto":
         method = "random" if target is not None else "interpolation" if all(grid.periodic) else "none"
     patches = []
@@ -208,7 +235,7 @@ def choose_off_grid(
             between = interpolated(training.values, grid, [Fraction(c, 2) for c in corner])
             delta = extended_backend().asarray(np.asarray(corner, dtype=np.float64)) / grid.shape
             patches.append(_patch(grid, delta, between.ravel()))
-    return Judge(method, patches)
+    return Judge(method, patches, ranks)
 
 
 def _random(config: FitConfig, grid: Grid, target: Callable[[np.ndarray], Any]) -> list[_Patch]:

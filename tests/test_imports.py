@@ -13,6 +13,7 @@ ROOT = Path(simsnn_ref.__file__).parent
 ORDER = (
     {"errors", "markup"},
     {"backend", "double_double"},
+    {"ranks"},
     {"grid"},
     {"scatter"},
     {"spectrum"},

@@ -19,6 +19,7 @@ from simsnn_ref.errors import DivergenceError
 from simsnn_ref.features import FeatureMap
 from simsnn_ref.losses import LpLoss, rms
 from simsnn_ref.network import Activations, Network, Parameters
+from simsnn_ref.ranks import Slab, slab_of
 
 __all__ = [
     "Journal",
@@ -52,9 +53,9 @@ class Objective:
     ----------
     network : Network
     fmap : FeatureMap
-        The training points.
+        The training points, all or those of this process.
     target : Array of float64, shape (n_points,)
-        t, of RMS 1.
+        t, of RMS 1 over all points.
     loss : LpLoss
     backend : Backend
         Whose arrays all of these are.
@@ -72,17 +73,26 @@ class Objective:
 
     def is_consistent(self, params: Parameters) -> bool:
         """Whether there are as many parameters as points, so that J d = -e can be solved whatever the row weights."""
-        return self.network.n_parameters(params) >= self.fmap.n_points
+        return self.network.n_parameters(params) >= self.slab.n_total
+
+    @property
+    def slab(self) -> Slab:
+        """Which points these are."""
+        return slab_of(self.fmap)
 
     def evaluate(self, params: Parameters) -> tuple[float, Array, Activations]:
         """L(e), the residual e = u - t, and the activations that the products with J take."""
         u, activations = self.network.forward(params, self.fmap)
         e = u - self.target
-        return float(self.loss.forward(self.xp, e)), e, activations
+        return float(self.loss.forward(self.xp, e, self.slab)), e, activations
 
     def gradient(self, params: Parameters, e: Array, activations: Activations) -> Parameters:
         """dL/dtheta = J^T dL/de."""
-        return self.network.vjp(params, self.fmap, activations, self.loss.vjp(self.xp, e))
+        return self.total(self.network.vjp(params, self.fmap, activations, self.loss.vjp(self.xp, e, self.slab)))
+
+    def total(self, values: Parameters) -> Parameters:
+        """Sums over the points here to sums over all of them."""
+        return dict(zip(values, self.slab.total(*values.values()), strict=True))
 
     def value_and_gradient(self, params: Parameters, last: float = 1.0) -> tuple[float, Array, Parameters]:
         """L(e), e and dL/dtheta, in one pass over the points: what `evaluate` and `gradient` give, to rounding.
@@ -104,12 +114,14 @@ class Objective:
 
         u, grads = network.forward_and_vjp(params, self.fmap, cotangent)
         e = u - self.target
-        finished = self.loss.finish(sum(sums[start] for start in sorted(sums)), e.shape[0], scale)
+        here = sum(sums[start] for start in sorted(sums))
+        total, *gradients = self.slab.total(here, *grads.values())
+        finished = self.loss.finish(float(total), self.slab.n_total, scale)
         if finished is None:
             value, e, activations = self.evaluate(params)
             return value, e, self.gradient(params, e, activations)
         value, factor = finished
-        return value, e, {name: factor * gradient for name, gradient in grads.items()}
+        return value, e, {name: factor * gradient for name, gradient in zip(grads, gradients, strict=True)}
 
     def flatten(self, values: Parameters, params: Parameters) -> Array:
         """`values` (parameters, a direction or scales) as one vector, in the order of ``network.trainable(params)``."""
@@ -425,7 +437,7 @@ class Journal:
         self._work.append((self._work[-1] if self._work else 0.0) + state.work)
         if not self.best or value < self._lowest:
             self.best, self._lowest = params, value
-        deviation = rms(self.objective.xp, state.e)
+        deviation = rms(self.objective.xp, state.e, self.objective.slab)
         reason = self._reason(params, value, deviation)
         if reason:
             return self.stop(reason)
@@ -443,6 +455,8 @@ class Journal:
         """Why no further step is to be taken; empty if one is."""
         limits = self.limits
         seconds = time.perf_counter() - self._started
+        if limits.max_seconds > 0.0:
+            seconds = self.objective.slab.told(seconds)
         rules = (
             (not self.objective.network.trainable(params), "nothing to train"),
             (value == 0.0, "the residual is zero"),

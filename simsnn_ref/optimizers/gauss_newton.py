@@ -42,7 +42,9 @@ class _MatrixFree:
         self.spectral: SpectralWeights | None = None
         shape = objective.fmap.grid_shape
         if shape is not None and self.consistent:
-            self.spectral = SpectralWeights.measure(self._push, self.scales.shape[0], shape, objective.backend)
+            self.spectral = SpectralWeights.measure(
+                lambda y: objective.slab.whole(self._push(y)), self.scales.shape[0], shape, objective.backend
+            )
 
     def _push(self, y: Array) -> Array:
         return self.jacobian.jvp(self.objective.unflatten(self.scales * y, self.params))
@@ -59,13 +61,21 @@ class _MatrixFree:
             return self._cgls(lambda v: weights * v, e, damping, Effort(effort.forcing, iterations))
         # A path with other weights than those of L^p need not start downhill: their first direction does.
         downhill = self._cgls(lambda v: weights * v, e, damping, Effort(effort.forcing, 1))
-        weigh = self.spectral or (lambda v: v)
-        return downhill + self._cgls(weigh, e, damping, Effort(effort.forcing, iterations))
+        return downhill + self._cgls(self._weigh, e, damping, Effort(effort.forcing, iterations))
+
+    def _weigh(self, v: Array) -> Array:
+        """S v where it is not that of L^p. The transform is of the whole field, the same in all processes."""
+        slab = self.objective.slab
+        return v if self.spectral is None else slab.part(self.spectral(slab.whole(v)))
+
+    def _square(self, v: Array) -> float:
+        """|v|^2 over the points."""
+        return float(self.objective.slab.total(self.objective.xp.sum(v * v))[0])
 
     def _cgls(self, weigh: Callable[[Array], Array], e: Array, damping: float, effort: Effort) -> list[Step]:
         xp = self.objective.xp
         r, du = -weigh(e), xp.zeros_like(e)
-        enough = effort.forcing**2 * float(xp.sum(r * r))
+        enough = effort.forcing**2 * self._square(r)
         s = self._pull(weigh(r))
         p, y = s, xp.zeros_like(s)
         square, stretch = float(xp.sum(s * s)), 0.0
@@ -74,12 +84,12 @@ class _MatrixFree:
         while iteration <= effort.iterations:
             pushed = self._push(p)
             q = weigh(pushed)
-            q_square, p_square = float(xp.sum(q * q)), float(xp.sum(p * p))
+            q_square, p_square = self._square(q), float(xp.sum(p * p))
             stretch = max(stretch, q_square / p_square if p_square > 0.0 else 0.0)
             bend = q_square + damping * p_square
             length = square / bend if bend > 0.0 else 0.0
             y, r, du = y + length * p, r - length * q, du + length * pushed
-            remaining = float(xp.sum(r * r))
+            remaining = self._square(r)
             # A^T r cancels to no better than eps |A| |r|: beyond, the directions are rounding.
             s = self._pull(weigh(r)) - damping * y
             before, square = square, float(xp.sum(s * s))

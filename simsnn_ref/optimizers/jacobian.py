@@ -93,4 +93,4 @@ class Jacobian:
 
         pulled = self.map(pull)
         grads = {name: sum(part[name] for part in pulled) for name in pulled[0]}
-        return self.network.first_layer_vjp(self.params, self.objective.fmap, dz1, grads)
+        return self.objective.total(self.network.first_layer_vjp(self.params, self.objective.fmap, dz1, grads))

@@ -1,0 +1,7 @@
+"""The backend ``mpi`` of `simsnn_ref`: NumPy, and a fit that several processes share."""
+
+from simsnn_ref_mpi.backend import MpiBackend
+from simsnn_ref_mpi.communicator import Communicator, Traffic
+from simsnn_ref_mpi.maps import MpiSlab, SharedMap
+
+__all__ = ["Communicator", "MpiBackend", "MpiSlab", "SharedMap", "Traffic"]

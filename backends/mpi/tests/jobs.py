@@ -1,0 +1,240 @@
+"""What the tests run under mpiexec: ``python jobs.py NAME [ARGUMENT]``; rank 0 prints one JSON object."""
+
+import json
+import os
+import signal
+import sys
+import time
+
+import numpy as np
+from simsnn_ref_mpi import MpiBackend
+from simsnn_ref_mpi.communicator import shares
+
+from simsnn_ref import Callback, Grid, fit
+from simsnn_ref.backend import NumpyBackend
+from simsnn_ref.errors import BackendError, SimsnnError
+from simsnn_ref.features import Features, LinearMap, make_map
+from simsnn_ref.initialization import initialize
+from simsnn_ref.losses import LpLoss
+from simsnn_ref.optimizers import Objective
+from simsnn_ref.testing import check_backend
+
+EPS = float(np.finfo(np.float64).eps)
+
+backend = MpiBackend()
+ranks = backend.ranks
+communicator = ranks.communicator
+
+
+class Along(Callback):
+    def __init__(self):
+        self.losses, self.deviations = [], []
+
+    def on_step(self, step):
+        self.losses.append(step.loss)
+        self.deviations.append(step.rms)
+
+
+# Agreement with one process
+
+
+def short_fits(on, nudge=0.0):
+    """Loss and RMS before each of a few steps: every method, first layer and dimension."""
+    found = {}
+    for shape in ((41,), (12, 13), (6, 5, 7)):
+        rng = np.random.default_rng(0)
+        u = rng.standard_normal(shape) * (1.0 + nudge * rng.choice([-1.0, 1.0], shape))
+        for optimizer in ("adam", "gauss_newton", "lbfgs"):
+            for first_layer in ("si", "cos", "none") if len(shape) == 2 else ("si",):
+                options = {"mode": "paper", "steps": 5, "stages": 1, "hidden": (5, 4), "p": 4.0, "inner_iterations": 5}
+                options |= {"optimizer": optimizer, "first_layer": first_layer, "seed": 3}
+                options |= {"n_features": 0 if first_layer == "none" else 15}
+                along = Along()
+                model = fit(u, Grid(shape), backend=on, callbacks=[along], **options)
+                for stage in model.stages:
+                    ranks.require_same("a stage", stage.params)
+                found[f"{len(shape)}d {optimizer} {first_layer}"] = [along.losses, along.deviations]
+    return found
+
+
+def accurate_fits(on):
+    """Mode accurate: what became of the stages."""
+    points = np.random.default_rng(1).uniform(-1.0, 1.0, (150, 2))
+
+    def field(grid):
+        return np.exp(np.sin(np.pi * grid.scaled_points() @ np.ones(grid.ndim) + 0.3)).reshape(grid.shape)
+
+    cases = {f"{len(shape)}d": (field(Grid(shape)), Grid(shape)) for shape in ((33,), (12, 14), (4, 5, 6))}
+    cases["points"] = points, np.sin(points @ [2.0, 1.0])
+    cases["function"] = lambda p: np.log(p[:, 0] + 2.0), Grid((40,), periodic=(False,))
+    found = {}
+    for name, (u, where) in cases.items():
+        history = fit(u, where, backend=on, stages=2, optimizer="adam" if name == "2d" else "auto", steps=2).history
+        found[name] = {
+            "errors": [[stage.rms_on_grid, stage.rms_off_grid] for stage in history.stages],
+            "agrees": history.certified["agrees"],
+            "optimizers": [stage.optimizer for stage in history.stages],
+        }
+    return found
+
+
+# The parts
+
+
+def maps():
+    """Products of the shared maps against the whole ones, in eps of their 2-norm; as many units as 1, 2 and 5."""
+    rng, numpy, found = np.random.default_rng(2), NumpyBackend(), {}
+    grid, n_f = Grid((6, 7)), 4
+    indices = np.asarray([[1, 2], [0, 1], [-2, 3], [2, 0]])
+    features = Features(rng.uniform(1.0, 2.0, n_f), np.pi * indices, rng.uniform(0.0, 6.0, n_f))
+    x = rng.uniform(-1.0, 1.0, (11, 2))
+    several = {kind: make_map(grid, numpy, kind=kind, indices=indices) for kind in ("fft", "separable", "dense")}
+    several |= {"points": make_map(x, numpy, kind="dense"), "linear": LinearMap(x, numpy)}
+    for kind, whole in several.items():
+        shared, told, trains = (
+            ranks.share(whole),
+            None if kind == "linear" else features,
+            kind in ("separable", "points"),
+        )
+        assert ranks.size == 1 or shared.n_points < whole.n_points
+        for h in (1, 2, 5):
+            W, W_dot = rng.standard_normal((2, h, 2 if kind == "linear" else n_f))
+            K_dot, b_dot = (rng.standard_normal((n_f, 2)) if trains else None), rng.standard_normal(n_f)
+            dz = rng.standard_normal((h, whole.n_points))
+            here = slice(None) if ranks.size == 1 else shared.slab.here
+            z, z_dot = shared.forward(W, told), shared.jvp(W, told, W_dot, K_dot, b_dot)
+            pulled = shared.vjp(W, told, dz[:, here], wavenumbers=trains)
+            exact = whole.vjp(W, told, dz, wavenumbers=trains)
+            pairs = [(z, whole.forward(W, told)[:, here])]
+            pairs += [(z_dot, whole.jvp(W, told, W_dot, K_dot, b_dot)[:, here])]
+            for name in ("weights", "phases", "wavenumbers"):
+                if getattr(exact, name) is not None:
+                    pairs.append((communicator.total(getattr(pulled, name)), getattr(exact, name)))
+            worst = max(float(np.linalg.norm(a - b) / np.linalg.norm(b)) for a, b in pairs)
+            found[f"{kind} {h}"] = communicator.largest(worst) / EPS
+    return found
+
+
+def transforms():
+    """Whether the transform done together has SciPy's bits."""
+    rng, numpy = np.random.default_rng(3), NumpyBackend()
+    found = {}
+    for shape in ((30,), (31,), (12, 13), (13, 12), (1, 8), (6, 5, 7), (5, 6, 8), (2, 3, 4)):
+        u, axes = rng.standard_normal(shape), tuple(range(len(shape)))
+        for kept in (None, 2):
+            same = np.array_equal(ranks.together(backend).rfftn(u, axes, kept), numpy.rfftn(u, axes, kept))
+            found[f"{shape} {kept}"] = communicator.largest(float(not same)) == 0.0
+    return found
+
+
+def traffic():
+    """Bytes of a gradient on the fft map and of a transform, and what the formulas of docs/scaling.md say."""
+    grid, h, n_f, grid_half = Grid((12, 20)), 6, 10, (12, 11)
+    u = np.random.default_rng(4).standard_normal(grid.shape)
+    objective, params = _objective(u, grid, h, n_f)
+    before = vars(communicator.traffic).copy()
+    objective.value_and_gradient(params)
+    after_step = vars(communicator.traffic).copy()
+    ranks.together(backend).rfftn(u, (0, 1))
+    after = vars(communicator.traffic).copy()
+    n, P, trained = grid.size, ranks.size, objective.network.n_parameters(params)
+    # Of the half spectrum, 12 x 11 complex numbers, this rank's rows, and its columns for all the others.
+    rows, columns = (shares(m, P)[communicator.rank] for m in grid_half)
+    rows, columns = rows.stop - rows.start, columns.stop - columns.start
+    return {
+        "exchanged": after_step["exchanged"] - before["exchanged"],
+        "exchanged, formula": 2 * 8 * h * n / P * (1 - 1 / P),
+        "reduced": after_step["reduced"] - before["reduced"],
+        "reduced, formula": 8 * (trained + 1),
+        "messages": after_step["messages"] - before["messages"],
+        "transform": after["exchanged"] - after_step["exchanged"],
+        "transform, formula": 16 * (rows * (11 - columns) + 12 * columns * (P - 1)),
+    }
+
+
+def _objective(u, grid, h, n_f):
+    rng = np.random.default_rng(5)
+    network, params = initialize("si", u, grid, n_features=n_f, hidden=(h, 4), rng=rng, backend=backend)
+    whole = make_map(grid, backend, kind="fft", indices=network.indices, period=network.period)
+    fmap = ranks.share(whole)
+    target = u.reshape(-1) if ranks.size == 1 else fmap.slab.part(u.reshape(-1))
+    return Objective(network, fmap, target, LpLoss(4.0), backend), params
+
+
+def time_limit():
+    """Steps within max_seconds where the clocks of the ranks run apart: all take as many."""
+    clock, late = time.perf_counter, 1e6 * (communicator.rank == 1)
+    started = clock()
+    time.perf_counter = lambda: clock() + late * (clock() - started)
+    try:
+        u = np.random.default_rng(6).standard_normal((16, 16))
+        options = {"mode": "paper", "optimizer": "adam", "n_features": 9, "stages": 1, "steps": 10**6}
+        along = Along()
+        fit(u, backend=backend, max_seconds=0.2, callbacks=[along], **options)
+    finally:
+        time.perf_counter = clock
+    steps = [int(communicator.largest(sign * len(along.losses))) for sign in (1, -1)]
+    return {"most": steps[0], "least": -steps[1]}
+
+
+def refusals():
+    """What cannot be done, one line each."""
+
+    def said(action):
+        try:
+            action()
+        except SimsnnError as error:
+            return f"{type(error).__name__}: {error}"
+        return ""
+
+    u = np.random.default_rng(7).standard_normal((8, 8))
+    few = MpiBackend()
+    return {
+        "levenberg_marquardt": said(lambda: fit(u, backend=few, optimizer="levenberg_marquardt")),
+        "checkpoint": said(lambda: fit(u, backend=few, checkpoint="nowhere")),
+        "few points": said(lambda: ranks.share(LinearMap(np.zeros((1, 1)), backend))),
+        "other data": said(lambda: fit(u + communicator.rank, backend=few, mode="paper", n_features=5)),
+        "other parameters": said(lambda: communicator.require_same("a stage", {"b": np.full(2, communicator.rank)})),
+    }
+
+
+def numerics():
+    """All of the above."""
+    found = {"short_fits": short_fits(backend), "accurate_fits": accurate_fits(backend)}
+    return found | {part.__name__: part() for part in (maps, transforms, traffic, time_limit, refusals)}
+
+
+def conformance():
+    """Problems on any rank."""
+    problems = [str(result) for result in check_backend(backend) if not result.passed]
+    return {"problems": [problem for rank in communicator.comm.allgather(problems) for problem in rank]}
+
+
+def death(way):
+    """The last rank dies in the third step."""
+
+    class Die(Callback):
+        def on_step(self, step):
+            if step.step == 3 and communicator.rank == ranks.size - 1:
+                ends = {
+                    "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
+                    "exit": lambda: sys.exit(3),
+                    "error": lambda: _raise(ValueError("a disk is full")),
+                    "typed": lambda: _raise(BackendError("the device is gone")),
+                }
+                ends[way]()
+
+    u = np.random.default_rng(8).standard_normal((16, 16))
+    options = {"mode": "paper", "optimizer": "adam", "n_features": 20, "steps": 10, "stages": 1}
+    fit(u, backend=backend, callbacks=[Die()], **options)
+    return {}
+
+
+def _raise(error):
+    raise error
+
+
+if __name__ == "__main__":
+    result = globals()[sys.argv[1]](*sys.argv[2:])
+    if ranks.is_root:
+        print(json.dumps(result))

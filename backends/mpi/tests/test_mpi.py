@@ -1,0 +1,257 @@
+"""The backend ``mpi``: jobs of 1, 2 and 3 ranks against one process, the command, and ranks that die."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from simsnn_ref import load_backend, load_model
+from simsnn_ref.backend import available_backends
+from simsnn_ref.cli import main
+from simsnn_ref.testing import BackendConformance
+
+plugin = pytest.importorskip("simsnn_ref_mpi", reason="the MPI plug-in is not installed")
+jobs = pytest.importorskip("jobs")
+
+EPS = jobs.EPS
+JOBS = Path(__file__).with_name("jobs.py")
+MPIEXEC = shutil.which("mpiexec", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
+SECONDS = 120
+"""Of one job; far more than any takes. One that hangs fails."""
+
+needs_mpiexec = pytest.mark.skipif(MPIEXEC is None, reason="there is no mpiexec: pip install mpich")
+on_several = pytest.mark.parametrize("size", [2, 3])
+
+
+def run(size, *command):
+    # As many processes as cores or more: threads of their own would only contend.
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "SIMSNN_NUM_THREADS": "1", "MPLBACKEND": "agg"}
+    return subprocess.run(
+        [MPIEXEC, "-n", str(size), sys.executable, *command],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=SECONDS,
+        env=environment,
+    )
+
+
+def job(size, *arguments):
+    done = run(size, str(JOBS), *arguments)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def alone():
+    """The fits on NumPy in this process, and with every sample changed by an eps."""
+    return {
+        "short_fits": jobs.short_fits("numpy"),
+        "nudged": jobs.short_fits("numpy", EPS),
+        "accurate_fits": jobs.accurate_fits("numpy"),
+    }
+
+
+@pytest.fixture(scope="module")
+def numerics():
+    """Of a job with so many ranks, run once."""
+    found = {}
+
+    def get(size):
+        if MPIEXEC is None:
+            pytest.skip("there is no mpiexec: pip install mpich")
+        if size not in found:
+            found[size] = job(size, "numerics")
+        return found[size]
+
+    return get
+
+
+# One rank
+
+
+class TestOneRank(BackendConformance):
+    make_backend = plugin.MpiBackend
+
+
+def test_it_is_registered():
+    assert "mpi" in available_backends()
+    assert type(load_backend("mpi")) is plugin.MpiBackend
+
+
+def test_one_rank_has_the_bits_of_numpy(alone):
+    assert jobs.short_fits(plugin.MpiBackend()) == alone["short_fits"]
+
+
+def test_doctor_describes_it(capsys):
+    assert main(["doctor", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["backends"]["mpi"]
+    assert told["loads"]
+    assert told["describes"]["ranks"] == "1, 1 of them on this machine"
+
+
+def test_no_library_is_one_line(tmp_path):
+    package = tmp_path / "mpi4py"
+    package.mkdir()
+    (package / "__init__.py").write_text("__version__ = '0'\n")
+    (package / "MPI.py").write_text("raise RuntimeError('cannot load MPI library')\n")
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    command = [sys.executable, "-m", "simsnn_ref", "fit", "--example", "ug", "--backend", "mpi"]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=60, env=os.environ | {"PYTHONPATH": path}
+    )
+    assert done.returncode == 2
+    reason = "finds no MPI library (cannot load MPI library): pip install mpich, or the system's"
+    assert done.stderr == f"simsnn: error: backend 'mpi' {reason}\n"
+
+
+# Several ranks, even and uneven slabs
+
+
+@on_several
+def test_conformance(size):
+    if MPIEXEC is None:
+        pytest.skip("there is no mpiexec: pip install mpich")
+    assert job(size, "conformance") == {"problems": []}
+
+
+@on_several
+def test_a_fit_is_that_of_one_process(size, numerics, alone):
+    # Sums are done in another order: some eps of the loss at the start. Conjugate gradients amplify them, as they do an
+    # eps in the samples.
+    several = numerics(size)["short_fits"]
+    assert set(several) == set(alone["short_fits"])
+    for name, got in several.items():
+        expected, nudged = (np.asarray(alone[kind][name]) for kind in ("short_fits", "nudged"))
+        assert np.shape(got) == expected.shape
+        start = expected[:, :1]
+        off, sensitivity = (np.max(np.abs(values - expected) / start) / EPS for values in (np.asarray(got), nudged))
+        allowed = 16.0 * max(1.0, sensitivity) if "gauss_newton" in name else 16.0
+        assert off <= allowed, f"{name}: off by {off:.3g} eps; an eps in the samples makes {sensitivity:.3g}"
+
+
+@on_several
+def test_an_accurate_fit_is_that_of_one_process(size, numerics, alone):
+    several = numerics(size)["accurate_fits"]
+    assert set(several) == set(alone["accurate_fits"])
+    for name, got in several.items():
+        expected = alone["accurate_fits"][name]
+        assert got["agrees"]
+        assert "levenberg_marquardt" not in got["optimizers"]
+        # An eps of a stage's own values is what it may differ by, and the first has the field's.
+        off = np.abs(np.asarray(got["errors"], dtype=float) - np.asarray(expected["errors"], dtype=float))
+        assert np.nanmax(off) <= EPS, f"{name}: {got['errors']}, alone {expected['errors']}"
+
+
+@on_several
+def test_shared_maps(size, numerics):
+    # The transpose of the exchange is the exchange; sums over ranks round, nothing else.
+    for name, off in numerics(size)["maps"].items():
+        assert off <= 16.0, name
+
+
+@on_several
+def test_a_transform_done_together_has_the_same_bits(size, numerics):
+    assert numerics(size)["transforms"]
+    assert [name for name, same in numerics(size)["transforms"].items() if not same] == []
+
+
+@on_several
+def test_bytes_that_are_sent(size, numerics):
+    told = numerics(size)["traffic"]
+    for kind in ("exchanged", "reduced", "transform"):
+        assert told[kind] == pytest.approx(told[f"{kind}, formula"], rel=1e-14), kind
+    # Out to the points, back to the units, and the sum.
+    assert told["messages"] == 3
+
+
+@on_several
+def test_the_first_ranks_clock_counts(size, numerics):
+    told = numerics(size)["time_limit"]
+    assert told["most"] == told["least"] > 1
+
+
+@on_several
+def test_what_is_refused(size, numerics):
+    told = numerics(size)["refusals"]
+    others = ", ".join(map(str, range(1, size)))
+    alike = "ranks need the same data, options, libraries and kind of processor"
+    assert told == {
+        "levenberg_marquardt": "ConfigError: optimizer = 'levenberg_marquardt': its matrices are not divided among"
+        " processes, as backend 'mpi' divides the points; use 'gauss_newton', 'adam' or 'lbfgs'",
+        "checkpoint": "CheckpointError: checkpoint: backend 'mpi' shares the fit among several processes, whose states"
+        " are not saved; leave it out",
+        "few points": f"DataError: 1 points are too few for {size} ranks: each needs one",
+        "other data": f"BackendError: the start of a stage: target of rank 0 is not that of rank {others}: {alike}",
+        "other parameters": f"BackendError: a stage: b of rank 0 is not that of rank {others}: {alike}",
+    }
+
+
+# The command
+
+
+def command(output, *more):
+    return ["-m", "simsnn_ref", "fit", "--example", "ug", "--size", "16", "--backend", "mpi", "-o", str(output), *more]
+
+
+@needs_mpiexec
+def test_the_command_prints_and_writes_once(tmp_path):
+    done = run(2, *command(tmp_path / "u.safetensors", "--stages", "1"))
+    assert done.returncode == 0, done.stderr
+    assert len(re.findall("stage +n_f", done.stdout)) == 1
+    assert done.stderr.count("stage 1 done") == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["u.png", "u.safetensors"]
+    arguments = command(tmp_path / "v.safetensors", "--stages", "1", "--json", "--quiet", "--no-figure")
+    done = run(2, *arguments)
+    told = json.loads(done.stdout)
+    assert done.stderr == ""
+    assert told["backend"] == "mpi"
+    assert main([*arguments[2:], "--backend", "numpy"]) == 0
+    numpy = load_model(tmp_path / "v.safetensors")
+    assert abs(told["stages"][0]["rms_on_grid"] - numpy.history.stages[0].rms_on_grid) <= EPS
+
+
+@needs_mpiexec
+def test_bad_input_is_one_line_and_status_2(tmp_path):
+    done = run(2, *command(tmp_path / "not there" / "u.safetensors", "--no-figure"))
+    assert done.returncode == 2
+    [line] = [line for line in done.stderr.splitlines() if line.startswith("simsnn: error")]
+    assert line.startswith("simsnn: error: rank 0 of 2: -o ")
+    assert done.stdout == ""
+
+
+@needs_mpiexec
+def test_an_error_on_all_ranks_is_told_once(tmp_path):
+    done = run(3, *command(tmp_path / "u.safetensors", "--quiet", "--optimizer", "levenberg_marquardt"))
+    assert done.returncode == 2
+    assert done.stderr.count("simsnn: error: rank 0 of 3: optimizer = 'levenberg_marquardt'") == 1
+    assert done.stderr.count("simsnn: error") == 1
+
+
+# Ranks that die
+
+
+@needs_mpiexec
+@pytest.mark.parametrize(
+    ("way", "status", "told"),
+    [
+        ("kill", 9, "Killed (signal 9)"),
+        ("error", 1, "simsnn: error: rank 2 of 3: ValueError: a disk is full"),
+        ("exit", 1, "simsnn: error: rank 2 of 3: SystemExit: 3"),
+        ("typed", 2, "simsnn: error: rank 2 of 3: the device is gone"),
+    ],
+)
+def test_a_rank_that_dies_ends_the_job(way, status, told):
+    started = time.monotonic()
+    done = run(3, str(JOBS), "death", way)
+    assert done.returncode == status
+    assert told in done.stdout + done.stderr
+    # It takes seconds; what is excluded is that the others wait for ever.
+    assert time.monotonic() - started < 60.0

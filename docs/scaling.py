@@ -1,0 +1,60 @@
+"""The figures of docs/scaling.md: ``mpiexec -n P python docs/scaling.py 512x512 10000`` prints a row of its table."""
+
+import sys
+import time
+import tracemalloc
+from collections.abc import Callable
+
+import numpy as np
+from simsnn_ref_mpi import MpiBackend
+
+from simsnn_ref.features import make_map
+from simsnn_ref.grid import Grid
+from simsnn_ref.initialization import initialize
+from simsnn_ref.losses import LpLoss
+from simsnn_ref.optimizers import Jacobian, Objective
+from simsnn_ref.ranks import slab_of
+
+REPEATS = 7
+
+
+def main(shape: tuple[int, ...], n_features: int) -> None:
+    """Time a gradient, and J v with J^T v, of three layers of 30 units; count bytes; see what memory they take."""
+    backend, grid = MpiBackend(), Grid(shape)
+    communicator = backend.ranks.communicator
+    rng = np.random.default_rng(0)
+    u = rng.standard_normal(shape)
+    network, params = initialize("si", u, grid, n_features=n_features, hidden=(30, 30, 30), rng=rng, backend=backend)
+    fmap = backend.ranks.share(make_map(grid, backend, kind="fft", indices=network.indices, period=network.period))
+    objective = Objective(network, fmap, slab_of(fmap).part(u.reshape(-1)), LpLoss(10.0), backend)
+    value, _, _ = objective.value_and_gradient(params)
+    before = dict(vars(communicator.traffic))
+    tracemalloc.start()
+    objective.value_and_gradient(params, value)
+    memory = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    sent, reduced = (vars(communicator.traffic)[kind] - before[kind] for kind in ("exchanged", "reduced"))
+    gradient = _seconds(lambda: objective.value_and_gradient(params, value), communicator.comm.Barrier)
+    _, e, activations = objective.evaluate(params)
+    jacobian = Jacobian(objective, params, activations)
+    direction = {name: rng.standard_normal(params[name].shape) for name in network.trainable(params)}
+    pair = _seconds(lambda: (jacobian.jvp(direction), jacobian.vjp(e)), communicator.comm.Barrier)
+    if backend.ranks.is_root:
+        told = (backend.ranks.size, f"{gradient:.3f}", f"{pair:.3f}", sent, reduced, f"{memory / 2**20:.0f} MiB")
+        print(f"| {' x '.join(map(str, shape))} | {' | '.join(map(str, told))} |")
+
+
+def _seconds(action: Callable[[], object], wait: Callable[[], None]) -> float:
+    """The least of some, which other work on the machine disturbs least; until the last rank is done."""
+    times = []
+    for _ in range(REPEATS):
+        wait()
+        started = time.perf_counter()
+        action()
+        wait()
+        times.append(time.perf_counter() - started)
+    return min(times)
+
+
+if __name__ == "__main__":
+    main(tuple(map(int, sys.argv[1].split("x"))), int(sys.argv[2]))

@@ -176,6 +176,7 @@ def rewritten(model, path, change):
     [
         (lambda c, a: a.pop("stage2/W2"), "tensor stage2/W2 is missing"),
         (lambda c, a: a.pop("stage1/A"), "tensor stage1/A is missing"),
+        (lambda c, a: a.update({"stage1/A": np.zeros(0)}), "tensor stage1/A has 0 entries"),
         (lambda c, a: a.update(extra=np.zeros(1)), "tensor extra is none of this model's"),
         (
             lambda c, a: a.update({"stage1/W1": a["stage1/W1"].T}),

@@ -429,6 +429,49 @@ def test_npz_members_that_lie(tmp_path, blob, message):
         read_tensors(tmp_path / "x.npz")
 
 
+def patched(raw, *edits):
+    changed = bytearray(raw)
+    for place, value in edits:
+        changed[place : place + len(value)] = value
+    return bytes(changed)
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("encrypted", "damaged, or holds no plain arrays"),
+        ("of a version to come", "damaged, or holds no plain arrays"),
+        ("of a name that is not UTF-8", "damaged, or holds no plain arrays"),
+        ("beyond its end", "damaged, or holds no plain arrays"),
+        ("at a place of 64 bits", "damaged, or (holds no plain arrays|cannot be read)"),
+        ("behind other bytes", "damaged: bytes are missing, or too many"),
+    ],
+)
+def test_npz_archives_that_zipfile_does_not_read(tmp_path, kind, message):
+    path = tmp_path / "x.npz"
+    save_npz(path, abcd=npy(PLAIN.replace(b"2,", b"50,"), bytes(400)))
+    raw = path.read_bytes()
+    central = raw.index(b"PK\x01\x02")
+    if kind == "encrypted":
+        raw = patched(raw, (6, b"\x01"), (central + 8, b"\x01"))
+    elif kind == "of a version to come":
+        raw = patched(raw, (central + 6, b"\xff"))
+    elif kind == "of a name that is not UTF-8":
+        raw = patched(raw, (7, b"\x08"), (central + 9, b"\x08"), (central + 46, b"\xff"))
+    elif kind == "beyond its end":
+        more = npy(PLAIN.replace(b"2,", b"5000,"))
+        raw = patched(raw, (38, more), (central + 20, struct.pack("<LL", *[len(more) + 40_000] * 2)))
+    elif kind == "at a place of 64 bits":
+        extra = struct.pack("<HHQ", 1, 8, 2**64 - 1)
+        entry = patched(raw[central:-22], (30, struct.pack("<H", len(extra))), (42, b"\xff" * 4)) + extra
+        raw = raw[:central] + entry + patched(raw[-22:], (12, struct.pack("<L", len(entry))))
+    else:
+        raw = b"before" + raw
+    path.write_bytes(raw)
+    with pytest.raises(ModelFileError, match=message):
+        read_tensors(path)
+
+
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_npz_archives_that_are_refused(tmp_path):
     path = tmp_path / "x.npz"

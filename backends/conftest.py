@@ -12,6 +12,7 @@ MARKER = "needs_backend"
 
 
 def pytest_addoption(parser):
+    """Add --require-backend."""
     parser.addoption(
         "--require-backend",
         action="append",
@@ -22,10 +23,12 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
+    """Register the marker."""
     config.addinivalue_line("markers", f"{MARKER}(name): skip, or fail with --require-backend, unless it loads")
 
 
 def pytest_runtest_setup(item):
+    """Skip or fail."""
     for marker in item.iter_markers(MARKER):
         (name,) = marker.args
         try:

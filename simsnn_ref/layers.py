@@ -3,8 +3,8 @@
 ``d<name>`` is the gradient of the loss with respect to <name>, ``<name>_dot`` a direction pushed forward. Every vjp
 is the transpose of its jvp: <y_dot, dy> = <x_dot, dx>.
 
-The slope of tanh goes number by number and is a `functools.singledispatch` of its first array: a plug-in may register the
-same formula as one kernel for its own type of array, where each operation by itself would go through all of memory.
+The slope of tanh goes number by number and is a `functools.singledispatch` of its first array: a plug-in may register
+the same formula as one kernel for its own type of array, where each operation by itself would go through all of memory.
 """
 
 from functools import singledispatch

@@ -13,6 +13,7 @@ import pytest
 
 from simsnn_ref import layers, losses, network
 from simsnn_ref.backend import NumpyBackend
+from simsnn_ref.features import base as features_base
 from simsnn_ref.features import dense, fft, separable
 from simsnn_ref.optimizers import adam, base, jacobian, levenberg_marquardt
 from simsnn_ref.verify import check_adam, check_subject, subjects
@@ -67,11 +68,14 @@ MUTANTS = [
     # dense map
     (dense, "DenseMap.forward", "+ features.phases[:, None]", "- features.phases[:, None]"),
     (dense, "DenseMap.vjp", "dphase = -(", "dphase = (1.0005 * -1.0) * ("),
-    (dense, "DenseMap.vjp", "xp.cos(phase).T", "xp.sin(phase).T"),
+    (dense, "DenseMap.vjp", "@ cos.T", "@ sin.T"),
     (dense, "DenseMap.vjp", "weights=dW * A", "weights=dW"),
     (dense, "DenseMap.vjp", "dK + dphase @ x", "dK - dphase @ x"),
-    (dense, "DenseMap.jvp", "weighted_dot @ xp.cos(phase) - ", "weighted_dot @ xp.cos(phase) + "),
+    (dense, "DenseMap.jvp", "weighted_dot @ cos - ", "weighted_dot @ cos + "),
     (dense, "DenseMap.jvp", "b_dot[:, None] + K_dot @ x.T", "K_dot @ x.T"),
+    # both of them
+    (features_base, "cos_and_sin", "product + phases", "product - phases"),
+    (features_base, "cos_and_sin", "xp.cos(phase), xp.sin(phase)", "xp.cos(phase), 1.0005 * xp.sin(phase)"),
     # separable map
     (separable, "SeparableMap.vjp", "- Y_s @ sin", "+ Y_s @ sin"),
     (separable, "SeparableMap.vjp", "cosine_sum.T * A", "cosine_sum.T"),

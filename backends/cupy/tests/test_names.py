@@ -19,8 +19,6 @@ from cupyx.scipy import fft  # noqa: E402
 
 CORE = Path(simsnn_ref.__file__).parent
 PLUGIN = Path(plugin.__file__).parent
-DOUBLES = {"double_double.py", "double_double_maps.py"}
-"""Host arithmetic alone: their `xp` is NumPy."""
 
 
 def dotted(node):
@@ -35,8 +33,6 @@ def dotted(node):
 def uses(folder, roots):
     """(name after the root, a call's positional and keyword arguments or None, place): `self.xp.` counts as `xp.`."""
     for path in sorted(folder.rglob("*.py")):
-        if path.name in DOUBLES:
-            continue
         tree = ast.parse(path.read_text("utf-8"))
         calls = {id(node.func): node for node in ast.walk(tree) if isinstance(node, ast.Call)}
         for node in ast.walk(tree):

@@ -4,16 +4,21 @@ The step of `floor.py` with B frozen: the L^10 loss of a 3 x 30 tanh network and
 `map` has N threads.
 
     python asv_bench/backends.py [--backends numpy,torch,torch@1] [--size 512] [--features 10000] [--turns 9]
+
+On a machine with a GPU ``--backends cupy,torch:cuda`` sets the two on it; beside PyTorch's and JAX's own derivatives,
+``peers/compare.py --gpu`` does. What does not load is named and left out.
 """
 
 import argparse
 import statistics
+import sys
 import time
 
 import numpy as np
 from floor import HIDDEN, smooth_field
 
 from simsnn_ref.backend import Backend, load_backend
+from simsnn_ref.errors import BackendError
 from simsnn_ref.features import make_map
 from simsnn_ref.grid import Grid
 from simsnn_ref.initialization import initialize
@@ -55,13 +60,20 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=9)
     arguments = parser.parse_args()
     grid, names = Grid((arguments.size, arguments.size)), arguments.backends.split(",")
-    steps = {name: training_step(grid, arguments.features, make_backend(name)) for name in names}
+    steps = {}
+    for name in names:
+        try:
+            steps[name] = training_step(grid, arguments.features, make_backend(name))
+        except BackendError as error:
+            print(error, file=sys.stderr)
+    if not steps:
+        raise SystemExit(f"--backends {arguments.backends}: none of them loads")
     losses = {name: step()[1] for name, step in steps.items()}
-    seconds = {name: [] for name in names}
+    seconds = {name: [] for name in steps}
     for _ in range(arguments.turns):
         for name, step in steps.items():
             seconds[name].append(step()[0])
-    first = losses[names[0]]
+    first = losses[next(iter(steps))]
     print("| backend | seconds a step | fastest - slowest | loss differs by |\n| --- | --- | --- | --- |")
     for name, taken in seconds.items():
         spread = f"{min(taken):.3g} - {max(taken):.3g}"

@@ -25,8 +25,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Interrupted as interruption:
         print(f"simsnn: {interruption}", file=sys.stderr)
         return 128 + interruption.signal
-    except (CertificationError, DivergenceError) as error:
-        print(f"simsnn: error: {error}", file=sys.stderr)
+    except (CertificationError, DivergenceError, MemoryError) as error:
+        # Libraries say how much they could not have, Python itself says nothing.
+        print(f"simsnn: error: {str(error) or 'out of memory'}", file=sys.stderr)
         return 1
     except SimsnnError as error:
         print(f"simsnn: error: {' '.join(str(error).split())}", file=sys.stderr)

@@ -155,7 +155,7 @@ def test_training_sets():
     [
         ("ug", 64, 2.2e-16, 1e-13),
         ("logcos", 64, 2.2e-16, 1e-14),
-        ("abc3d", 16, 1e-15, 1e-14),
+        pytest.param("abc3d", 16, 1e-15, 1e-14, marks=pytest.mark.slow),
     ],
 )
 def test_functions_are_fitted_beyond_double_precision(name, size, on_grid, off_grid):
@@ -170,6 +170,7 @@ def test_functions_are_fitted_beyond_double_precision(name, size, on_grid, off_g
 
 
 @needs_long_double
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("target", "grid", "tolerance"),
     [
@@ -211,6 +212,7 @@ def test_samples_of_turbulence_are_fitted_beyond_double_precision():
     assert 0.0 < deeper.history.stages[0].nonlinear_share < 1e-7
 
 
+@pytest.mark.slow
 def test_samples_that_are_not_periodic():
     problem = get_problem("ug")
     model = fit(problem.samples(128), problem.grid(128), off_grid="holdout")

@@ -407,3 +407,24 @@ def test_threads(capsys, monkeypatch):
     assert run_json(capsys, "info")["threads"] == {"host": 3, "blas": 1}
     status, _, err = run(capsys, "info", "--threads", "0")
     assert (status, err) == (2, "simsnn: error: --threads 0: needs a whole number above 0\n")
+
+
+@pytest.mark.parametrize(("said", "line"), [("Out of memory allocating 8 bytes", None), ("", "out of memory")])
+def test_memory_that_runs_out_is_one_line(monkeypatch, tmp_path, capsys, said, line):
+    def run_out(*arguments, **options):
+        raise MemoryError(said)
+
+    monkeypatch.setattr("simsnn_ref.commands.fit.fit", run_out)
+    arguments = [
+        "fit",
+        "--example",
+        "ug",
+        "--size",
+        "16",
+        "--quiet",
+        "--no-figure",
+        "-o",
+        str(tmp_path / "m.safetensors"),
+    ]
+    assert main(arguments) == 1
+    assert capsys.readouterr().err == f"simsnn: error: {line or said}\n"

@@ -11,6 +11,7 @@ from mutation import identifier, plant
 from simsnn_ref import layers, losses, network
 from simsnn_ref.backend import NumpyBackend
 from simsnn_ref.errors import ConfigError
+from simsnn_ref.features import base as features_base
 from simsnn_ref.features import dense, fft, linear, separable
 from simsnn_ref.optimizers import (
     adam,
@@ -82,11 +83,14 @@ MUTANTS = [
     # dense map
     (dense, "DenseMap.forward", "+ features.phases[:, None]", "- features.phases[:, None]"),
     (dense, "DenseMap.vjp", "dphase = -(", "dphase = (1.0005 * -1.0) * ("),
-    (dense, "DenseMap.vjp", "xp.cos(phase).T", "xp.sin(phase).T"),
+    (dense, "DenseMap.vjp", "@ cos.T", "@ sin.T"),
     (dense, "DenseMap.vjp", "weights=dW * A", "weights=dW"),
     (dense, "DenseMap.vjp", "dK + dphase @ x", "dK - dphase @ x"),
-    (dense, "DenseMap.jvp", "weighted_dot @ xp.cos(phase) - ", "weighted_dot @ xp.cos(phase) + "),
+    (dense, "DenseMap.jvp", "weighted_dot @ cos - ", "weighted_dot @ cos + "),
     (dense, "DenseMap.jvp", "b_dot[:, None] + K_dot @ x.T", "K_dot @ x.T"),
+    # both of them
+    (features_base, "cos_and_sin", "product + phases", "product - phases"),
+    (features_base, "cos_and_sin", "xp.cos(phase), xp.sin(phase)", "xp.cos(phase), 1.0005 * xp.sin(phase)"),
     # separable map
     (separable, "SeparableMap.vjp", "- Y_s @ sin", "+ Y_s @ sin"),
     (separable, "SeparableMap.vjp", "cosine_sum.T * A", "cosine_sum.T"),
@@ -252,8 +256,8 @@ MUTANTS = [
     (descent, "_trials", "0.25**cuts", "0.5**cuts"),
     (descent, "_search", "trial.value < best.value", "trial.value > best.value"),
     (descent, "_search", "best.value < value", "best.value > value"),
-    (descent, "_solve", "control.damping * value**2", "control.damping * value"),
-    (descent, "_solve", "control.damping * value**2 * square", "control.damping * value**2"),
+    (descent, "_solve", "control.damping * (value * value)", "control.damping * value"),
+    (descent, "_solve", "control.damping * (value * value) * square", "control.damping * (value * value)"),
     (descent, "_solve", "e.shape[0] if control.consistent", "1.0 if control.consistent"),
     (descent, "_solve", "0.0 if control.consistent else control.floor", "control.floor"),
     (descent, "_solve", "step.times(_step_length(objective, e, step.du))", "step"),

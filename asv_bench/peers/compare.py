@@ -1,9 +1,11 @@
-"""The cost of one training step, loss and gradient of all parameters, beside PyTorch and JAX on the CPU.
+"""The cost of one training step, loss and gradient of all parameters, beside PyTorch and JAX on the CPU or on a GPU.
 
     python asv_bench/peers/compare.py [--size 512] [--features 10000] [--frozen] [--peers torch,jax]
 
 First every implementation's loss and gradients are compared with simsnn_ref's: beyond 1e-12 the script ends, naming
 the tensor. Then they take turns, each in a process of its own, on the same cores. The table is Markdown.
+
+    python asv_bench/peers/compare.py --gpu --frozen    # the backend cupy beside PyTorch and JAX on one GPU
 """
 
 import argparse
@@ -25,7 +27,7 @@ from pathlib import Path
 import numpy as np
 from problem import Problem
 
-from simsnn_ref.backend import NumpyBackend
+from simsnn_ref.backend import NumpyBackend, load_backend
 from simsnn_ref.errors import SimsnnError
 from simsnn_ref.features import FEATURE_MAPS
 from simsnn_ref.grid import Grid
@@ -73,12 +75,25 @@ PEERS = {
 class Worker:
     """A child process that holds one implementation."""
 
-    def __init__(self, implementation: Implementation, problem: Path, options: dict, points: int | None = None) -> None:
+    def __init__(
+        self,
+        implementation: Implementation,
+        problem: Path,
+        options: dict,
+        points: int | None = None,
+        *,
+        gpu: bool = False,
+    ) -> None:
         self.label = implementation.label
         threads = str(len(os.sched_getaffinity(0)))
         environment = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), threads)
         # Compiled code from an earlier run would hide what compiling costs.
-        environment |= {"TORCHINDUCTOR_CACHE_DIR": str(problem.with_suffix("")), "JAX_PLATFORMS": "cpu"}
+        environment |= {
+            "TORCHINDUCTOR_CACHE_DIR": str(problem.with_suffix("")),
+            "JAX_PLATFORMS": "cuda" if gpu else "cpu",
+        }
+        # Else the first on the GPU would take most of its memory.
+        environment |= {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
         command = [sys.executable, WORKER, implementation.module, implementation.cls, problem]
         self.process = subprocess.Popen(
             [*command, json.dumps(options), *([] if points is None else [str(points)])],
@@ -109,9 +124,9 @@ class Worker:
         self.process.wait()
 
 
-def start(stack: contextlib.ExitStack, *arguments) -> Worker:
+def start(stack: contextlib.ExitStack, *arguments, gpu: bool) -> Worker:
     """A worker that ends with the stack."""
-    worker = Worker(*arguments)
+    worker = Worker(*arguments, gpu=gpu)
     stack.callback(worker.close)
     return worker
 
@@ -142,7 +157,9 @@ def chunk_candidates(n_points: int, n_features: int) -> list[int]:
     return sorted({min(chunk, n_points) for chunk in chunks})
 
 
-def fastest_chunk(implementation: Implementation, problem: Problem, folder: Path) -> tuple[int, dict[int, float]]:
+def fastest_chunk(
+    implementation: Implementation, problem: Problem, options: dict, folder: Path, *, gpu: bool
+) -> tuple[int, dict[int, float]]:
     """Points at a time for the least time on a part of the points, as many as the largest candidate."""
     candidates = chunk_candidates(len(problem.target), len(problem.amplitudes))
     if len(candidates) == 1:
@@ -153,7 +170,7 @@ def fastest_chunk(implementation: Implementation, problem: Problem, folder: Path
     # A process for each: what the larger ones need must not count as the peak of the one chosen.
     for chunk in candidates:
         with contextlib.ExitStack() as stack:
-            worker = start(stack, implementation, path, {"chunk": chunk})
+            worker = start(stack, implementation, path, {"chunk": chunk} | options, gpu=gpu)
             worker.ask("step")
             seconds[chunk] = min(worker.ask("step")["seconds"] for _ in range(3))
         note(f"{implementation.label}: {chunk} points at a time, {seconds[chunk]:.3g} s for {candidates[-1]} points")
@@ -182,6 +199,8 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--p", type=float, default=10.0, help="of the L^p loss (default: 10)")
     parser.add_argument("--frozen", action="store_true", help="no gradient for the wavenumbers B: the fft map applies")
     parser.add_argument("--map", default="auto", choices=FEATURE_MAPS, help="feature map of simsnn_ref")
+    parser.add_argument("--gpu", action="store_true", help="all of them on the GPU, simsnn_ref by the backend cupy")
+    parser.add_argument("--backend", help="of simsnn_ref (default: numpy, with --gpu cupy)")
     parser.add_argument("--peers", default="torch,jax", help=f"of {','.join(PEERS)} (default: torch,jax)")
     parser.add_argument("--repeats", type=int, default=3, help="timed steps of each (default: 3)")
     parser.add_argument("--threads", type=int, default=2, help="cores that every process is held to (default: 2)")
@@ -195,6 +214,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     arguments = parser.parse_args(argv)
     arguments.hidden = tuple(int(width) for width in arguments.hidden.split(","))
     arguments.peers = arguments.peers.split(",")
+    arguments.backend = arguments.backend or ("cupy" if arguments.gpu else "numpy")
     unknown = [name for name in arguments.peers if name not in PEERS]
     if unknown:
         parser.error(f"--peers {','.join(unknown)}: choose of {','.join(PEERS)}")
@@ -220,17 +240,21 @@ def hold_to_cores(threads: int) -> None:
 
 def measure(arguments: argparse.Namespace, folder: Path) -> dict:
     """Check, then time; everything measured, ready for JSON."""
+    # One that does not load is told here, and not by a process that ends.
+    load_backend(arguments.backend)
     problem = make_problem(arguments.size, arguments.features, arguments.hidden, arguments.p, frozen=arguments.frozen)
     path = folder / "problem.npz"
     problem.save(path)
-    implementations, options, tuning = {"simsnn_ref": OURS}, {"simsnn_ref": {"feature_map": arguments.map}}, {}
+    implementations, tuning = {"simsnn_ref": OURS}, {}
+    options = {"simsnn_ref": {"feature_map": arguments.map, "backend": arguments.backend}}
     for name in arguments.peers:
         missing = PEERS[name].missing()
         if missing:
             note(missing)
             continue
-        chunk, tuning[name] = fastest_chunk(PEERS[name], problem, folder)
-        implementations[name], options[name] = PEERS[name], {"chunk": chunk}
+        device = {"device": "cuda"} if arguments.gpu and PEERS[name].distribution == "torch" else {}
+        chunk, tuning[name] = fastest_chunk(PEERS[name], problem, device, folder, gpu=arguments.gpu)
+        implementations[name], options[name] = PEERS[name], {"chunk": chunk} | device
 
     part = int(arguments.points_fraction * len(problem.target))
     results = {}
@@ -238,7 +262,7 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict:
         workers = {}
         for name, implementation in implementations.items():
             timed_part = None if name == "simsnn_ref" or part == len(problem.target) else part
-            workers[name] = start(stack, implementation, path, options[name], timed_part)
+            workers[name] = start(stack, implementation, path, options[name], timed_part, gpu=arguments.gpu)
             file = folder / f"{name}.npz"
             first = workers[name].ask(f"values {file}")
             note(f"{implementation.label}: {workers[name].ready['description']}, first step {first['seconds']:.3g} s")
@@ -271,6 +295,11 @@ def processor() -> str:
     return "unknown processor"
 
 
+def gpu_name(arguments: argparse.Namespace) -> str:
+    """Name of the GPU, where the run was on one, as the backend tells it."""
+    return f", {load_backend(arguments.backend).describe()['GPU']}" if arguments.gpu else ""
+
+
 def spread(values: list[float], unit: str = "") -> str:
     """Median and range."""
     return f"{statistics.median(values):.3g}{unit} ({min(values):.3g} - {max(values):.3g})"
@@ -282,7 +311,8 @@ def report(arguments: argparse.Namespace, results: dict) -> Iterator[str]:
     yield (
         f"One step (loss and gradient of {trained}) at {arguments.size}^2 points with {arguments.features} features, "
         f"hidden layers {', '.join(map(str, arguments.hidden))}, p = {arguments.p:g}, float64. "
-        f"{arguments.threads} of {os.cpu_count()} cores of {processor()}; medians of {arguments.repeats} steps each, "
+        f"{arguments.threads} of {os.cpu_count()} cores of {processor()}{gpu_name(arguments)}; "
+        f"medians of {arguments.repeats} steps each, "
         "ranges in brackets."
     )
     yield ""
@@ -307,6 +337,8 @@ def report(arguments: argparse.Namespace, results: dict) -> Iterator[str]:
         fraction = arguments.points_fraction
         yield f"\\* Measured on {fraction} of the points and multiplied by {1 / fraction}."
         yield ""
+    if arguments.gpu:
+        yield "- Memory is that of the host alone."
     yield "- Memory: the peak of the resident set less what the imports take, of the peak itself; compiling counts."
     yield "- Before the first step: simsnn_ref builds its feature map, JAX and torch.compile compile."
     for result in list(results.values())[1:]:

@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from problem import Problem
 
 jax.config.update("jax_enable_x64", True)
@@ -51,3 +52,6 @@ class Peer:
         loss = (total / self.n) ** (1.0 / self.p)
         factor = loss / (self.p * total)
         return jax.block_until_ready((loss, jax.tree.map(lambda grad: factor * grad, grads)))
+
+    def to_host(self, gradient):
+        return np.asarray(gradient)

@@ -1,8 +1,8 @@
-"""The step in simsnn_ref: hand-written derivatives, the features by one of its feature maps."""
+"""The step in simsnn_ref: hand-written derivatives, the features by one of its feature maps, on one of its backends."""
 
 from problem import Problem
 
-from simsnn_ref.backend import NumpyBackend
+from simsnn_ref.backend import load_backend
 from simsnn_ref.features import MapSizes, make_map
 from simsnn_ref.grid import Grid
 from simsnn_ref.losses import LpLoss
@@ -11,14 +11,14 @@ from simsnn_ref.optimizers import Objective
 
 
 class Peer:
-    def __init__(self, problem: Problem, feature_map: str):
-        self.params = problem.params
-        backend = NumpyBackend()
+    def __init__(self, problem: Problem, feature_map: str, backend: str = "numpy"):
+        self.backend = backend = load_backend(backend)
+        self.params = {name: backend.asarray(value) for name, value in problem.params.items()}
         self.network = Network(
             backend,
             first_layer="si",
             hidden=tuple(problem.params[f"W{layer + 1}"].shape[0] for layer in range(problem.depth)),
-            amplitudes=problem.amplitudes,
+            amplitudes=backend.asarray(problem.amplitudes),
             frozen=frozenset(problem.frozen),
             indices=problem.indices if "B" in problem.frozen else None,
         )
@@ -30,9 +30,14 @@ class Peer:
             tolerance=1e-13,
             sizes=MapSizes(self.network.n_features, self.network.hidden[0], "B" not in problem.frozen),
         )
-        self.objective = Objective(self.network, self.map, problem.target, LpLoss(problem.p), backend)
-        self.description = f"map {self.map.name}"
+        target = backend.asarray(problem.target)
+        self.objective = Objective(self.network, self.map, target, LpLoss(problem.p), backend)
+        self.description = f"map {self.map.name}, backend {backend.name}"
 
     def step(self):
         value, _, gradient = self.objective.value_and_gradient(self.params)
+        self.backend.synchronize()
         return value, gradient
+
+    def to_host(self, gradient):
+        return self.backend.to_numpy(gradient)

@@ -1,4 +1,4 @@
-"""The step in PyTorch: autograd on the CPU, gradients accumulated over blocks of points."""
+"""The step in PyTorch: autograd on the CPU or on a GPU, gradients accumulated over blocks of points."""
 
 import torch
 from problem import Problem
@@ -6,14 +6,15 @@ from torch.nn.functional import linear
 
 
 class Peer:
-    def __init__(self, problem: Problem, chunk: int, *, compiled: bool = False):
+    def __init__(self, problem: Problem, chunk: int, *, device: str = "cpu", compiled: bool = False):
         self.p, self.n, self.depth = problem.p, len(problem.target), problem.depth
-        self.amplitudes = torch.from_numpy(problem.amplitudes)
+        self.device = device
+        self.amplitudes = torch.from_numpy(problem.amplitudes).to(device)
         self.params = {
-            name: torch.tensor(value, requires_grad=name not in problem.frozen)
+            name: torch.tensor(value, device=device, requires_grad=name not in problem.frozen)
             for name, value in problem.params.items()
         }
-        points, target = torch.from_numpy(problem.points), torch.from_numpy(problem.target)
+        points, target = torch.from_numpy(problem.points).to(device), torch.from_numpy(problem.target).to(device)
         self.blocks = list(zip(points.split(chunk), target.split(chunk), strict=True))
         self.description = f"{chunk} points at a time"
         if compiled:
@@ -37,17 +38,24 @@ class Peer:
         trainable = {name: value for name, value in self.params.items() if value.requires_grad}
         for value in trainable.values():
             value.grad = None
-        total = 0.0
+        total = torch.zeros((), dtype=torch.float64, device=self.device)
         # |e|^p needs no scale: the target's RMS is 1, and in float64 |e|^10 is a number from 1e-30 to 1e30.
         for x, t in self.blocks:
             block_sum = self.power_sum(x, t)
             block_sum.backward()
-            total += block_sum.item()
+            total += block_sum.detach()
+        total = total.item()
         loss = (total / self.n) ** (1.0 / self.p)
         factor = loss / (self.p * total)
-        return loss, {name: factor * value.grad for name, value in trainable.items()}
+        grads = {name: factor * value.grad for name, value in trainable.items()}
+        if self.device != "cpu":
+            torch.cuda.synchronize()
+        return loss, grads
+
+    def to_host(self, gradient):
+        return gradient.numpy(force=True)
 
 
 class CompiledPeer(Peer):
-    def __init__(self, problem: Problem, chunk: int):
-        super().__init__(problem, chunk, compiled=True)
+    def __init__(self, problem: Problem, chunk: int, *, device: str = "cpu"):
+        super().__init__(problem, chunk, device=device, compiled=True)

@@ -50,7 +50,7 @@ def main(module: str, name: str, path: str, options: str, points: str = "") -> N
         loss, grads = (peer if command == "values" else timed).step()
         seconds = time.perf_counter() - start
         if command == "values":
-            np.savez(arguments[0].strip(), loss=loss, **{key: np.asarray(grad) for key, grad in grads.items()})
+            np.savez(arguments[0].strip(), loss=float(loss), **{key: peer.to_host(grad) for key, grad in grads.items()})
         print(json.dumps({"seconds": seconds, "peak": peak_memory()}), file=answers)
 
 

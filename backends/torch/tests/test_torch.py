@@ -18,8 +18,7 @@ torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 plugin = pytest.importorskip("simsnn_ref_torch.backend", reason="the PyTorch plug-in is not installed")
 TorchBackend = plugin.TorchBackend
 
-HAS_CUDA = torch.cuda.is_available()
-needs_cuda = pytest.mark.skipif(not HAS_CUDA, reason="PyTorch finds no CUDA device here")
+needs_cuda = pytest.mark.needs_backend("torch:cuda")
 on_every_device = pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=needs_cuda)])
 
 EPS = float(np.finfo(np.float64).eps)

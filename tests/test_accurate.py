@@ -153,7 +153,7 @@ def test_training_sets():
 @pytest.mark.parametrize(
     ("name", "size", "on_grid", "off_grid"),
     [
-        ("ug", 64, 2.2e-16, 1e-13),
+        pytest.param("ug", 64, 2.2e-16, 1e-13, marks=pytest.mark.slow),
         ("logcos", 64, 2.2e-16, 1e-14),
         pytest.param("abc3d", 16, 1e-15, 1e-14, marks=pytest.mark.slow),
     ],

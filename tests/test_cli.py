@@ -1,5 +1,7 @@
 """What a user does at the command line, through the installed command where that is the point."""
 
+import contextlib
+import io
 import json
 import os
 import subprocess
@@ -340,14 +342,18 @@ def test_bad_input_is_one_line_and_status_2(argv, message):
 
 
 def check_one_line(argv, message):
-    program = "import sys; from simsnn_ref.cli import main; sys.exit(main())"
-    result = subprocess.run([sys.executable, "-c", program, *argv], capture_output=True, text=True, check=False)
-    lines = result.stderr.strip().splitlines()
-    assert result.returncode == 2
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            status = main(list(argv))
+        except SystemExit as stop:
+            status = stop.code
+    lines = err.getvalue().strip().splitlines()
+    assert status == 2
     assert len(lines) == 1
     assert lines[0].startswith("simsnn: error: ")
     assert message in lines[0]
-    assert result.stdout == ""
+    assert out.getvalue() == ""
 
 
 @pytest.mark.parametrize(

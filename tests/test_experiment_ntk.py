@@ -137,6 +137,7 @@ def test_a_small_step_of_a_network_is_the_kernels():
 # The study
 
 
+@pytest.mark.slow
 def test_numbers_are_ready_for_json(outcome):
     told = json.loads(json.dumps(to_dict(outcome), allow_nan=False))
     assert told["experiment"] == "ntk"
@@ -145,6 +146,7 @@ def test_numbers_are_ready_for_json(outcome):
     assert all(len(each["eigenvalues"]) == told["numbers"]["points"] for each in runs)
 
 
+@pytest.mark.slow
 def test_every_first_layer_has_its_rows(outcome):
     kernel_table, wave_table, decay_table = outcome.tables
     assert [row[0] for row in kernel_table.rows] == list(FIRST_LAYERS)
@@ -155,17 +157,20 @@ def test_every_first_layer_has_its_rows(outcome):
     assert "section 2.3" in to_markdown(outcome)
 
 
+@pytest.mark.slow
 def test_spectral_bias_and_what_si_does_about_it(outcome):
     """The claims that do not hang on a threshold: they hold by orders of magnitude."""
     assert [claim.held for claim in outcome.claims[:4]] == [True] * 4
 
 
+@pytest.mark.slow
 def test_the_same_seeds_give_the_same_numbers(outcome):
     again = _start("si", 30, seed=0, points=outcome.numbers["points"])
     first = next(each for each in outcome.numbers["runs"] if each["first_layer"] == "si")
     assert eigensystem(neural_tangent_kernel(*again)).values.tolist() == first["eigenvalues"]
 
 
+@pytest.mark.slow
 def test_figure_has_all_panels_labelled(outcome):
     figure = outcome.draw()
     figure.draw_without_rendering()

@@ -110,6 +110,7 @@ def test_the_claims_follow_the_numbers(tmp_path, capsys):
     assert last["rms_on_grid"] <= 1e-15
 
 
+@pytest.mark.slow
 def test_another_optimizer_is_used(tmp_path, capsys):
     assert main(["reproduce", "fig2", "--optimizer", "lbfgs", "-o", str(tmp_path), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)["fig2"]

@@ -27,7 +27,7 @@ def run(*argv):
     [
         ["--mode", "paper", "--optimizer", "adam", "--steps", "3", "--n-features", "400"],
         ["--mode", "paper", "--optimizer", "gauss_newton", "--steps", "2", "--n-features", "400"],
-        ["--n-features", "20000"],
+        pytest.param(["--n-features", "20000"], marks=pytest.mark.slow),
     ],
     ids=["adam", "gauss-newton", "accurate"],
 )

@@ -459,7 +459,7 @@ def test_killed_two_hundred_times(tmp_path):
     context = multiprocessing.get_context("fork")
     lost = []
     for _ in range(200):
-        step = context.Value("i", 0)
+        step = context.Value("i", 0, lock=False)  # a lock would die with the child that holds it
         process = context.Process(target=child, args=(folder, step, options))
         process.start()
         while step.value == 0 and process.is_alive():

@@ -1,5 +1,7 @@
 """The `backend` fixture: NumPy, and a strict array API whose arrays live off the host."""
 
+import sys
+
 import array_api_strict
 import numpy as np
 import pytest
@@ -64,3 +66,24 @@ def complex_step_gradient(function, params, backend):
             slope[i] = complex(function(params | {name: backend.asarray(stepped)})).imag / h
         gradient[name] = slope
     return gradient
+
+
+@pytest.fixture
+def installed_plugs(tmp_path, monkeypatch):
+    """Make a folder on the path that looks like an installed distribution with some plug-ins, and return it."""
+    names = []
+
+    def install(modules, entry_points, version):
+        for name, source in modules.items():
+            (tmp_path / f"{name}.py").write_text(source)
+        info = tmp_path / f"plugs-{version}.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: plugs\nVersion: {version}\n")
+        (info / "entry_points.txt").write_text(entry_points)
+        monkeypatch.syspath_prepend(tmp_path)
+        names.extend(modules)
+        return tmp_path
+
+    yield install
+    for name in names:
+        sys.modules.pop(name, None)

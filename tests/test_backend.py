@@ -65,18 +65,8 @@ def test_map_keeps_the_order_and_passes_errors_on(workers):
 
 
 @pytest.fixture
-def plugins(tmp_path, monkeypatch):
-    """A folder on the path that looks like an installed distribution with some plug-ins."""
-    for name, source in MODULES.items():
-        (tmp_path / f"{name}.py").write_text(source)
-    info = tmp_path / "plugs-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: plugs\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(ENTRY_POINTS)
-    monkeypatch.syspath_prepend(tmp_path)
-    yield tmp_path
-    for name in MODULES:
-        sys.modules.pop(name, None)
+def plugins(installed_plugs):
+    return installed_plugs(MODULES, ENTRY_POINTS, "1.0")
 
 
 def loaded():

@@ -1,7 +1,6 @@
 """`simsnn doctor`: everything named, and a broken plug-in with its reason, exit status 0 whatever is broken."""
 
 import json
-import sys
 
 import numpy as np
 import pytest
@@ -34,17 +33,8 @@ breaks = plug_breaks:Breaks
 
 
 @pytest.fixture
-def plugins(tmp_path, monkeypatch):
-    for name, source in MODULES.items():
-        (tmp_path / f"{name}.py").write_text(source)
-    info = tmp_path / "plugs-1.5.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: plugs\nVersion: 1.5\n")
-    (info / "entry_points.txt").write_text(ENTRY_POINTS)
-    monkeypatch.syspath_prepend(tmp_path)
-    yield
-    for name in MODULES:
-        sys.modules.pop(name, None)
+def plugins(installed_plugs):
+    return installed_plugs(MODULES, ENTRY_POINTS, "1.5")
 
 
 def told(capsys):

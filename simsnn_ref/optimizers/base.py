@@ -8,7 +8,8 @@ import bisect
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from types import ModuleType
 from typing import Any, Protocol, TypeAlias
 
@@ -286,6 +287,8 @@ Watch: TypeAlias = Callable[[Callable[[], Snapshot]], None]
 """Called before each step with a function that takes a snapshot; it may raise to end the minimisation."""
 
 
+# What overflows is found and named after the step, once.
+@np.errstate(over="ignore", invalid="ignore", divide="ignore")
 def minimize(
     method: Method,
     objective: Objective,
@@ -314,29 +317,13 @@ def minimize(
         If a parameter, a gradient, the loss or a linear model is not finite; the message names it, ``result`` is what
         was reached.
     """
-    # What overflows is found and named after the step, once.
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        return _minimize(method, objective, params, limits, on_step, watch, snapshot, restarts=restarts)
-
-
-def _minimize(
-    method: Method,
-    objective: Objective,
-    params: Parameters,
-    limits: Limits,
-    on_step: OnStep,
-    watch: Watch,
-    snapshot: Snapshot | None,
-    *,
-    restarts: bool,
-) -> Result:
     journal = Journal(objective, limits, on_step, snapshot)
     if snapshot is None:
         state = method.begin(objective, params)
     else:
         last = snapshot.losses[-1] if snapshot.losses else 1.0
         state = method.begin(objective, snapshot.params, snapshot.memory, last)
-        state = State(state.params, state.value, state.e, state.memory, state.derived, snapshot.work)
+        state = replace(state, work=snapshot.work)
     gradient: Parameters = {}
     while True:
         trouble = state.wrong or _what_is_not_finite(objective, state, gradient)
@@ -350,8 +337,7 @@ def _minimize(
         if trouble:
             journal.restarts += 1
             state = method.begin(objective, journal.best, method.shorten(state.memory), journal.losses[-1])
-        current = state
-        watch(lambda: journal.snapshot(method.name, current))  # noqa: B023 - called at once or not at all
+        watch(partial(journal.snapshot, method.name, state))
         if not journal.goes_on(state):
             break
         gradient = state.derived if isinstance(state.derived, dict) else {}

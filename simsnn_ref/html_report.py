@@ -14,6 +14,7 @@ import numpy as np
 from simsnn_ref.config import FitConfig
 from simsnn_ref.curves import figure_of_spectra, figure_of_training
 from simsnn_ref.grid import Grid
+from simsnn_ref.losses import rms
 from simsnn_ref.markup import Html, element, join
 from simsnn_ref.model import Model
 from simsnn_ref.plotting import figure_of_fit, residues
@@ -237,7 +238,7 @@ def _errors(model: Model, source: Source | None) -> Html:
 def _computed(model: Model, source: Source) -> dict[str, float]:
     *_, residue = residues(model, source.samples) if model.stages else [np.asarray(source.samples)]
     relative = np.asarray(residue / (model.history.rms or 1.0), dtype=np.float64)
-    return {"rms_on_grid": float(np.sqrt(np.mean(relative**2))), "max_on_grid": float(np.max(np.abs(relative)))}
+    return {"rms_on_grid": rms(np, relative), "max_on_grid": float(np.max(np.abs(relative)))}
 
 
 def _stages(model: Model) -> Html:

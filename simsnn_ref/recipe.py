@@ -10,7 +10,7 @@ from simsnn_ref.config import FitConfig
 from simsnn_ref.grid import Grid
 from simsnn_ref.model import Model
 
-__all__ = ["changed_options", "command_line", "python_lines"]
+__all__ = ["box_words", "changed_options", "command_line", "python_lines"]
 
 
 def changed_options(config: FitConfig) -> tuple[str, ...]:
@@ -39,9 +39,13 @@ def _input_words(model: Model) -> list[str]:
     grid = model.grid
     words = ["INPUT.npy"] if isinstance(grid, Grid) else ["POINTS.npy", "--values", "VALUES.npy"]
     bounds = [bound for pair in zip(grid.lower, grid.upper, strict=True) for bound in pair]
-    # argparse takes a negative number with an exponent for an option.
-    words += ["--box", *(np.format_float_positional(bound, trim="-") for bound in bounds)]
+    words += box_words(bounds)
     return [*words, "--periodic", ",".join(str(periodic).lower() for periodic in grid.periodic)]
+
+
+def box_words(bounds: Sequence[float]) -> list[str]:
+    """Of the option ``--box``; argparse takes a negative number with an exponent for an option."""
+    return ["--box", *(np.format_float_positional(bound, trim="-") for bound in bounds)]
 
 
 def _option_words(config: FitConfig) -> list[str]:

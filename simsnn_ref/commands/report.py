@@ -17,6 +17,7 @@ from simsnn_ref.grid import Grid
 from simsnn_ref.html_report import Source, html_report
 from simsnn_ref.losses import rms
 from simsnn_ref.model import Model, load_model
+from simsnn_ref.recipe import box_words
 from simsnn_ref.storage import check_writable
 
 __all__ = ["add"]
@@ -88,7 +89,7 @@ def _words(arguments: argparse.Namespace) -> list[str]:
         if name in ("select", "isel"):
             words += [word for one in given for word in (flag, one)]
         elif name == "box" and given is not None:
-            words += [flag, *(np.format_float_positional(bound, trim="-") for bound in given)]
+            words += box_words(given)
         elif given is not None:
             words += [flag, str(given)]
     return words

@@ -16,6 +16,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from pathlib import Path
 from types import FrameType
 from typing import IO, Any
@@ -26,7 +27,7 @@ from simsnn_ref.errors import CheckpointError, ConfigError, Interrupted, ModelFi
 from simsnn_ref.packing import Arrays
 from simsnn_ref.storage import read_file, write_file
 
-__all__ = ["Checkpoints", "digest", "is_held"]
+__all__ = ["Checkpoints", "digest", "is_held", "log_file", "reading_states", "state_files"]
 
 KIND = "simsnn-checkpoint"
 
@@ -46,6 +47,25 @@ def digest(values: np.ndarray) -> str:
     """SHA-256 of values in float64, C order, and of their shape."""
     array = np.ascontiguousarray(values, dtype=np.float64)
     return hashlib.sha256(repr(array.shape).encode() + array.tobytes()).hexdigest()
+
+
+def log_file(folder: Path) -> Path:
+    """The log of the run in a folder."""
+    return folder / "log.jsonl"
+
+
+def state_files(folder: Path) -> list[Path]:
+    """The files of states in a folder, oldest first."""
+    return sorted(folder.glob("state-*.safetensors"))
+
+
+@contextlib.contextmanager
+def reading_states(folder: Path) -> Iterator[None]:
+    """What is wrong with a file whose checksums are right was not written by `simsnn_ref.fit`: a CheckpointError."""
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
+        raise CheckpointError(f"{folder}: not the checkpoints of a fit ({type(error).__name__}: {error})") from error
 
 
 class Checkpoints:
@@ -113,11 +133,11 @@ class Checkpoints:
 
     @property
     def log_file(self) -> Path:
-        return self.folder / "log.jsonl"
+        return log_file(self.folder)
 
     def states(self) -> list[Path]:
         """The files of states, oldest first."""
-        return sorted(self.folder.glob("state-*.safetensors"))
+        return state_files(self.folder)
 
     def require_new(self) -> None:
         """Raise CheckpointError if the folder holds a run already."""
@@ -140,6 +160,7 @@ class Checkpoints:
         except OutputError as error:
             raise CheckpointError(str(error)) from error
 
+    @cached_property
     def data(self) -> tuple[dict[str, Any], Arrays]:
         """What `begin` wrote; `about` becomes what it was.
 
@@ -188,12 +209,7 @@ class Checkpoints:
         states = self.states()
         number = 1 + int(states[-1].stem.partition("-")[2]) if states else 1
         try:
-            write_file(
-                self.folder / f"state-{number:08d}.safetensors",
-                content,
-                arrays,
-                kind=KIND,
-            )
+            write_file(self.folder / f"state-{number:08d}.safetensors", content, arrays, kind=KIND)
         except OutputError as error:
             self._retry_at = time.monotonic() + RETRY_SECONDS
             return str(error)

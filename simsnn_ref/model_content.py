@@ -28,7 +28,7 @@ from simsnn_ref.initialization import FIRST_LAYERS
 from simsnn_ref.schema import conform
 from simsnn_ref.strict_json import shown
 
-__all__ = ["check_model", "check_state"]
+__all__ = ["RECORD", "check_model", "check_state"]
 
 SCATTER = {"lower": [float], "upper": [float], "periodic": [bool]}
 GRID = {"shape": [int], **SCATTER}
@@ -43,6 +43,8 @@ STAGE = {
     "parameters": [str],
 }
 RECORD = {item.name: item.type for item in fields(StageRecord) if item.name not in StageRecord.ARRAYS}
+"""The scalars of a `StageRecord`, by kind."""
+
 HISTORY = {
     "stages": [RECORD],
     "off_grid": str,

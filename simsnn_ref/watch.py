@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from simsnn_ref.checkpoint import is_held
+from simsnn_ref.checkpoint import is_held, log_file, state_files
 from simsnn_ref.errors import CheckpointError, ModelFileError
 from simsnn_ref.history import StageRecord, Step
 from simsnn_ref.log import ENDS, parse_line
+from simsnn_ref.model_content import RECORD
 from simsnn_ref.report import printable, stage_rows, text_table
 from simsnn_ref.schema import conform
 
@@ -28,7 +29,7 @@ _KINDS: dict[str, dict[Any, Any]] = {
     "step": {item.name: item.type for item in fields(Step)},
     "activity": {"text": str},
     "note": {"text": str},
-    "stage_end": {item.name: item.type for item in fields(StageRecord) if item.name not in StageRecord.ARRAYS},
+    "stage_end": RECORD,
     "end": {"how": str, "text": str},
 }
 
@@ -98,7 +99,7 @@ class Run:
         """Take what is new since the last time."""
         # Before the log: whoever has let go of the folder by now has written the last line.
         self._is_held = is_held(self.folder)
-        path = self.folder / "log.jsonl"
+        path = log_file(self.folder)
         try:
             with path.open("rb") as stream:
                 stream.seek(self._read_up_to)
@@ -203,7 +204,7 @@ class Run:
     def saved(self) -> tuple[Path, float] | None:
         """The file of the last state, and when it was written in seconds since the epoch."""
         found = []
-        for path in self.folder.glob("state-*.safetensors"):
+        for path in state_files(self.folder):
             try:
                 found.append((path, path.stat().st_mtime))
             except FileNotFoundError:  # dropped by the run in this moment

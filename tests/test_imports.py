@@ -52,6 +52,7 @@ ORDER = (
     {"model_content"},
     {"packing"},
     {"model", "checkpoint"},
+    {"staged"},
     {"multistage"},
     {"estimator"},
     {"problems.analytic", "problems.turbulence"},

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from simsnn_ref import Checkpoints, FitConfig, Grid, fit, load_model, multistage, resume
+from simsnn_ref import Callback, Checkpoints, FitConfig, Grid, fit, load_model, resume, staged
 from simsnn_ref.backend import NumpyBackend
 from simsnn_ref.cli import main
 from simsnn_ref.data import LARGEST
@@ -139,13 +139,13 @@ def test_a_function_that_is_not_finite_between_the_samples():
 @pytest.mark.parametrize(("name", "value"), [("W1", np.nan), ("b", np.inf), ("W2", np.inf), ("c3", np.nan)])
 def test_parameters_that_are_not_finite_at_the_start(monkeypatch, optimizer, name, value):
     """Nothing is good yet: the stage is not kept, and to begin again is of no use."""
-    original = multistage._StagedFit._paper_network
+    original = staged.StagedFit._paper_network
 
     def spoilt(self, index, normalised):
         network, params = original(self, index, normalised)
         return network, params | {name: first_number(value)(params[name])}
 
-    monkeypatch.setattr(multistage._StagedFit, "_paper_network", spoilt)
+    monkeypatch.setattr(staged.StagedFit, "_paper_network", spoilt)
     for on_divergence in ("stop", "restart"):
         message, model = diverges(wave(16), replace(PAPER, optimizer=optimizer, on_divergence=on_divergence))
         assert message.startswith("stage 1: step 0 led to numbers that are not finite")
@@ -178,13 +178,13 @@ def test_a_gradient_that_is_not_finite_is_named_within_a_step(monkeypatch, optim
 @pytest.mark.parametrize("optimizer", METHODS)
 def test_a_loss_whose_square_overflows(monkeypatch, optimizer):
     """Finite, so that training goes on; what it does about it is the method's, but no number becomes an exception."""
-    original = multistage._StagedFit._paper_network
+    original = staged.StagedFit._paper_network
 
     def spoilt(self, index, normalised):
         network, params = original(self, index, normalised)
         return network, params | {"c3": first_number(1e200)(params["c3"])}
 
-    monkeypatch.setattr(multistage._StagedFit, "_paper_network", spoilt)
+    monkeypatch.setattr(staged.StagedFit, "_paper_network", spoilt)
     try:
         model = fit(wave(16), config=replace(PAPER, optimizer=optimizer))
     except DivergenceError as error:
@@ -384,7 +384,7 @@ def test_restarts_can_be_resumed_anywhere(tmp_path, stop):
     assert np.array_equal(model.history.stages[0].loss_history, whole.history.stages[0].loss_history)
 
 
-class _Stop(multistage.Callback):
+class _Stop(Callback):
     def __init__(self, at):
         self.at = at
 

@@ -22,9 +22,7 @@ from simsnn_ref.multistage import fit, require_alone
 from simsnn_ref.problems import get_problem
 from simsnn_ref.progress import make_progress
 from simsnn_ref.ranks import ranks_of
-from simsnn_ref.report import (
-    text_table,
-)
+from simsnn_ref.report import text_table
 from simsnn_ref.scatter import Scatter
 from simsnn_ref.storage import check_writable
 

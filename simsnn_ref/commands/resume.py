@@ -36,7 +36,7 @@ def _run_resume(arguments: argparse.Namespace) -> None:
         raise CheckpointError(f"{arguments.folder}: no such folder; simsnn fit --checkpoint DIR makes one")
     started = time.perf_counter()
     with make_checkpoints(arguments.folder, arguments) as checkpoints:
-        data, arrays = checkpoints.data()
+        data, arrays = checkpoints.data
         told = _about(checkpoints, arguments)
         check_writable(told.output, "-o")
         callbacks = [Callback() if arguments.quiet else make_progress()]

@@ -24,6 +24,9 @@ GRACE = 3.0
 """Seconds that a rank other than the first waits before it ends the job: what is wrong with the data or the options is
 wrong in all of them, and one line is enough."""
 
+FORWARDING = 0.5
+"""Seconds that mpiexec has to pass on the last words of a rank."""
+
 
 class MpiRanks:
     """See `simsnn_ref.ranks.Ranks`. One rank is a process like any other.
@@ -67,15 +70,17 @@ class MpiRanks:
         """End all ranks because of an error in this one, with one line on stderr."""
         if not self.is_root:
             time.sleep(GRACE)
-        if not isinstance(error, SimsnnError | KeyboardInterrupt):
-            traceback.print_exception(error)
+        known = isinstance(error, SimsnnError | KeyboardInterrupt)
+        trace = "" if known else "".join(traceback.format_exception(error))
         named = type(error).__name__
         message = " ".join(str(error).split())
         if not isinstance(error, SimsnnError):
             message = f"{named}: {message}" if message else named
-        sys.stderr.write(f"simsnn: error: rank {self.communicator.rank} of {self.size}: {message}\n")
+        # In one piece, and read by mpiexec before it hears of the end: it drops what it has not read by then.
+        sys.stderr.write(f"{trace}simsnn: error: rank {self.communicator.rank} of {self.size}: {message}\n")
         sys.stderr.flush()
         sys.stdout.flush()
+        time.sleep(FORWARDING)
         # As the command's: 1 for a result that is not what it should be, 2 for bad input.
         is_input = isinstance(error, SimsnnError) and not isinstance(error, ArithmeticError)
         status = 2 if is_input else 1

@@ -135,6 +135,31 @@ def test_wavenumbers_beyond_the_grids(where):
     assert_agrees(case, NufftMap(where, BACKEND, 1e-12), where, 1e-12)
 
 
+@pytest.mark.parametrize("tolerance", TOLERANCES)
+@pytest.mark.parametrize(
+    "where", [Grid(300), Grid((96, 7)), Grid((7, 96), periodic=False), Grid((50, 6, 48))], ids=name
+)
+def test_wavenumbers_far_below_the_grids(where, tolerance):
+    # Then what is spread is a part of the fine grid, whose transforms leave out the rest.
+    case = Case(where)
+    case.K *= 0.1
+    fmap = NufftMap(where, BACKEND, tolerance)
+    assert_agrees(case, fmap, where, tolerance)
+    [lattice] = {lane._lattice for lane in fmap._lanes}
+    assert np.prod(lattice) < 0.7 * np.prod([axis.n_fine for axis in fmap._transform.axes])
+
+
+def test_wavenumbers_that_grow_in_training():
+    where = Grid((80, 90))
+    case = Case(where)
+    fmap, lattices = NufftMap(where, BACKEND, 1e-12), set()
+    for factor in (0.01, 0.1, 0.3, 1.0, 0.1):
+        case.K *= factor * 40.0 * np.pi / np.max(np.abs(case.K))
+        assert_agrees(case, fmap, where, 1e-12)
+        lattices.add(fmap._lanes[0]._lattice)
+    assert len(lattices) == 4
+
+
 def test_points_in_a_corner_of_the_box():
     where = 0.9 + 1e-3 * scattered(40, 2)
     assert_agrees(Case(where), NufftMap(where, BACKEND, 1e-12), where, 1e-12)
@@ -193,7 +218,8 @@ def test_plans_are_used_again(monkeypatch, where):
     assert (Counting.made, Counting.sorted_points) == (1, 2)
     case = Case(where, n_features=5, h=1)
     assert_agrees(case, fmap, where, 1e-12)
-    assert (Counting.made, Counting.sorted_points) == (1, 3)
+    # One unit takes a plan of one field in place of three.
+    assert (Counting.made, Counting.sorted_points) == (2, 3)
 
 
 @pytest.mark.parametrize("where", [Grid((20, 21)), scattered(300, 2)], ids=name)
@@ -204,6 +230,12 @@ def test_threads_do_not_change_the_result(monkeypatch, where):
     for results in (case.products(fmap), case.products(fmap)):
         assert all(np.array_equal(results[key], one[key]) for key in one)
     assert len(fmap._lanes) == 4
+    with monkeypatch.context() as patch:
+        # Two units at a time, not all nine.
+        patch.setattr(feature_map, "BLOCK_ELEMENTS", 1)
+        fmap = NufftMap(where, NumpyBackend(workers=1), 1e-14)
+        assert all(np.array_equal(value, one[key]) for key, value in case.products(fmap).items())
+        assert fmap._n_fields == 1
     monkeypatch.setattr(feature_map, "FINE_ELEMENTS", 1)
     fmap = NufftMap(where, NumpyBackend(workers=4), 1e-14)
     assert all(np.array_equal(value, one[key]) for key, value in case.products(fmap).items())

@@ -1,6 +1,5 @@
 """The feature map ``nufft`` of `simsnn_ref`: any wavenumbers, on grids and at scattered points, by FINUFFT."""
 
 from simsnn_ref_finufft.feature_map import NufftMap
-from simsnn_ref_finufft.transform import GridTransform, PointTransform
 
-__all__ = ["GridTransform", "NufftMap", "PointTransform"]
+__all__ = ["NufftMap"]

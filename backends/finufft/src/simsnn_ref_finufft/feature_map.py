@@ -12,12 +12,13 @@ and with F = dz_1 + i dz_2 and its sums P at k_j and M at -k_j, P_j = sum_x F ex
     dK_d          = the same with x_d F in place of F.
 
 The packed transform has twice the points and half the fast Fourier transforms, which are what takes the time until
-n_f exceeds the number of grid points. dK needs d transforms a pair beside the one: W mixes the units differently for
-every feature, so that the sum over units cannot be taken before the transform.
+n_f exceeds the number of grid points. dK needs d further transforms a pair: W mixes the units differently for every
+feature, so that the sum over units cannot be taken before the transform.
 """
 
 from collections.abc import Callable
 from queue import SimpleQueue
+from typing import Any
 
 import numpy as np
 
@@ -25,12 +26,17 @@ from simsnn_ref.backend import Array, Backend, NumpyBackend
 from simsnn_ref.errors import ConfigError
 from simsnn_ref.features import FeatureGradient, Features
 from simsnn_ref.grid import Grid
-from simsnn_ref_finufft.transform import GridTransform, Lane, PointTransform
+from simsnn_ref_finufft.grid_transform import GridTransform
+from simsnn_ref_finufft.lane import Lane, Transform
+from simsnn_ref_finufft.point_transform import PointTransform
 
 __all__ = ["NufftMap"]
 
 FINE_ELEMENTS = 2**28
-"""Complex numbers in the fine grids of all threads together (4 GiB); one thread may have more."""
+"""Complex numbers that all threads together hold (4 GiB); one thread may have more."""
+
+BLOCK_ELEMENTS = 2**18
+"""Complex numbers of as many fields as a thread takes at a time; of small ones the calls would take the time."""
 
 
 class NufftMap:
@@ -55,7 +61,6 @@ class NufftMap:
     """
 
     name = "nufft"
-    transforms = (GridTransform, PointTransform)
 
     def __init__(self, where: Grid | Array, backend: Backend, tolerance: float) -> None:
         if not isinstance(backend, NumpyBackend) or backend.real_dtype is not np.float64:
@@ -63,78 +68,70 @@ class NufftMap:
                 f"feature_map = 'nufft': FINUFFT computes on the host in float64, not on backend {backend.name!r};"
                 " use another map"
             )
-        on_grid, at_points = self.transforms
-        self._transform = on_grid(where, tolerance) if isinstance(where, Grid) else at_points(where, tolerance)
+        self._transform: Transform[Any] = (
+            GridTransform(where, tolerance) if isinstance(where, Grid) else PointTransform(where, tolerance)
+        )
         self.grid_shape = where.shape if isinstance(where, Grid) else None
         self.n_points = int(np.prod(self._transform.shape))
         self._backend = backend
-        self._lanes: list[Lane] = []
+        self._lanes: list[Lane[Any]] = []
         self._wavenumbers = np.empty((0, 0))
-        self._points: tuple[np.ndarray | None, ...] = ()
-        self._most_lanes = 0
+        self._points: Any = None
+        self._n_fields = 0
 
     def forward(self, W: Array, features: Features) -> Array:
         """z_1 + i z_2 = T[w r / 2, w conj(r) / 2]."""
         half = 0.5 * self._rotation(features)
         z = np.empty((W.shape[0], self.n_points))
 
-        def pair(lane: Lane, first: int) -> None:
-            w = _pack(W, first)
-            _weigh(lane, w, w, half)
-            lane.synthesize(lane.field)
-            _unpack(lane.field.reshape(-1), z, first)
+        def do(lane: Lane[Any], units: slice) -> None:
+            w = _pack(W[units], lane.n_fields)
+            _weigh(lane.coefficients[0], w, w, half)
+            _unpack(lane.synthesize(1), z[units])
 
-        self._each_pair(pair, features, W.shape[0])
+        self._each_block(do, features, W.shape[0])
         return z
 
     def vjp(self, W: Array, features: Features, dz: Array, *, wavenumbers: bool = True) -> FeatureGradient:
         """One transform of dz for dW and db, and one of each x_d dz for dK, per pair of units."""
         half = 0.5 * self._rotation(features)
-        coordinates = self._transform.coordinates if wavenumbers else []
+        moments = 1 + features.wavenumbers.shape[1] if wavenumbers else 1
         dW = np.empty(W.shape)
         # By pair, added at the end: the order of a sum must not depend on which thread is faster.
-        turned = np.empty((1 + len(coordinates), (W.shape[0] + 1) // 2, W.shape[1]))
+        turned = np.empty((moments, (W.shape[0] + 1) // 2, W.shape[1]))
 
-        def pair(lane: Lane, first: int) -> None:
-            w_conj = np.conj(_pack(W, first))
-            parts = [row.reshape(self._transform.shape) for row in dz[first : first + 2]]
-            # The second part of an odd number's last pair.
-            lane.field.imag[...] = 0.0
-            for which, x in enumerate([None, *coordinates]):
-                for part, into in zip(parts, (lane.field.real, lane.field.imag), strict=False):
-                    np.multiply(part, 1.0 if x is None else x, out=into)
-                lane.analyze(lane.field)
-                at_opposite, at_k = lane.coefficients
+        def do(lane: Lane[Any], units: slice) -> None:
+            fields = _pack(dz[units], lane.n_fields).reshape(-1, *self._transform.shape)
+            lane.analyze(fields, moments)
+            w_conj = np.conj(_pack(W[units], lane.n_fields))
+            pairs = turned[:, units.start // 2 : (units.stop + 1) // 2]
+            for m in range(moments):
+                at_opposite, at_k = lane.coefficients[m, :, 0], lane.coefficients[m, :, 1]
                 at_k *= half
                 at_opposite *= np.conj(half)
-                if x is None:
-                    _unpack(at_k + at_opposite, dW, first)
-                turned[which, first // 2] = np.imag(w_conj * (at_k - at_opposite))
+                pairs[m] = np.imag(w_conj * (at_k - at_opposite))[: pairs.shape[1]]
+            _unpack(lane.coefficients[0, :, 0] + lane.coefficients[0, :, 1], dW[units])
 
-        self._each_pair(pair, features, W.shape[0])
+        self._each_block(do, features, W.shape[0])
         db, *dK = -np.sum(turned, axis=1)
         return FeatureGradient(weights=dW, wavenumbers=np.stack(dK, axis=1) if wavenumbers else None, phases=db)
 
     def jvp(self, W: Array, features: Features, W_dot: Array, K_dot: Array | None, b_dot: Array) -> Array:
         """z_dot = Re T[(W_dot + i W b_dot) r] + sum_d x_d Re T[i W K_dot_d r], two units packed."""
         half = 0.5 * self._rotation(features)
+        columns = [] if K_dot is None else list(K_dot.T)
         z_dot = np.empty((W.shape[0], self.n_points))
 
-        def pair(lane: Lane, first: int) -> None:
-            w, w_dot = _pack(W, first), _pack(W_dot, first)
+        def do(lane: Lane[Any], units: slice) -> None:
+            w, w_dot = _pack(W[units], lane.n_fields), _pack(W_dot[units], lane.n_fields)
             turn = 1j * b_dot * w
-            _weigh(lane, w_dot + turn, w_dot - turn, half)
-            lane.synthesize(lane.field)
-            if K_dot is not None:
-                for axis, x in enumerate(self._transform.coordinates):
-                    turn = 1j * K_dot[:, axis] * w
-                    _weigh(lane, turn, -turn, half)
-                    lane.synthesize(lane.other)
-                    lane.other *= x
-                    lane.field += lane.other
-            _unpack(lane.field.reshape(-1), z_dot, first)
+            _weigh(lane.coefficients[0], w_dot + turn, w_dot - turn, half)
+            for m, column in enumerate(columns, start=1):
+                turn = 1j * column * w
+                _weigh(lane.coefficients[m], turn, -turn, half)
+            _unpack(lane.synthesize(1 + len(columns)), z_dot[units])
 
-        self._each_pair(pair, features, W.shape[0])
+        self._each_block(do, features, W.shape[0])
         return z_dot
 
     def _rotation(self, features: Features) -> np.ndarray:
@@ -143,49 +140,48 @@ class NufftMap:
         rotation: np.ndarray = features.amplitudes * (np.cos(theta) + 1j * np.sin(theta))
         return rotation
 
-    def _each_pair(self, work: Callable[[Lane, int], None], features: Features, h: int) -> None:
-        """Call work(lane, first) for first = 0, 2, .. below h, on as many threads as there are lanes."""
+    def _each_block(self, work: Callable[[Lane[Any], slice], None], features: Features, h: int) -> None:
+        """Call work(lane, units) for all h units, twice as many at a time as a lane has fields, a thread a lane."""
         K = features.wavenumbers
         if not np.array_equal(K, self._wavenumbers):
             self._wavenumbers = np.array(K)
             # FINUFFT has no answer to NaN; `_rotation` has.
-            K = np.where(np.isfinite(K), K, 0.0)
-            self._points = self._transform.points(K)
-            self._most_lanes = max(1, min(self._backend.workers, FINE_ELEMENTS // self._transform.fine_size(K)))
-        pairs = range(0, h, 2)
-        n_lanes = min(self._most_lanes, len(pairs))
-        while len(self._lanes) < n_lanes:
-            self._lanes.append(self._transform.lane())
-        free: SimpleQueue[Lane] = SimpleQueue()
-        for lane in self._lanes[:n_lanes]:
+            self._points = self._transform.points(np.where(np.isfinite(K), K, 0.0))
+        size, pairs = self._transform.size(self._points), (h + 1) // 2
+        n_lanes = max(1, min(self._backend.workers, FINE_ELEMENTS // size, pairs))
+        n_fields = max(1, min(BLOCK_ELEMENTS // size, -(-pairs // n_lanes)))
+        if (n_lanes, n_fields) != (len(self._lanes), self._n_fields):
+            self._lanes, self._n_fields = [self._transform.lane(n_fields) for _ in range(n_lanes)], n_fields
+        free: SimpleQueue[Lane[Any]] = SimpleQueue()
+        for lane in self._lanes:
             free.put(lane)
 
         def run(first: int) -> None:
             lane = free.get()
             try:
-                lane.set_points(self._points, K.shape[0])
-                work(lane, first)
+                lane.set_points(self._points)
+                work(lane, slice(first, min(first + 2 * n_fields, h)))
             finally:
                 free.put(lane)
 
-        self._backend.map(run, pairs)
+        self._backend.map(run, range(0, h, 2 * n_fields))
 
 
-def _pack(rows: Array, first: int) -> np.ndarray:
-    """rows[first] + i rows[first + 1]; the last row of an odd number goes alone."""
-    packed = np.zeros(rows.shape[1], dtype=np.complex128)
-    packed.real = rows[first]
-    if first + 1 < rows.shape[0]:
-        packed.imag = rows[first + 1]
+def _pack(rows: Array, n_fields: int) -> np.ndarray:
+    """rows[0] + i rows[1], rows[2] + i rows[3], ..; the last row of an odd number goes alone, what is missing is 0."""
+    packed = np.zeros((n_fields, rows.shape[1]), dtype=np.complex128)
+    for part, into in ((rows[0::2], packed.real), (rows[1::2], packed.imag)):
+        into[: part.shape[0]] = part
     return packed
 
 
-def _unpack(packed: np.ndarray, rows: np.ndarray, first: int) -> None:
-    rows[first] = packed.real
-    if first + 1 < rows.shape[0]:
-        rows[first + 1] = packed.imag
+def _unpack(fields: np.ndarray, rows: Array) -> None:
+    """Inverse of `_pack`."""
+    flat = fields.reshape(fields.shape[0], -1)
+    for into, part in ((rows[0::2], flat.real), (rows[1::2], flat.imag)):
+        into[...] = part[: into.shape[0]]
 
 
-def _weigh(lane: Lane, plus: np.ndarray, minus: np.ndarray, half: np.ndarray) -> None:
-    np.multiply(plus, half, out=lane.coefficients[0])
-    np.multiply(minus, np.conj(half), out=lane.coefficients[1])
+def _weigh(coefficients: np.ndarray, plus: np.ndarray, minus: np.ndarray, half: np.ndarray) -> None:
+    np.multiply(plus, half, out=coefficients[:, 0])
+    np.multiply(minus, np.conj(half), out=coefficients[:, 1])

@@ -1,0 +1,73 @@
+"""The sums at any points: FINUFFT's type 3, from the wavenumbers to the points."""
+
+import numpy as np
+
+from simsnn_ref_finufft.lane import Lane, Transform, with_opposites
+from simsnn_ref_finufft.plans import KERNEL_WIDTH, least_upsampling, make_plan, tell
+
+__all__ = ["PointTransform"]
+
+
+class PointTransform(Transform[tuple[np.ndarray, ...]]):
+    """At any points; x_c is the origin.
+
+    Parameters
+    ----------
+    where : ndarray of float64, shape (n_points, d)
+
+    Raises
+    ------
+    ConfigError
+        If FINUFFT would not honour the tolerance.
+    """
+
+    def __init__(self, where: np.ndarray, tolerance: float) -> None:
+        n_points, ndim = where.shape
+        self.shape, self.centre = (n_points,), np.zeros(ndim)
+        self.tolerance = tolerance
+        self.upsampling = least_upsampling(3, ndim, tolerance)
+        self.coordinates = [np.ascontiguousarray(x) for x in where.T]
+
+    def points(self, K: np.ndarray) -> tuple[np.ndarray, ...]:
+        return tuple(with_opposites(K))
+
+    def size(self, points: tuple[np.ndarray, ...]) -> int:
+        """Type 3 samples the box of wavenumbers times that of the points, and again for a type 2 inside it."""
+        widths = np.array([np.ptp(x) / 2 for x in self.coordinates])
+        reach = np.array([np.max(np.abs(k)) for k in points])
+        outer = self.upsampling * 2 / np.pi * reach * widths + KERNEL_WIDTH
+        return int(np.prod(self.upsampling * outer) + np.prod(outer))
+
+    def lane(self, n_fields: int) -> "_PointLane":
+        return _PointLane(self, n_fields)
+
+
+class _PointLane(Lane[tuple[np.ndarray, ...]]):
+    def __init__(self, transform: PointTransform, n_fields: int) -> None:
+        self._coordinates, self._n_fields = transform.coordinates, n_fields
+        self._plan = make_plan(3, len(transform.centre), transform.tolerance, transform.upsampling, n_fields)
+        self._points: tuple[np.ndarray, ...] = ()
+
+    def set_points(self, points: tuple[np.ndarray, ...]) -> None:
+        if points is not self._points:
+            tell(self._plan.setpts, *points, *[None] * (3 - len(points)), *self._coordinates)
+            self._points = points
+            shape = (1 + len(points), self._n_fields, 2, points[0].size // 2)
+            self.coefficients = np.zeros(shape, dtype=np.complex128)
+
+    def synthesize(self, moments: int) -> np.ndarray:
+        """One transform for each moment."""
+        fields = self._transformed(0)
+        for m in range(1, moments):
+            fields += self._coordinates[m - 1] * self._transformed(m)
+        return fields
+
+    def analyze(self, fields: np.ndarray, moments: int) -> None:
+        """One transform for each moment."""
+        for m in range(moments):
+            weighed = fields if m == 0 else self._coordinates[m - 1] * fields
+            self._plan.execute_adjoint(weighed, out=self.coefficients[m].reshape(self._n_fields, -1))
+
+    def _transformed(self, moment: int) -> np.ndarray:
+        fields: np.ndarray = self._plan.execute(self.coefficients[moment].reshape(self._n_fields, -1))
+        return fields

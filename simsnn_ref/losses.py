@@ -84,12 +84,12 @@ class LpLoss:
             signed = xp.sign(r) * signed
         return signed * (mean ** (1.0 / self.p - 1.0) / slab.n_total)
 
-    def scaled(self, xp: ModuleType | Any, e: Array, scale: float) -> tuple[Array, Array]:
-        """Sum of |r_i|^p and sign(r_i) |r_i|^(p-1) for r = e / scale: what a part of the points gives to L and dL/de.
+    def scaled(self, xp: ModuleType | Any, e: Array, scale: float) -> tuple[Array, Array, Array]:
+        """Sum of |r_i|^p, sum of r_i^2 and sign(r_i) |r_i|^(p-1) for r = e / scale: what a part of the points gives.
 
-        With S the sum over all n points and s the scale,
+        With S and Q the sums over all n points and s the scale, L, the RMS and the slope are
 
-            L = s (S / n)^(1/p),    dL/de_i = sign(r_i) |r_i|^(p-1) (S / n)^(1/p - 1) / n,
+            s (S / n)^(1/p),    s (Q / n)^(1/2),    dL/de_i = sign(r_i) |r_i|^(p-1) (S / n)^(1/p - 1) / n,
 
         whose last factors, one number, are known when all parts are (`finish`).
         """
@@ -98,7 +98,7 @@ class LpLoss:
         r = xp.clip(e, -limit * scale, limit * scale) / scale
         power = self._power(xp, r, self.p - 1.0)
         signed = power if self.p % 2 == 0 else xp.sign(r) * power
-        return xp.sum(signed * r), signed
+        return xp.sum(signed * r), xp.sum(r * r), signed
 
     def finish(self, total: float, n: int, scale: float) -> tuple[float, float] | None:
         """L and the factor of dL/de from S; None where the scale was so far off that S lost digits."""

@@ -207,8 +207,8 @@ class Network:
 
     def forward_and_vjp(
         self, params: Parameters, fmap: FeatureMap, cotangent: Callable[[Array, slice], Array]
-    ) -> tuple[Array, Parameters]:
-        """`forward` and `vjp` in one pass, for a du that follows from u point by point: u and the gradient of <u, du>.
+    ) -> Parameters:
+        """`forward` and `vjp` in one pass, for a du that follows from u point by point: the gradient of <u, du>.
 
         A block of points goes forward and at once back while its activations are in the cache. None are kept, and dz_1
         takes the place of z_1.
@@ -220,14 +220,13 @@ class Network:
         """
         z = fmap.forward(params["W1"], self.features(params))
 
-        def there_and_back(block: slice) -> tuple[Array, Parameters]:
+        def there_and_back(block: slice) -> Parameters:
             u, hs = self._tail(params, z[:, block])
             grads, z[:, block] = self._tail_vjp(params, hs, cotangent(u, block))
-            return u, grads
+            return grads
 
-        done = self.backend.map(there_and_back, point_blocks(self.backend, z.shape[1]))
-        u, grads = self.xp.concat([u for u, _ in done]), _total([grads for _, grads in done])
-        return u, self.first_layer_vjp(params, fmap, z, grads)
+        grads = _total(self.backend.map(there_and_back, point_blocks(self.backend, z.shape[1])))
+        return self.first_layer_vjp(params, fmap, z, grads)
 
     def _tail_vjp(self, params: Parameters, hs: list[Array], du: Array) -> tuple[Parameters, Array]:
         """Transpose of `_tail` at a block of points: the gradients of what follows W_1, and dz_1."""

@@ -65,6 +65,8 @@ MUTANTS = [
     (losses, "LpLoss.scaled", "xp.sum(signed * r)", "1.0005 * xp.sum(signed * r)"),
     (losses, "LpLoss.finish", "1.0 / self.p - 1.0", "1.0 / self.p"),
     (losses, "LpLoss.finish", "scale * mean", "mean"),
+    (losses, "LpLoss.scaled", "xp.sum(r * r)", "xp.sum(xp.abs(r))"),
+    (base, "Objective.value_and_gradient", "scale * math.sqrt", "math.sqrt"),
     (base, "Objective.value_and_gradient", "factor * gradient", "gradient"),
     # network
     (network, "Network._tail_vjp", "params[W], h, dz", "params[W], h, 1.0005 * dz"),

@@ -97,7 +97,7 @@ def first_number(value):
 
 
 def in_gradient(name, value):
-    return lambda result: (result[0], result[1] | {name: first_number(value)(result[1][name])})
+    return lambda gradient: gradient | {name: first_number(value)(gradient[name])}
 
 
 def diverges(u, config, **options):

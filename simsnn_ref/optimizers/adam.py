@@ -97,17 +97,17 @@ class Adam:
     def begin(
         self, objective: Objective, params: Parameters, memory: AdamState | None = None, last: float = 1.0
     ) -> State:
-        value, e, gradient = objective.value_and_gradient(params, last)
+        value, deviation, gradient = objective.value_and_gradient(params, last)
         if memory is None or not memory.mean:
             zero = self.init(objective.xp, {name: params[name] for name in objective.network.trainable(params)})
             memory = replace(zero, share=1.0 if memory is None else memory.share)
-        return State(params, value, e, memory, gradient)
+        return State(params, value, deviation, memory, gradient)
 
     def advance(self, objective: Objective, state: State, losses: Sequence[float]) -> State:
         rate = state.memory.share * self.schedule.learning_rate(losses)
         params, memory = self.update(objective.xp, state.params, state.derived, state.memory, rate)
-        value, e, gradient = objective.value_and_gradient(params, state.value)
-        return State(params, value, e, memory, gradient)
+        value, deviation, gradient = objective.value_and_gradient(params, state.value)
+        return State(params, value, deviation, memory, gradient)
 
     def shorten(self, memory: AdamState) -> AdamState:
         return AdamState(step=0, mean={}, square={}, share=0.5 * memory.share)

@@ -95,8 +95,10 @@ class Objective:
         """Sums over the points here to sums over all of them."""
         return dict(zip(values, self.slab.total(*values.values()), strict=True))
 
-    def value_and_gradient(self, params: Parameters, last: float = 1.0) -> tuple[float, Array, Parameters]:
-        """L(e), e and dL/dtheta, in one pass over the points: what `evaluate` and `gradient` give, to rounding.
+    def value_and_gradient(self, params: Parameters, last: float = 1.0) -> tuple[float, float, Parameters]:
+        """L(e), the RMS of e and dL/dtheta, in one pass over the points and one sum over the processes.
+
+        They are what `evaluate`, `rms` and `gradient` give, to rounding.
 
         Parameters
         ----------
@@ -106,23 +108,28 @@ class Objective:
         xp, network = self.xp, self.network
         # A power of two, so that scaling rounds nothing.
         scale = 2.0 ** min(math.frexp(last)[1], 1023) if 0.0 < last < math.inf else 1.0
-        sums: dict[int, float] = {}
+        powers: dict[int, Array] = {}
+        squares: dict[int, Array] = {}
 
         def cotangent(u: Array, block: slice) -> Array:
-            total, du = self.loss.scaled(xp, u - self.target[block], scale)
-            sums[block.start] = float(total)
+            powers[block.start], squares[block.start], du = self.loss.scaled(xp, u - self.target[block], scale)
             return du
 
-        u, grads = network.forward_and_vjp(params, self.fmap, cotangent)
-        e = u - self.target
-        here = sum(sums[start] for start in sorted(sums))
-        total, *gradients = self.slab.total(here, *grads.values())
-        finished = self.loss.finish(float(total), self.slab.n_total, scale)
+        grads = network.forward_and_vjp(params, self.fmap, cotangent)
+        # In the order of the points, whatever order the blocks were done in.
+        here = (sum(sums[start] for start in sorted(sums)) for sums in (powers, squares))
+        power, square, *gradients = self.slab.total(*here, *grads.values())
+        finished = self.loss.finish(float(power), self.slab.n_total, scale)
         if finished is None:
             value, e, activations = self.evaluate(params)
-            return value, e, self.gradient(params, e, activations)
+            return value, self.rms(e), self.gradient(params, e, activations)
         value, factor = finished
-        return value, e, {name: factor * gradient for name, gradient in zip(grads, gradients, strict=True)}
+        deviation = scale * math.sqrt(float(square) / self.slab.n_total)
+        return value, deviation, {name: factor * gradient for name, gradient in zip(grads, gradients, strict=True)}
+
+    def rms(self, e: Array) -> float:
+        """The RMS over all points of what `e` is here."""
+        return rms(self.xp, e, self.slab)
 
     def flatten(self, values: Parameters, params: Parameters) -> Array:
         """`values` (parameters, a direction or scales) as one vector, in the order of ``network.trainable(params)``."""
@@ -194,14 +201,12 @@ class State:
     Attributes
     ----------
     params : dict of Array
-    value : float
-        The loss.
-    e : Array, shape (n_points,)
-        The residual.
+    value, deviation : float
+        The loss; the RMS of the residual.
     memory : dataclass
         What the method has learnt on the way: numbers, arrays and dicts of arrays.
     derived : object
-        What follows from the parameters and the next step takes: a gradient, activations.
+        What follows from the parameters and the next step takes: a gradient; residual and activations.
     work : float
         What the step that led here cost, in evaluations and products.
     ended : str
@@ -212,7 +217,7 @@ class State:
 
     params: Parameters
     value: float
-    e: Array
+    deviation: float
     memory: Any
     derived: Any = field(default=None, repr=False)
     work: float = 1.0
@@ -419,11 +424,10 @@ class Journal:
 
     def goes_on(self, state: State) -> bool:
         """Whether another step is to be taken from `state`; if so it is recorded."""
-        params, value = state.params, state.value
+        params, value, deviation = state.params, state.value, state.deviation
         self._work.append((self._work[-1] if self._work else 0.0) + state.work)
         if not self.best or value < self._lowest:
             self.best, self._lowest = params, value
-        deviation = rms(self.objective.xp, state.e, self.objective.slab)
         reason = self._reason(params, value, deviation)
         if reason:
             return self.stop(reason)

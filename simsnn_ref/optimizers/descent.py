@@ -114,19 +114,19 @@ def begin(objective: Objective, params: Parameters, memory: Any, damping: float)
     if memory is None:
         memory = Control(damping, consistent=objective.is_consistent(params))
     value, e, activations = objective.evaluate(params)
-    return State(params, value, e, memory, activations)
+    return State(params, value, objective.rms(e), memory, (e, activations))
 
 
 def advance(objective: Objective, state: State, linearize: Linearize) -> State:
     """One step, if there is one that lowers the loss."""
     control = replace(state.memory)
     merit = replace(objective, loss=LpLoss(2.0)) if control.in_rms else objective
-    params, e = state.params, state.e
+    params, (e, activations) = state.params, state.derived
     value = _value(merit, e)
-    path = _solve(merit, linearize(merit, params, state.derived), value, e, control)
+    path = _solve(merit, linearize(merit, params, activations), value, e, control)
     wrong = not_finite(objective.xp, {"the product J d of the linear model": path[-1].du})
     if wrong:
-        return State(params, state.value, e, control, state.derived, path[-1].iterations, wrong=wrong)
+        return replace(state, memory=control, work=path[-1].iterations, wrong=wrong)
     best, at_end = _search(merit, params, value, path)
     gained = 1.0 - best.value / value
     ended = ""
@@ -139,8 +139,9 @@ def advance(objective: Objective, state: State, linearize: Linearize) -> State:
     work = path[-1].iterations
     # What is not a number the loop over the steps is to see and name.
     if gained > 0.0 or not math.isfinite(best.value):
-        return State(best.params, _value(objective, best.e), best.e, control, best.activations, work)
-    return State(params, state.value, e, control, state.derived, work, ended)
+        derived = best.e, best.activations
+        return State(best.params, _value(objective, best.e), objective.rms(best.e), control, derived, work)
+    return replace(state, memory=control, work=work, ended=ended)
 
 
 def shorten(control: "Control") -> "Control":

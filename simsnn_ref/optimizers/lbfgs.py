@@ -100,8 +100,8 @@ class LBFGS:
             raise ConfigError(f"optimizer = 'lbfgs': backend {objective.backend.name!r} is not that of the parameters")
         if memory is None:
             memory = self._empty(objective, params)
-        value, e, gradient = objective.value_and_gradient(params, last)
-        return State(params, value, e, memory, gradient)
+        value, deviation, gradient = objective.value_and_gradient(params, last)
+        return State(params, value, deviation, memory, gradient)
 
     def _empty(self, objective: Objective, params: Parameters) -> Pairs:
         """No pairs yet; a parameter without effect has the scale 0 and stays."""
@@ -116,10 +116,12 @@ class LBFGS:
         pairs: Pairs = state.memory
         wrong = _wrong(objective, state)
         if wrong:
-            return State(state.params, state.value, state.e, pairs, state.derived, wrong=wrong)
+            return State(state.params, state.value, state.deviation, pairs, state.derived, wrong=wrong)
         search = _Search(objective, state)
         if not search.slope.any():
-            return State(state.params, state.value, state.e, pairs, state.derived, ended="converged: the gradient is 0")
+            return State(
+                state.params, state.value, state.deviation, pairs, state.derived, ended="converged: the gradient is 0"
+            )
         step = search.along(pairs.direction(search.slope, search.height))
         if step is None and len(pairs.steps):
             pairs = pairs.forgotten(pairs.share)
@@ -127,10 +129,12 @@ class LBFGS:
         if step is None:
             wrong = _wrong(objective, search.last)
             ended = "" if wrong else "converged: no step lowers the loss"
-            return State(state.params, state.value, state.e, pairs, state.derived, search.evaluations, ended, wrong)
+            return State(
+                state.params, state.value, state.deviation, pairs, state.derived, search.evaluations, ended, wrong
+            )
         reached = search.at(step)
         pairs = pairs.learnt(step, search.slope_of(reached) - search.slope, self.most)
-        return State(reached.params, reached.value, reached.e, pairs, reached.derived, search.evaluations)
+        return State(reached.params, reached.value, reached.deviation, pairs, reached.derived, search.evaluations)
 
     def shorten(self, memory: Pairs) -> Pairs:
         return memory.forgotten(0.5 * memory.share)
@@ -167,8 +171,8 @@ class _Search:
             objective, start = self.objective, self.start
             moved = objective.unflatten(objective.backend.asarray(start.memory.scales * step), start.params)
             params = start.params | {name: start.params[name] + d for name, d in moved.items()}
-            value, e, gradient = objective.value_and_gradient(params, start.value)
-            self._step, self.last = step.copy(), State(params, value, e, start.memory, gradient)
+            value, deviation, gradient = objective.value_and_gradient(params, start.value)
+            self._step, self.last = step.copy(), State(params, value, deviation, start.memory, gradient)
             self.evaluations += 1
         return self.last
 

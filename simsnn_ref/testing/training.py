@@ -91,7 +91,7 @@ def _compute(backend: Backend, first_layer: str, kind: str) -> Parameters:
     objective, params = make_objective(backend, first_layer, kind)
     network, fmap = objective.network, objective.fmap
     value, e, activations = objective.evaluate(params)
-    in_one_pass, _, gradient = objective.value_and_gradient(params)
+    in_one_pass, deviation, gradient = objective.value_and_gradient(params)
     rng = np.random.default_rng(12)
     direction = {
         name: backend.asarray(rng.standard_normal(tuple(params[name].shape))) for name in network.trainable(params)
@@ -101,6 +101,7 @@ def _compute(backend: Backend, first_layer: str, kind: str) -> Parameters:
     return {
         "loss": np.asarray(value),
         "loss in one pass": np.asarray(in_one_pass),
+        "RMS in one pass": np.asarray(deviation),
         **_to_host(backend, "forward", {"u": u, "e": e}),
         **_to_host(backend, "gradient", objective.gradient(params, e, activations)),
         **{f"{name} in one pass": array for name, array in _to_host(backend, "gradient", gradient).items()},

@@ -170,6 +170,8 @@ def test_bytes_that_are_sent(size, numerics):
         assert told[kind] == pytest.approx(told[f"{kind}, formula"], rel=1e-14), kind
     # Out to the points, back to the units, and the sum.
     assert told["messages"] == 3
+    # Before the first step, and after each: nothing else.
+    assert told["messages, three steps"] == 4 * 3
 
 
 @on_several

@@ -190,8 +190,8 @@ def test_a_step_copies_nothing_to_the_host(monkeypatch):
     value, _, gradient = objective.value_and_gradient(params, 100.0)
     assert value > 0.0
     assert set(gradient) == set(params) - {"B"}
-    # One number for each of the three blocks of points, no more.
-    assert numbers == [torch.Size([])] * 3
+    # The sums behind L and the RMS, no more.
+    assert numbers == [torch.Size([])] * 2
 
 
 def test_the_host_is_shared_where_it_can_be():

@@ -22,12 +22,19 @@ TRANSFORM = 5.1e-10
 FFT_CALLS = 3.0e-5
 """fft: seconds for one point and doubling of a real transform, and for the calls."""
 
-FINE_TRANSFORM = 7.0e-10
-SPREAD = 9.4e-10
-KERNEL_WIDTH = 14.0
-NUFFT_PAIR = 8.2e-5
-"""nufft: seconds for one point and doubling of the fine grid, and for one point of a kernel; a kernel's width at a
-tolerance of 1e-14; seconds for the calls of a pair of units."""
+FINE_POINTS = 1.64
+REACH = 2.0 / 3.0
+FINE_TRANSFORM = 1.2e-9
+KERNEL_WIDTH = 16.0
+SPREAD_POINT = 2.4e-8
+SPREAD = 5.0e-10
+NUFFT_CALLS = 8.2e-5
+"""nufft: points of the fine grid's axes for one of the grid's, and how much of that the wavenumbers are taken to reach;
+seconds for one of its points and doubling; a kernel's width, and seconds for one kernel and for one point of it;
+seconds for the calls of a transform of two units."""
+
+SCATTERED_TRANSFORM = 7.0e-10
+"""nufft at scattered points: seconds for one point and doubling of a grid twice as fine."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +72,9 @@ def step_seconds(kind: str, shape: tuple[int, ...], ndim: int, sizes: MapSizes, 
         return _separable(shape, sizes)
     if kind == "fft":
         return _fft(shape, shape[-1] // 2 + 1 if reach is None else reach, sizes)
-    return _nufft(math.prod(shape), ndim, sizes)
+    if len(shape) < ndim:
+        return _nufft_at_points(shape[0], ndim, sizes)
+    return _nufft_on_grid(shape, sizes)
 
 
 def map_costs(
@@ -125,9 +134,33 @@ def _fft(lattice: tuple[int, ...], reach: int, sizes: MapSizes) -> float:
     return 2.0 * sizes.units * math.prod(lattice) * doublings * TRANSFORM + FFT_CALLS
 
 
-def _nufft(n_points: int, ndim: int, sizes: MapSizes) -> float:
+def _nufft_on_grid(shape: tuple[int, ...], sizes: MapSizes) -> float:
+    """Complex transforms of two units axis by axis, from the lattice of what is spread to the points, there and back.
+
+    Back, a sum weighed by each coordinate too if K trains, which joins the others behind its own axis.
+    """
+    ndim = len(shape)
+    moments = ndim if sizes.trains_wavenumbers else 0
+    fine = [FINE_POINTS * n for n in shape]
+    lattice = [min(n, REACH * n + KERNEL_WIDTH) for n in fine]
+    transformed = 0.0
+    for axis, n in enumerate(fine):
+        elements = math.prod(shape[:axis]) * n * math.prod(lattice[axis + 1 :])
+        there_and_back = 2.0 + (ndim - axis if moments else 0.0)
+        transformed += there_and_back * elements * math.log2(n)
+    pairs = math.ceil(sizes.units / 2)
+    return pairs * transformed * FINE_TRANSFORM + _spreading(ndim, 2.0 + moments, sizes)
+
+
+def _nufft_at_points(n_points: int, ndim: int, sizes: MapSizes) -> float:
     """Complex transforms of twice the points per axis, two units each: 2, and d more if K trains; and spreading."""
-    transforms = (2.0 + (ndim if sizes.trains_wavenumbers else 0.0)) * math.ceil(sizes.units / 2)
+    transforms = 2.0 + (ndim if sizes.trains_wavenumbers else 0.0)
     fine = 2.0**ndim * n_points
-    spreading = 2.0 * sizes.n_features * KERNEL_WIDTH**ndim
-    return transforms * (fine * math.log2(fine) * FINE_TRANSFORM + spreading * SPREAD + NUFFT_PAIR)
+    seconds = transforms * math.ceil(sizes.units / 2) * fine * math.log2(fine) * SCATTERED_TRANSFORM
+    return seconds + _spreading(ndim, transforms, sizes)
+
+
+def _spreading(ndim: int, transforms: float, sizes: MapSizes) -> float:
+    """Kernels at the wavenumbers and their opposites, and the calls."""
+    kernels = 2.0 * sizes.n_features * (SPREAD_POINT + KERNEL_WIDTH**ndim * SPREAD)
+    return transforms * math.ceil(sizes.units / 2) * (kernels + NUFFT_CALLS)

@@ -7,6 +7,9 @@
 
 A state is what the fit has finished, as a model file has it, and a `Snapshot` of the stage in training. All else is
 made again from these and the data: the same operations in the same order, so the same bits.
+
+Processes that share a fit all hold all of its state. The first one alone touches the folder, and what it finds there,
+or a signal to any of them, is told to all.
 """
 
 import contextlib
@@ -25,6 +28,7 @@ import numpy as np
 
 from simsnn_ref.errors import CheckpointError, ConfigError, Interrupted, ModelFileError, OutputError
 from simsnn_ref.packing import Arrays
+from simsnn_ref.ranks import ALONE, Ranks
 from simsnn_ref.storage import read_file, write_file
 
 __all__ = ["Checkpoints", "digest", "is_held", "log_file", "reading_states", "state_files"]
@@ -69,12 +73,13 @@ def reading_states(folder: Path) -> Iterator[None]:
 
 
 class Checkpoints:
-    """Writes states to a folder when they are due; the folder is this object's until it is closed.
+    """Writes states to a folder when they are due; from `open` to `close` no other process does.
+
+    `fit` and `resume` open and close it themselves, ``with Checkpoints(folder) as checkpoints`` does for several fits.
 
     Parameters
     ----------
     folder : str or Path
-        Made if it is not there.
     every_steps : int
         Save after so many steps; 0 for no such rule.
     every_minutes : float
@@ -86,8 +91,6 @@ class Checkpoints:
     ------
     ConfigError
         If a rule is below 0.
-    CheckpointError
-        If the folder cannot be written, or another process writes to it.
     """
 
     def __init__(
@@ -106,18 +109,42 @@ class Checkpoints:
         self.signal: int | None = None
         self._saved_at, self._steps_since = time.monotonic(), 0
         self._retry_at = 0.0
+        self._ranks: Ranks = ALONE
+        self._lock: IO[str] | None = None
+        self.is_open = False
+
+    def open(self, ranks: Ranks = ALONE) -> None:
+        """Make the folder, if it is not there, and lock it; again by the same processes, nothing.
+
+        Raises
+        ------
+        CheckpointError
+            If the folder cannot be written, another process writes to it, or it was opened by this one alone.
+        """
+        if self.is_open and ranks.size != self._ranks.size:
+            raise CheckpointError(
+                f"{self.folder}: opened by each of {ranks.size} processes for itself; let fit or resume open it"
+            )
+        if not self.is_open:
+            self._ranks = ranks
+            ranks.at_root(self._take)
+            self.is_open, self.signal = True, None
+
+    def _take(self) -> None:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._lock = (self.folder / "lock").open("a", encoding="ascii")
+            lock = (self.folder / "lock").open("a", encoding="ascii")
         except OSError as error:
             raise CheckpointError(f"{self.folder}: cannot be written: {error.strerror}") from error
-        if not _lock(self._lock):
-            self._lock.close()
+        if not _lock(lock):
+            lock.close()
             raise CheckpointError(f"{self.folder}: another process writes its checkpoints here")
+        self._lock = lock
         for left_over in self.folder.glob(".*.safetensors.*"):
             left_over.unlink(missing_ok=True)
 
     def __enter__(self) -> "Checkpoints":
+        self.open()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -125,7 +152,9 @@ class Checkpoints:
 
     def close(self) -> None:
         """Let another process write to the folder."""
-        self._lock.close()
+        if self._lock is not None:
+            self._lock.close()
+        self._lock, self.is_open = None, False
 
     @property
     def data_file(self) -> Path:
@@ -141,6 +170,9 @@ class Checkpoints:
 
     def require_new(self) -> None:
         """Raise CheckpointError if the folder holds a run already."""
+        self._ranks.at_root(self._require_new)
+
+    def _require_new(self) -> None:
         if self.states() or self.data_file.exists():
             raise CheckpointError(
                 f"{self.folder}: holds the checkpoints of a run; go on with it by: simsnn resume {self.folder},"
@@ -155,6 +187,9 @@ class Checkpoints:
         CheckpointError
             If the data cannot be written.
         """
+        self._ranks.at_root(lambda: self._begin(content, arrays))
+
+    def _begin(self, content: dict[str, Any], arrays: Arrays) -> None:
         try:
             write_file(self.data_file, {**content, "about": self.about}, arrays, kind=KIND)
         except OutputError as error:
@@ -162,7 +197,7 @@ class Checkpoints:
 
     @cached_property
     def data(self) -> tuple[dict[str, Any], Arrays]:
-        """What `begin` wrote; `about` becomes what it was.
+        """What `begin` wrote, read by each process; `about` becomes what it was.
 
         Raises
         ------
@@ -189,6 +224,9 @@ class Checkpoints:
         CheckpointError
             If there are states and none can be read.
         """
+        return self._ranks.at_root(self._load)
+
+    def _load(self) -> tuple[dict[str, Any] | None, Arrays, list[str]]:
         notes = []
         for path in reversed(self.states()):
             try:
@@ -206,6 +244,9 @@ class Checkpoints:
 
         A fit does not end because a checkpoint cannot be written: the state before is still there.
         """
+        return self._ranks.at_root(lambda: self._save(content, arrays))
+
+    def _save(self, content: dict[str, Any], arrays: Arrays) -> str | None:
         states = self.states()
         number = 1 + int(states[-1].stem.partition("-")[2]) if states else 1
         try:
@@ -220,23 +261,31 @@ class Checkpoints:
         return None
 
     def is_due(self) -> bool:
-        """Whether a state is to be saved before this step; called once a step."""
+        """Whether a state is to be saved before this step; called once a step, by all processes."""
         self._steps_since += 1
+        return self._agreed(self._ranks.is_root and self._is_due_by_rule())
+
+    def _is_due_by_rule(self) -> bool:
         now = time.monotonic()
-        if self.signal is not None:
-            return True
         if now < self._retry_at:
             return False
         by_steps = self.every_steps and self._steps_since >= self.every_steps
         return bool(by_steps or (self.every_seconds and now - self._saved_at >= self.every_seconds))
 
+    def _agreed(self, is_due: bool = False) -> bool:
+        """Whether any process is due or has got a signal, which is then every one's. One number tells both."""
+        told = self._ranks.largest(float(self.signal or 0.5 * is_due))
+        self.signal = int(told) or None
+        return told > 0.0
+
     def interrupt(self, trouble: str | None) -> None:
-        """End the fit if a signal asked for it.
+        """End the fit, in all processes, if a signal to one of them asked for it.
 
         Raises
         ------
         Interrupted
         """
+        self._agreed()
         if self.signal is None:
             return
         name = signal.Signals(self.signal).name

@@ -36,13 +36,13 @@ from simsnn_ref.packing import (
     unpack_grid,
 )
 from simsnn_ref.provenance import blas_threads
-from simsnn_ref.ranks import ranks_of
+from simsnn_ref.ranks import Ranks, ranks_of
 from simsnn_ref.reading import is_dataarray, read_dataarray
 from simsnn_ref.sampling import training_set
 from simsnn_ref.scatter import Scatter
 from simsnn_ref.staged import StagedFit
 
-__all__ = ["DEFAULT_SIZE", "certify_model", "fit", "require_alone", "resume"]
+__all__ = ["DEFAULT_SIZE", "certify_model", "fit", "resume"]
 
 DEFAULT_SIZE = {1: 256, 2: 64, 3: 32}
 """Samples per axis, by dimension, of a function given with a box only."""
@@ -106,25 +106,23 @@ def fit(
     DivergenceError
         If a number in training is not finite; its ``result`` is the model with the last good parameters.
     CheckpointError
-        If the folder cannot be used, or holds another run, or several processes share the fit.
+        If the folder cannot be used, or holds another run.
     Interrupted
         If a signal ended the fit; its state is in the folder.
     """
     config = _merge(config, options).resolved()
     if backend is None or isinstance(backend, str):
         backend = load_backend(backend or config.backend)
-    if checkpoint is not None:
-        require_alone(backend)
     u, grid, described, notes = _where_and_what(u, grid, box, periodic)
     field = field or described
     if checkpoint is None:
         return _staged_fit(_take_samples(u, grid, field, notes), config, callbacks, backend).model()
-    with _open(checkpoint) as checkpoints:
+    ranks = ranks_of(backend)
+    with _open(checkpoint, ranks) as checkpoints:
         checkpoints.require_new()
-        log = LogFile(checkpoints.log_file)
-        with log.run(resumed=False):
+        with _logged(checkpoints, ranks, resumed=False) as logs:
             given = _take_samples(u, grid, field, notes)
-            staged = _staged_fit(given, config, [*callbacks, log], backend, checkpoints)
+            staged = _staged_fit(given, config, [*callbacks, *logs], backend, checkpoints)
             checkpoints.begin(*_pack_data(given, config))
             return staged.model()
 
@@ -158,57 +156,58 @@ def resume(
     DivergenceError, Interrupted
         As `fit` does.
     """
-    with _open(checkpoint) as checkpoints:
-        data, arrays = checkpoints.data
-        with reading_states(checkpoints.folder):
-            config, grid = config_from_dict(data["config"]), unpack_grid(data["grid"], arrays)
-            field = unpack_field(data["field"], arrays, grid.ndim)
-            values, stated = arrays.get("values"), str(data["digest"])
-        if (values is None) != (function is not None):
-            raise CheckpointError(
-                f"{checkpoints.folder}: a function was fitted; give it to resume"
-                if values is None
-                else f"{checkpoints.folder}: samples were fitted, which are in the folder; give no function"
-            )
-        if backend is None or isinstance(backend, str):
-            backend = load_backend(backend or config.backend)
-        require_alone(backend)
-        log = LogFile(checkpoints.log_file)
-        with log.run(resumed=True):
-            given = _take_samples(function if values is None else values, grid, field)
-            if digest(given.samples) != stated:
-                raise CheckpointError(
-                    "function: its values are not those that were fitted; resume with the same function"
-                )
-            staged = _staged_fit(given, config, [*callbacks, log], backend, checkpoints)
-            state, arrays, notes = checkpoints.load()
-            with reading_states(checkpoints.folder):
-                if state is not None:
-                    staged.restore(state, arrays)
-            for note in notes:
-                staged.note(note)
-            return staged.model()
-
-
-def require_alone(backend: Backend) -> None:
-    """Raise CheckpointError if several processes share a fit on `backend`: their states are not saved."""
-    if ranks_of(backend).size > 1:
+    checkpoints = checkpoint if isinstance(checkpoint, Checkpoints) else Checkpoints(checkpoint)
+    data, arrays = checkpoints.data
+    with reading_states(checkpoints.folder):
+        config, grid = config_from_dict(data["config"]), unpack_grid(data["grid"], arrays)
+        field = unpack_field(data["field"], arrays, grid.ndim)
+        values, stated = arrays.get("values"), str(data["digest"])
+    if (values is None) != (function is not None):
         raise CheckpointError(
-            f"checkpoint: backend {backend.name!r} shares the fit among several processes, whose states are not saved;"
-            " leave it out"
+            f"{checkpoints.folder}: a function was fitted; give it to resume"
+            if values is None
+            else f"{checkpoints.folder}: samples were fitted, which are in the folder; give no function"
         )
+    if backend is None or isinstance(backend, str):
+        backend = load_backend(backend or config.backend)
+    ranks = ranks_of(backend)
+    with _open(checkpoints, ranks), _logged(checkpoints, ranks, resumed=True) as logs:
+        given = _take_samples(function if values is None else values, grid, field)
+        if digest(given.samples) != stated:
+            raise CheckpointError("function: its values are not those that were fitted; resume with the same function")
+        staged = _staged_fit(given, config, [*callbacks, *logs], backend, checkpoints)
+        state, arrays, notes = checkpoints.load()
+        with reading_states(checkpoints.folder):
+            if state is not None:
+                staged.restore(state, arrays)
+        for note in notes:
+            staged.note(note)
+        return staged.model()
 
 
 @contextlib.contextmanager
-def _open(checkpoint: str | Path | Checkpoints) -> Iterator[Checkpoints]:
+def _open(checkpoint: str | Path | Checkpoints, ranks: Ranks) -> Iterator[Checkpoints]:
     """The folder with its signals; closed again if it was opened here."""
     checkpoints = checkpoint if isinstance(checkpoint, Checkpoints) else Checkpoints(checkpoint)
+    was_open = checkpoints.is_open
+    checkpoints.open(ranks)
     try:
         with checkpoints.listening():
             yield checkpoints
     finally:
-        if checkpoints is not checkpoint:
+        if not was_open:
             checkpoints.close()
+
+
+@contextlib.contextmanager
+def _logged(checkpoints: Checkpoints, ranks: Ranks, *, resumed: bool) -> Iterator[list[Callback]]:
+    """What writes the log of a run, in the one process that does."""
+    if not ranks.is_root:
+        yield []
+        return
+    log = LogFile(checkpoints.log_file)
+    with log.run(resumed=resumed):
+        yield [log]
 
 
 def certify_model(model: Model, u: Any, grid: Grid | Box | Scatter | None = None, digits: int = 18) -> Certificate:

@@ -5,14 +5,16 @@ Every process runs the same fit of the same field and holds all parameters; a pl
 those of one process are to be completed by `Slab.total`. Decisions are taken from what all have to the bit.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from simsnn_ref.backend import Array, Backend
 
 __all__ = ["ALONE", "Alone", "Ranks", "Slab", "WholeSlab", "ranks_of", "slab_of"]
+
+Result = TypeVar("Result")
 
 
 class Slab(Protocol):
@@ -104,6 +106,14 @@ class Ranks(Protocol):
         """`backend` with transforms, of a field that all processes have, of which each does a part."""
         ...
 
+    def largest(self, value: float) -> float:
+        """The largest of all processes' values."""
+        ...
+
+    def at_root(self, action: Callable[[], Result]) -> Result:
+        """What `action` returns in the one that prints and writes, for all; what it raises there, in all."""
+        ...
+
     def require_same(self, what: str, arrays: Mapping[str, Any]) -> None:
         """Raise BackendError where processes have come to different bits."""
         ...
@@ -129,6 +139,12 @@ class Alone:
 
     def together(self, backend: Backend) -> Backend:
         return backend
+
+    def largest(self, value: float) -> float:
+        return value
+
+    def at_root(self, action: Callable[[], Result]) -> Result:
+        return action()
 
     def require_same(self, what: str, arrays: Mapping[str, Any]) -> None:
         pass

@@ -213,8 +213,65 @@ def test_rules_of_when_to_save(tmp_path):
 
 def test_one_process_at_a_time(tmp_path):
     with Checkpoints(tmp_path), pytest.raises(CheckpointError, match="another process writes its checkpoints here"):
-        Checkpoints(tmp_path)
-    Checkpoints(tmp_path).close()
+        Checkpoints(tmp_path).open()
+    with Checkpoints(tmp_path):
+        pass
+
+
+class Pair:
+    """Of two processes the one that writes; the other has the signal."""
+
+    size, is_root = 2, True
+
+    def __init__(self, other=0.0):
+        self.other = other
+
+    def at_root(self, action):
+        return action()
+
+    def largest(self, value):
+        return max(value, self.other)
+
+
+def test_a_signal_to_any_process_is_every_ones(tmp_path):
+    checkpoints = Checkpoints(tmp_path, every_minutes=0.0)
+    checkpoints.open(Pair())
+    assert not checkpoints.is_due()
+    checkpoints.interrupt(None)
+    checkpoints.close()
+    checkpoints.open(Pair(float(signal.SIGTERM)))
+    assert checkpoints.is_due()
+    with pytest.raises(Interrupted, match="stopped by SIGTERM after saving its state"):
+        checkpoints.interrupt(None)
+    checkpoints.close()
+
+
+def test_a_state_is_due_in_all_processes_by_the_first_ones_rule(tmp_path):
+    class Other(Pair):
+        is_root = False
+
+        def at_root(self, action):
+            return None
+
+    first, other = Checkpoints(tmp_path, 1, 0.0), Checkpoints(tmp_path, 1, 0.0)
+    first.open(Pair())
+    other.open(Other(0.5))
+    assert first.is_due()
+    assert other.is_due()
+    assert other.signal is None
+    other.close()
+    other.open(Other(0.0))
+    assert not other.is_due()
+    first.close()
+
+
+def test_a_folder_opened_by_each_process_for_itself(tmp_path):
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.open()
+        with pytest.raises(
+            CheckpointError, match="opened by each of 2 processes for itself; let fit or resume open it"
+        ):
+            checkpoints.open(Pair())
 
 
 # Damage and faults

@@ -10,12 +10,11 @@ import pytest
 from simsnn_ref import Grid
 from simsnn_ref.backend import NumpyBackend
 from simsnn_ref.config import FitConfig
-from simsnn_ref.errors import CheckpointError, ConfigError
+from simsnn_ref.errors import ConfigError
 from simsnn_ref.features import make_map
 from simsnn_ref.forecast import forecast
 from simsnn_ref.initialization import initialize
 from simsnn_ref.losses import LpLoss, rms
-from simsnn_ref.multistage import fit
 from simsnn_ref.optimizers import LBFGS, Adam, GaussNewton, LevenbergMarquardt, Limits, Objective, is_small, minimize
 from simsnn_ref.ranks import ALONE, Alone, WholeSlab, ranks_of, slab_of
 
@@ -134,12 +133,3 @@ def test_a_process_of_many_needs_less_memory():
     assert alone.least_bytes - shared.least_bytes >= 16 * 30 * 512**2 * 7 // 8
     assert shared.stages[0].bytes < 0.5 * alone.stages[0].bytes
     assert shared.available_bytes <= alone.available_bytes / 2
-
-
-def test_checkpoints_are_of_one_process(tmp_path):
-    class Shared(NumpyBackend):
-        ranks = Alone(size=2)
-
-    with pytest.raises(CheckpointError, match="shares the fit among several processes, whose states are not saved"):
-        fit(np.zeros((8, 8)), backend=Shared(), checkpoint=tmp_path / "run")
-    assert list(tmp_path.iterdir()) == []

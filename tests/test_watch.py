@@ -93,7 +93,7 @@ def test_a_run_in_progress(tmp_path, capsys):
         assert "of 1000000, loss" in out
         assert "left at most" in out
         with pytest.raises(CheckpointError, match="another process writes its checkpoints here"):
-            Checkpoints(folder)
+            Checkpoints(folder).open()
 
         for follower in followers:
             assert any(line.startswith("stage 1 of 3: si") for line in follower.stdout)
@@ -175,11 +175,12 @@ def test_how_a_run_ended(tmp_path, capsys):
 
 def test_a_look_at_the_lock_does_not_stop_a_run(tmp_path):
     """Whoever looks holds a shared lock for a moment; a run that starts in that moment waits."""
-    Checkpoints(tmp_path).close()
+    with Checkpoints(tmp_path):
+        pass
     with (tmp_path / "lock").open("rb") as looking:
         fcntl.flock(looking, fcntl.LOCK_SH)
         with pytest.raises(CheckpointError, match="another process"):
-            Checkpoints(tmp_path)
+            Checkpoints(tmp_path).open()
         timer = threading.Timer(0.05, fcntl.flock, (looking, fcntl.LOCK_UN))
         timer.start()
         with Checkpoints(tmp_path):

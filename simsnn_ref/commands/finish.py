@@ -1,13 +1,14 @@
 """The end of ``simsnn fit`` and ``simsnn resume``: model file, figure, report; and what is saved where a fit fails."""
 
 import argparse
+import contextlib
 import importlib.util
 import json
 import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,13 @@ import numpy as np
 from simsnn_ref.checkpoint import Checkpoints
 from simsnn_ref.commands.certify import certified_line, require_agreement
 from simsnn_ref.data import check_samples, sample_function
-from simsnn_ref.errors import DataError, DivergenceError, OutputError
+from simsnn_ref.errors import DataError, DivergenceError, Interrupted, OutputError
 from simsnn_ref.model import Model
+from simsnn_ref.ranks import Ranks
 from simsnn_ref.report import BEND, fit_report, off_grid_line, stage_table, threads_line
 from simsnn_ref.scatter import Scatter
 
-__all__ = ["About", "add_cadence", "figure_path", "finish", "make_checkpoints", "training_samples"]
+__all__ = ["About", "add_cadence", "figure_path", "finish", "make_checkpoints", "together", "training_samples"]
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,26 @@ class About:
             "output": str(self.output.absolute()),
             "figure": None if self.figure is None else str(self.figure.absolute()),
         }
+
+
+@contextlib.contextmanager
+def together(ranks: Ranks) -> Iterator[bool]:
+    """Around a fit that several processes share: whether this one prints and writes.
+
+    It alone reports what ends the fit in all of them.
+    """
+    stopped: Interrupted | None = None
+    with ranks.guard(typed=True):
+        try:
+            yield ranks.is_root
+        except Interrupted as error:
+            stopped = error
+        except DivergenceError:
+            if ranks.is_root:
+                raise
+    # Not an error that ends the others: a signal to one of them has ended all.
+    if stopped is not None and ranks.is_root:
+        raise stopped
 
 
 def add_cadence(parser: Any) -> None:

@@ -1,7 +1,6 @@
 """``simsnn fit``: samples, points or a built-in problem to a model file, a figure and a table."""
 
 import argparse
-import contextlib
 import json
 import time
 from collections.abc import Callable
@@ -11,14 +10,13 @@ from typing import Any, get_args
 
 from simsnn_ref.backend import Backend, load_backend
 from simsnn_ref.commands.base import command
-from simsnn_ref.commands.finish import About, add_cadence, figure_path, finish, make_checkpoints
+from simsnn_ref.commands.finish import About, add_cadence, figure_path, finish, make_checkpoints, together
 from simsnn_ref.commands.input import add_input, add_values, read_input
 from simsnn_ref.config import FitConfig, config_from_dict, config_from_toml
-from simsnn_ref.errors import DivergenceError
 from simsnn_ref.forecast import Forecast, forecast, require_memory
 from simsnn_ref.grid import Grid
 from simsnn_ref.history import Callback
-from simsnn_ref.multistage import fit, require_alone
+from simsnn_ref.multistage import fit
 from simsnn_ref.problems import get_problem
 from simsnn_ref.progress import make_progress
 from simsnn_ref.ranks import ranks_of
@@ -105,40 +103,34 @@ def _run_fit(arguments: argparse.Namespace) -> None:
         _print_forecast(forecast(grid, config, is_function=is_function), arguments.json)
         return
     backend = load_backend(config.backend)
-    ranks = ranks_of(backend)
-    with ranks.guard(typed=True):
-        if ranks.is_root:
+    with together(ranks_of(backend)) as is_root:
+        if is_root:
             _fit_and_finish(arguments, config, backend, started)
         else:
-            # The one that prints and writes reports what ends the fit in all of them.
             u, grid, _ = read_input(arguments, quiet=True)
-            with contextlib.suppress(DivergenceError):
-                fit(u, grid, config, backend=backend)
+            fit(u, grid, config, backend=backend, checkpoint=arguments.checkpoint)
 
 
 def _fit_and_finish(arguments: argparse.Namespace, config: FitConfig, backend: Backend, started: float) -> None:
     output = Path(arguments.output or _default_name(arguments))
     figure = None if arguments.no_figure else figure_path(arguments.figure, output)
     check_writable(output, "-o")
-    if arguments.checkpoint is not None:
-        require_alone(backend)
     u, grid, problem = read_input(arguments, arguments.quiet)
     field = problem.pop("field", None)
     problem["field"] = None if field is None else field.to_dict()
     told = About(problem, arguments.example, problem.pop("notes", []), output, figure)
     callbacks = [Callback() if arguments.quiet else make_progress()]
-    with contextlib.ExitStack() as stack:
-        checkpoints = None
-        if arguments.checkpoint is not None:
-            checkpoints = stack.enter_context(make_checkpoints(arguments.checkpoint, arguments, told))
-        finish(
-            lambda: fit(u, grid, config, callbacks=callbacks, backend=backend, checkpoint=checkpoints, field=field),
-            u,
-            grid,
-            told,
-            started,
-            as_json=arguments.json,
-        )
+    checkpoints = None
+    if arguments.checkpoint is not None:
+        checkpoints = make_checkpoints(arguments.checkpoint, arguments, told)
+    finish(
+        lambda: fit(u, grid, config, callbacks=callbacks, backend=backend, checkpoint=checkpoints, field=field),
+        u,
+        grid,
+        told,
+        started,
+        as_json=arguments.json,
+    )
 
 
 def _size_of_input(arguments: argparse.Namespace) -> tuple[Grid | Scatter, bool]:

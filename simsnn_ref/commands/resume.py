@@ -5,15 +5,17 @@ import time
 from pathlib import Path
 from typing import Any
 
-from simsnn_ref.checkpoint import Checkpoints
+from simsnn_ref.backend import load_backend
+from simsnn_ref.checkpoint import Checkpoints, reading_states
 from simsnn_ref.commands.base import command
-from simsnn_ref.commands.finish import About, add_cadence, figure_path, finish, make_checkpoints
+from simsnn_ref.commands.finish import About, add_cadence, figure_path, finish, make_checkpoints, together
 from simsnn_ref.errors import CheckpointError
 from simsnn_ref.history import Callback
 from simsnn_ref.multistage import resume
 from simsnn_ref.packing import unpack_grid
 from simsnn_ref.problems import get_problem
 from simsnn_ref.progress import make_progress
+from simsnn_ref.ranks import ranks_of
 from simsnn_ref.storage import check_writable
 
 __all__ = ["add"]
@@ -35,14 +37,20 @@ def _run_resume(arguments: argparse.Namespace) -> None:
     if not Path(arguments.folder).is_dir():
         raise CheckpointError(f"{arguments.folder}: no such folder; simsnn fit --checkpoint DIR makes one")
     started = time.perf_counter()
-    with make_checkpoints(arguments.folder, arguments) as checkpoints:
-        data, arrays = checkpoints.data
+    checkpoints = make_checkpoints(arguments.folder, arguments)
+    data, arrays = checkpoints.data
+    with reading_states(checkpoints.folder):
+        backend = load_backend(arguments.backend or data["config"]["backend"])
+    function = None if "values" in arrays else get_problem(checkpoints.about.get("example") or "").target
+    with together(ranks_of(backend)) as is_root:
+        if not is_root:
+            resume(checkpoints, function, backend=backend)
+            return
         told = _about(checkpoints, arguments)
         check_writable(told.output, "-o")
         callbacks = [Callback() if arguments.quiet else make_progress()]
-        function = None if "values" in arrays else get_problem(told.example or "").target
         finish(
-            lambda: resume(checkpoints, function, callbacks=callbacks, backend=arguments.backend),
+            lambda: resume(checkpoints, function, callbacks=callbacks, backend=backend),
             arrays.get("values", function),
             unpack_grid(data["grid"], arrays),
             told,

@@ -1,5 +1,6 @@
 """What the tests run under mpiexec: ``python jobs.py NAME [ARGUMENT]``; rank 0 prints one JSON object."""
 
+import contextlib
 import json
 import os
 import signal
@@ -10,8 +11,9 @@ import numpy as np
 from simsnn_ref_mpi import MpiBackend
 from simsnn_ref_mpi.communicator import shares
 
-from simsnn_ref import Callback, Grid, fit
+from simsnn_ref import Callback, Grid, Interrupted, fit, resume
 from simsnn_ref.backend import NumpyBackend
+from simsnn_ref.checkpoint import Checkpoints
 from simsnn_ref.errors import BackendError, SimsnnError
 from simsnn_ref.features import Features, LinearMap, make_map
 from simsnn_ref.initialization import initialize
@@ -182,22 +184,13 @@ def time_limit():
 
 def refusals():
     """What cannot be done, one line each."""
-
-    def said(action):
-        try:
-            action()
-        except SimsnnError as error:
-            return f"{type(error).__name__}: {error}"
-        return ""
-
     u = np.random.default_rng(7).standard_normal((8, 8))
     few = MpiBackend()
     return {
-        "levenberg_marquardt": said(lambda: fit(u, backend=few, optimizer="levenberg_marquardt")),
-        "checkpoint": said(lambda: fit(u, backend=few, checkpoint="nowhere")),
-        "few points": said(lambda: ranks.share(LinearMap(np.zeros((1, 1)), backend))),
-        "other data": said(lambda: fit(u + communicator.rank, backend=few, mode="paper", n_features=5)),
-        "other parameters": said(lambda: communicator.require_same("a stage", {"b": np.full(2, communicator.rank)})),
+        "levenberg_marquardt": _said(lambda: fit(u, backend=few, optimizer="levenberg_marquardt")),
+        "few points": _said(lambda: ranks.share(LinearMap(np.zeros((1, 1)), backend))),
+        "other data": _said(lambda: fit(u + communicator.rank, backend=few, mode="paper", n_features=5)),
+        "other parameters": _said(lambda: communicator.require_same("a stage", {"b": np.full(2, communicator.rank)})),
     }
 
 
@@ -205,6 +198,50 @@ def numerics():
     """All of the above."""
     found = {"short_fits": short_fits(backend), "accurate_fits": accurate_fits(backend)}
     return found | {part.__name__: part() for part in (maps, transforms, traffic, time_limit, refusals)}
+
+
+CHECKPOINTED = {
+    "adam": {"mode": "paper", "optimizer": "adam", "n_features": 9, "stages": 2, "steps": 12},
+    "lbfgs": {"mode": "paper", "optimizer": "lbfgs", "n_features": 9, "stages": 2, "steps": 12},
+    "gauss_newton": {"mode": "paper", "optimizer": "gauss_newton", "n_features": 9, "stages": 2, "steps": 4},
+}
+
+
+def checkpoints(folder):
+    """Fits stopped by a signal to the last rank alone, and taken up again: whether they end as they would have."""
+
+    class Signalled(Callback):
+        def on_step(self, step):
+            if (step.stage, step.step) == (2, 2) and communicator.rank == ranks.size - 1:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    u, found = np.random.default_rng(9).standard_normal((12, 14)), {}
+    for name, options in CHECKPOINTED.items():
+        whole, run = fit(u, backend=backend, **options), f"{folder}/{name}"
+        try:
+            fit(u, backend=backend, checkpoint=run, callbacks=[Signalled()], **options)
+            stopped = ""
+        except Interrupted as error:
+            stopped = str(error).replace(str(folder), "DIR")
+        resumed = resume(run, backend=backend)
+        same = [
+            np.array_equal(value, other.params[key])
+            for stage, other in zip(whole.stages, resumed.stages, strict=True)
+            for key, value in stage.params.items()
+        ]
+        found[name] = {"same": communicator.largest(float(not all(same))) == 0.0, "stopped": _of_all(stopped)}
+    # Held by another, or by each of the ranks for itself; of another run: said in all of them.
+    with Checkpoints(f"{folder}/held") if ranks.is_root else contextlib.nullcontext():
+        held = _said(lambda: fit(u, backend=backend, checkpoint=f"{folder}/held"))
+    with Checkpoints(f"{folder}/own{communicator.rank}") as own:
+        each = _said(lambda: fit(u, backend=backend, checkpoint=own))
+    again = _said(lambda: fit(u, backend=backend, checkpoint=f"{folder}/adam"))
+    return found | {key: _of_all(value) for key, value in (("held", held), ("each", each), ("again", again))}
+
+
+def _of_all(text):
+    """What all ranks say, without the folder."""
+    return sorted(set(communicator.comm.allgather(text)))
 
 
 def conformance():
@@ -231,6 +268,15 @@ def death(way):
     options = {"mode": "paper", "optimizer": "adam", "n_features": 20, "steps": 10, "stages": 1}
     fit(u, backend=backend, callbacks=[Die()], **options)
     return {}
+
+
+def _said(action):
+    """The error of one line that it ends in."""
+    try:
+        action()
+    except SimsnnError as error:
+        return f"{type(error).__name__}: {error}"
+    return ""
 
 
 def _raise(error):

@@ -1,9 +1,11 @@
 """The backend ``mpi``: jobs of 1, 2 and 3 ranks against one process, the command, and ranks that die."""
 
+import contextlib
 import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -30,16 +32,18 @@ needs_mpiexec = pytest.mark.skipif(MPIEXEC is None, reason="there is no mpiexec:
 on_several = pytest.mark.parametrize("size", [2, 3])
 
 
+# As many processes as cores or more: threads of their own would only contend.
+ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "SIMSNN_NUM_THREADS": "1", "MPLBACKEND": "agg"}
+
+
 def run(size, *command):
-    # As many processes as cores or more: threads of their own would only contend.
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "SIMSNN_NUM_THREADS": "1", "MPLBACKEND": "agg"}
     return subprocess.run(
         [MPIEXEC, "-n", str(size), sys.executable, *command],
         capture_output=True,
         text=True,
         check=False,
         timeout=SECONDS,
-        env=environment,
+        env=ENVIRONMENT,
     )
 
 
@@ -188,12 +192,77 @@ def test_what_is_refused(size, numerics):
     assert told == {
         "levenberg_marquardt": "ConfigError: optimizer = 'levenberg_marquardt': its matrices are not divided among"
         " processes, as backend 'mpi' divides the points; use 'gauss_newton', 'adam' or 'lbfgs'",
-        "checkpoint": "CheckpointError: checkpoint: backend 'mpi' shares the fit among several processes, whose states"
-        " are not saved; leave it out",
         "few points": f"DataError: 1 points are too few for {size} ranks: each needs one",
         "other data": f"BackendError: the start of a stage: target of rank 0 is not that of rank {others}: {alike}",
         "other parameters": f"BackendError: a stage: b of rank 0 is not that of rank {others}: {alike}",
     }
+
+
+# Checkpoints
+
+
+@needs_mpiexec
+@on_several
+def test_a_stopped_fit_ends_with_the_same_bits(size, tmp_path):
+    told = job(size, "checkpoints", str(tmp_path))
+    for name in jobs.CHECKPOINTED:
+        # A signal to one stops all, at the same step.
+        stopped = f"stopped by SIGTERM after saving its state; go on with: simsnn resume DIR/{name}"
+        assert told[name] == {"same": True, "stopped": [stopped]}
+    [held], [again] = told["held"], told["again"]
+    assert held == f"CheckpointError: {tmp_path}/held: another process writes its checkpoints here"
+    assert again.startswith(f"CheckpointError: {tmp_path}/adam: holds the checkpoints of a run")
+    assert all(f"opened by each of {size} processes for itself" in text for text in told["each"])
+
+
+@needs_mpiexec
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM], ids=lambda number: number.name)
+def test_the_command_goes_on_after_a_rank_is_killed(how, tmp_path):
+    options = ["--mode", "paper", "--optimizer", "adam", "--n-features", "20", "--steps", "400", "--stages", "2"]
+    options += ["--quiet", "--no-figure"]
+    assert run(2, *command(tmp_path / "whole.safetensors", *options)).returncode == 0
+    folder = tmp_path / "run"
+    keep = ["--checkpoint", str(folder), "--checkpoint-steps", "5"]
+    arguments = [MPIEXEC, "-n", "2", sys.executable, *command(tmp_path / "u.safetensors", *options, *keep)]
+    with subprocess.Popen(
+        arguments, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as started:
+        deadline = time.monotonic() + SECONDS
+        while not list(folder.glob("state-*")):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        os.kill(_rank(started.pid, 1), how)
+        _, said = started.communicate(timeout=SECONDS)
+    assert started.returncode != 0
+    if how == signal.SIGTERM:
+        assert said.count(f"simsnn: stopped by SIGTERM after saving its state; go on with: simsnn resume {folder}") == 1
+    assert not (tmp_path / "u.safetensors").exists()
+    done = run(2, "-m", "simsnn_ref", "resume", str(folder), "--quiet")
+    assert done.returncode == 0, done.stderr
+    assert len(re.findall("stage +n_f", done.stdout)) == 1
+    whole, resumed = (load_model(tmp_path / f"{name}.safetensors") for name in ("whole", "u"))
+    for stage, other in zip(whole.stages, resumed.stages, strict=True):
+        assert all(np.array_equal(stage.params[name], other.params[name]) for name in stage.params)
+
+
+def _rank(mpiexec, rank):
+    """The process of a rank, by what the library sets in its environment."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            environment = (folder / "environ").read_bytes().split(b"\0")
+            parents = _parents(int(folder.name))
+            if f"PMI_RANK={rank}".encode() in environment and mpiexec in parents:
+                return int(folder.name)
+    raise AssertionError("no such rank")
+
+
+def _parents(pid):
+    """Of a process, nearest first."""
+    found = []
+    while pid > 1:
+        pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        found.append(pid)
+    return found
 
 
 # The command

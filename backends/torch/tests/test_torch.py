@@ -161,7 +161,14 @@ def test_cuda_without_a_device_or_with_too_few(monkeypatch):
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
     with pytest.raises(BackendError, match="'cuda:2': there are 2 CUDA devices, counted from 0"):
         TorchBackend("cuda:2")
-    assert TorchBackend("cuda").device == torch.device("cuda", 1)
+    # 8 GiB, of which PyTorch keeps 2 unused.
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (6 * 2**30, 80 * 2**30))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 3 * 2**30)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 2**30)
+    backend = TorchBackend("cuda")
+    assert backend.device == torch.device("cuda", 1)
+    assert backend.block_scale == 32
+    assert TorchBackend("cpu").block_scale == 1
 
 
 # No autograd, no hidden copies
@@ -262,7 +269,7 @@ def test_doctor_describes_it(capsys):
 @needs_cuda
 def test_describe_a_gpu():
     told = TorchBackend("cuda").describe()
-    assert {"GPU", "memory", "CUDA"} <= set(told)
+    assert {"GPU", "memory", "blocks", "CUDA"} <= set(told)
     assert "GiB free" in told["memory"]
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from simsnn_ref.backend import scale_for
 from simsnn_ref.errors import BackendError
 
 try:
@@ -18,15 +19,7 @@ except ModuleNotFoundError as error:
 
 from simsnn_ref_cupy.kernels import register
 
-__all__ = ["LARGEST_SCALE", "SCALE_BYTES", "CupyBackend"]
-
-LARGEST_SCALE = 2**6
-"""64 times the blocks of a processor hold 2^18 points: at 30 units 63 MB an array, to read or write which takes 19 us
-at the 3.35 TB/s of an H100's data sheet, a few times as long as a launch. Larger ones would gain little."""
-
-SCALE_BYTES = 2**28
-"""Free memory for each unit of the scale. A block's largest arrays, the dense map's, have 8 MiB then, and eight of them
-at a time are a quarter of it: the rest is the whole grid's."""
+__all__ = ["CupyBackend"]
 
 register()
 
@@ -45,8 +38,8 @@ class CupyBackend:
     Attributes
     ----------
     block_scale : int
-        How many times larger than a processor's the blocks of work are: a power of two, by the memory that was free
-        when the backend was made, at most `LARGEST_SCALE`. The last digits of sums depend on it.
+        How many times larger than a processor's the blocks of work are, by the memory that was free when the backend
+        was made (`simsnn_ref.backend.scale_for`). The last digits of sums depend on it.
 
     Raises
     ------
@@ -61,8 +54,7 @@ class CupyBackend:
     def __init__(self, device: str | None = None) -> None:
         self.device = _find(device)
         self.device.use()
-        scale = max(1, min(LARGEST_SCALE, self.free_bytes() // SCALE_BYTES))
-        self.block_scale = 1 << (scale.bit_length() - 1)
+        self.block_scale = scale_for(self.free_bytes())
 
     def asarray(self, host: Any) -> Any:
         array = np.asarray(host)

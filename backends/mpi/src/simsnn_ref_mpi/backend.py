@@ -5,9 +5,9 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import mpi4py
 import numpy as np
@@ -19,6 +19,8 @@ from simsnn_ref_mpi.communicator import MPI, Communicator, shares
 from simsnn_ref_mpi.maps import share
 
 __all__ = ["MpiBackend", "MpiRanks"]
+
+Result = TypeVar("Result")
 
 GRACE = 3.0
 """Seconds that a rank other than the first waits before it ends the job: what is wrong with the data or the options is
@@ -51,6 +53,12 @@ class MpiRanks:
         if self.size == 1 or not isinstance(backend, NumpyBackend):
             return backend
         return _Together(workers=backend.workers, communicator=self.communicator)
+
+    def largest(self, value: float) -> float:
+        return self.communicator.largest(value) if self.size > 1 else value
+
+    def at_root(self, action: Callable[[], Result]) -> Result:
+        return self.communicator.at_root(action) if self.size > 1 else action()
 
     def require_same(self, what: str, arrays: Mapping[str, Any]) -> None:
         if self.size > 1:

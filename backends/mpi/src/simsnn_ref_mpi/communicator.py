@@ -6,11 +6,11 @@ double travels as float64 does.
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -24,6 +24,8 @@ except (ImportError, RuntimeError) as error:
     ) from error
 
 __all__ = ["MPI", "Block", "Communicator", "Traffic", "shares"]
+
+Result = TypeVar("Result")
 
 Block: TypeAlias = tuple[slice, ...]
 """A part of an array: a slice for each axis, with both ends."""
@@ -119,6 +121,22 @@ class Communicator:
         """Rank 0's value."""
         self.traffic.messages += 1
         return float(self.comm.bcast(value))
+
+    def at_root(self, action: Callable[[], Result]) -> Result:
+        """What `action` returns in rank 0, or raises."""
+        result: Any = None
+        error: Exception | None = None
+        if self.rank == 0:
+            try:
+                result = action()
+            except Exception as raised:  # whatever it is, the others are not to wait for a result
+                error = raised
+        result, error = self.comm.bcast((result, error))
+        self.traffic.messages += 1
+        if error is not None:
+            raise error
+        told: Result = result
+        return told
 
     def require_same(self, what: str, arrays: Mapping[str, np.ndarray]) -> None:
         """Compare digests.

@@ -14,7 +14,7 @@ import array_api_compat.torch as array_api
 import numpy as np
 import torch
 
-from simsnn_ref.backend import THREADS_VARIABLE, NumpyBackend, default_threads
+from simsnn_ref.backend import THREADS_VARIABLE, NumpyBackend, default_threads, scale_for
 from simsnn_ref.errors import BackendError
 
 __all__ = ["TorchBackend"]
@@ -39,6 +39,12 @@ class TorchBackend:
         SIMSNN_NUM_THREADS, PyTorch's own number of threads is set to it as well, for the whole process. The last digits
         of sums depend on it.
 
+    Attributes
+    ----------
+    block_scale : int
+        How many times larger than a processor's the blocks of work are: on a CUDA device by the memory that was free
+        when the backend was made (`simsnn_ref.backend.scale_for`). The last digits of sums depend on it.
+
     Raises
     ------
     BackendError
@@ -52,6 +58,7 @@ class TorchBackend:
     def __init__(self, device: str | None = None, workers: int | None = None) -> None:
         self.device = _find(device or "cpu")
         self.workers = default_threads() if workers is None else workers
+        self.block_scale = 1 if self.device.type == "cpu" else scale_for(self.free_bytes())
         if self.device.type == "cpu":
             # Its allocator is the C library's, which is to keep what is freed (`NumpyBackend`).
             NumpyBackend(workers=self.workers)
@@ -93,6 +100,11 @@ class TorchBackend:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
 
+    def free_bytes(self) -> int:
+        """Of a CUDA device: what it has, and what PyTorch keeps of it unused."""
+        kept = torch.cuda.memory_reserved(self.device) - torch.cuda.memory_allocated(self.device)
+        return int(torch.cuda.mem_get_info(self.device)[0] + kept)
+
     def describe(self) -> dict[str, str]:
         """What `simsnn doctor` tells of it."""
         told = {"torch": torch.__version__, "device": str(self.device)}
@@ -101,11 +113,11 @@ class TorchBackend:
             built = f"CUDA {torch.version.cuda}, {found} devices found" if torch.version.cuda else "not in this build"
             threads = f"{self.workers} of map, {torch.get_num_threads()} of PyTorch outside of it"
             return told | {"threads": threads, "CUDA": built}
-        free, total = torch.cuda.mem_get_info(self.device)
-        memory = f"{free / 2**30:.1f} of {total / 2**30:.1f} GiB free"
+        total = torch.cuda.mem_get_info(self.device)[1]
         return told | {
             "GPU": torch.cuda.get_device_name(self.device),
-            "memory": memory,
+            "memory": f"{self.free_bytes() / 2**30:.1f} of {total / 2**30:.1f} GiB free",
+            "blocks": f"{self.block_scale} times a processor's",
             "CUDA": str(torch.version.cuda),
         }
 

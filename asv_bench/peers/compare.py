@@ -172,7 +172,7 @@ def fastest_chunk(
         with contextlib.ExitStack() as stack:
             worker = start(stack, implementation, path, {"chunk": chunk} | options, gpu=gpu)
             worker.ask("step")
-            seconds[chunk] = min(worker.ask("step")["seconds"] for _ in range(3))
+            seconds[chunk] = min(worker.ask("step")["seconds"] for _ in range(2))
         note(f"{implementation.label}: {chunk} points at a time, {seconds[chunk]:.3g} s for {candidates[-1]} points")
     return min(seconds, key=seconds.__getitem__), seconds
 
@@ -312,8 +312,7 @@ def report(arguments: argparse.Namespace, results: dict) -> Iterator[str]:
         f"One step (loss and gradient of {trained}) at {arguments.size}^2 points with {arguments.features} features, "
         f"hidden layers {', '.join(map(str, arguments.hidden))}, p = {arguments.p:g}, float64. "
         f"{arguments.threads} of {os.cpu_count()} cores of {processor()}{gpu_name(arguments)}; "
-        f"medians of {arguments.repeats} steps each, "
-        "ranges in brackets."
+        f"medians of {arguments.repeats} turns each, of a second or a step, ranges in brackets."
     )
     yield ""
     yield (

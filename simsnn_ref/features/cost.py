@@ -28,7 +28,7 @@ FINE_TRANSFORM = 1.2e-9
 KERNEL_WIDTH = 16.0
 SPREAD_POINT = 2.4e-8
 SPREAD = 5.0e-10
-NUFFT_CALLS = 8.2e-5
+NUFFT_CALLS = 4.0e-5
 """nufft: points of the fine grid's axes for one of the grid's, and how much of that the wavenumbers are taken to reach;
 seconds for one of its points and doubling; a kernel's width, and seconds for one kernel and for one point of it;
 seconds for the calls of a transform of two units."""

@@ -6,7 +6,7 @@ The class takes the problem and the options, a JSON object; its `step()` returns
 finished, and its `description` says how it was set up. With POINTS, timed steps run on that many points only. On stdin:
 
     values FILE   a step on all points, its loss and gradients written to FILE
-    step          timed steps, for `LEAST_SECONDS`: their mean
+    step          steps for `LEAST_SECONDS`, one at least, and their mean
 
 Each is answered on stdout with a JSON object; end of file ends the process.
 """
@@ -21,9 +21,8 @@ from pathlib import Path
 import numpy as np
 from problem import Problem
 
-
 LEAST_SECONDS = 1.0
-"""Training takes one step after the other; a single one, after the others' turns, would find its data out of the cache."""
+"""Training takes one step after the other; a single one, after the others' turns, would be slower."""
 
 
 def peak_memory() -> int:

@@ -8,7 +8,7 @@ machine scales them all, and the order of the maps with them, more or less.
 import math
 from dataclasses import dataclass
 
-__all__ = ["MULTIPLY_ADD", "MapSizes", "map_costs", "step_seconds"]
+__all__ = ["FINE_POINTS", "MULTIPLY_ADD", "MapSizes", "map_costs", "step_seconds"]
 
 MULTIPLY_ADD = 5.3e-11
 COSINE = 1.3e-8

@@ -1,5 +1,8 @@
 """The map ``nufft`` against dense, to its tolerance; its transposes; when plans are made anew."""
 
+import json
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -336,3 +339,17 @@ def test_the_whole_fit_in_mode_accurate():
     assert nufft.history.stages[0].feature_map == "nufft"
     assert nufft.history.stages[-1].rms_on_grid <= 10.0 * max(fft.history.stages[-1].rms_on_grid, 5e-17)
     assert nufft.history.certified["agrees"]
+
+
+def test_memory_stays_below_the_forecast(tmp_path):
+    problem = ["--example", "turbulence", "--size", "256", "--time", "0.02", "--stages", "1", "--mode", "paper"]
+    options = ["--optimizer", "adam", "--steps", "3", "--n-features", "400", "--train-wavenumbers"]
+    command = [sys.executable, "-m", "simsnn_ref", "fit", *problem, *options, "--feature-map", "nufft", "--json"]
+    output = ["--no-figure", "--quiet", "-o", str(tmp_path / "m.safetensors")]
+    told, done = (
+        json.loads(subprocess.run([*command, *more], capture_output=True, text=True, check=True).stdout)
+        for more in (["--dry-run"], output)
+    )
+    assert told["stages"][0]["feature_map"] == "nufft"
+    # An upper bound, and not one that says nothing.
+    assert 0.3 * told["peak_bytes"] < done["peak_memory_bytes"] < 1.1 * told["peak_bytes"]

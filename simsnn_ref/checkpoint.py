@@ -263,7 +263,7 @@ class Checkpoints:
     def is_due(self) -> bool:
         """Whether a state is to be saved before this step; called once a step, by all processes."""
         self._steps_since += 1
-        return self._agreed(self._ranks.is_root and self._is_due_by_rule())
+        return self._agreed(self._ranks.is_root and self._is_due_by_rule()) > 0.0
 
     def _is_due_by_rule(self) -> bool:
         now = time.monotonic()
@@ -272,11 +272,12 @@ class Checkpoints:
         by_steps = self.every_steps and self._steps_since >= self.every_steps
         return bool(by_steps or (self.every_seconds and now - self._saved_at >= self.every_seconds))
 
-    def _agreed(self, is_due: bool = False) -> bool:
-        """Whether any process is due or has got a signal, which is then every one's. One number tells both."""
-        told = self._ranks.largest(float(self.signal or 0.5 * is_due))
-        self.signal = int(told) or None
-        return told > 0.0
+    def _agreed(self, is_due: bool = False) -> float:
+        """The signal that any of the processes has got, above 0 without one if any is due, else 0: for all the same.
+
+        One that comes while they agree counts the next time.
+        """
+        return self._ranks.largest(float(self.signal or 0.5 * is_due))
 
     def interrupt(self, trouble: str | None) -> None:
         """End the fit, in all processes, if a signal to one of them asked for it.
@@ -285,12 +286,12 @@ class Checkpoints:
         ------
         Interrupted
         """
-        self._agreed()
-        if self.signal is None:
+        number = int(self._agreed())
+        if number == 0:
             return
-        name = signal.Signals(self.signal).name
+        name = signal.Signals(number).name
         saved = "after saving its state" if trouble is None else f"without saving its last state ({trouble})"
-        raise Interrupted(f"stopped by {name} {saved}; go on with: simsnn resume {self.folder}", self.signal)
+        raise Interrupted(f"stopped by {name} {saved}; go on with: simsnn resume {self.folder}", number)
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:

@@ -26,7 +26,10 @@ def run(*argv):
     "options",
     [
         ["--mode", "paper", "--optimizer", "adam", "--steps", "3", "--n-features", "400"],
-        ["--mode", "paper", "--optimizer", "gauss_newton", "--steps", "2", "--n-features", "400"],
+        pytest.param(
+            ["--mode", "paper", "--optimizer", "gauss_newton", "--steps", "2", "--n-features", "400"],
+            marks=pytest.mark.slow,
+        ),
         pytest.param(["--n-features", "20000"], marks=pytest.mark.slow),
     ],
     ids=["adam", "gauss-newton", "accurate"],

@@ -133,6 +133,7 @@ def test_stages_that_take_no_steps_reach_machine_precision():
     assert "machine epsilon" in [text.get_text() for text in panels(figure)[3].texts]
 
 
+@pytest.mark.slow
 def test_six_stages_are_laid_out():
     model, samples = fitted((8, 8), stages=6)
     figure = figure_of_fit(model, samples)

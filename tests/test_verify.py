@@ -27,7 +27,7 @@ from simsnn_ref.verify import (
 )
 
 
-@pytest.mark.parametrize("backend_type", [NumpyBackend, StrictBackend])
+@pytest.mark.parametrize("backend_type", [NumpyBackend, pytest.param(StrictBackend, marks=pytest.mark.slow)])
 def test_everything_passes(backend_type):
     checks = verify(backend_type())
     require(checks)

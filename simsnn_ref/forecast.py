@@ -18,7 +18,7 @@ from simsnn_ref.config import FitConfig
 from simsnn_ref.errors import ConfigError
 from simsnn_ref.extension import count_extension_modes, extension_period
 from simsnn_ref.features import MapSizes, has_nufft
-from simsnn_ref.features.cost import FINE_POINTS, MULTIPLY_ADD, map_costs, step_seconds
+from simsnn_ref.features.cost import FINE_POINTS, MULTIPLY_ADD, NUFFT_ELEMENTS, map_costs, step_seconds
 from simsnn_ref.features.dense import BLOCK_ELEMENTS as DENSE_BLOCK
 from simsnn_ref.features.fft import BLOCK_ELEMENTS
 from simsnn_ref.grid import Grid
@@ -40,9 +40,6 @@ REAL, EXTENDED = 8, 16
 ACTIVATION_SETS = {"adam": 0, "lbfgs": 2, "gauss_newton": 3, "levenberg_marquardt": 3, "auto": 3}
 """Activations alive at once: the old point's and the new one's, and in a search the best one's. Adam goes forward and
 back block by block; L-BFGS keeps the start's, and their slopes, for its scales."""
-
-NUFFT_ELEMENTS = 2**28
-"""Complex numbers that the threads of the nufft map hold together, or one of them more."""
 
 ACTIVATION = 3.5e-9
 """Seconds for one hyperbolic tangent and the passes over it, forward and back."""
@@ -208,7 +205,7 @@ def _training_bytes(
 def _nufft_bytes(grid: Grid | Scatter) -> int:
     """Fine grids up to the Nyquist number, three for each thread in a transform, as far as `NUFFT_ELEMENTS` allow."""
     one = int(3 * FINE_POINTS**grid.ndim * grid.size)
-    return EXTENDED * min(default_threads() * one, max(one, NUFFT_ELEMENTS))
+    return 2 * REAL * min(default_threads() * one, max(one, NUFFT_ELEMENTS))
 
 
 def available_bytes() -> int | None:

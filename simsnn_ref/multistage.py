@@ -118,7 +118,8 @@ def fit(
     if checkpoint is None:
         return _staged_fit(_take_samples(u, grid, field, notes), config, callbacks, backend).model()
     ranks = ranks_of(backend)
-    with _open(checkpoint, ranks) as checkpoints:
+    checkpoints = _checkpoints(checkpoint)
+    with _open(checkpoints, ranks):
         checkpoints.require_new()
         with _logged(checkpoints, ranks, resumed=False) as logs:
             given = _take_samples(u, grid, field, notes)
@@ -156,7 +157,7 @@ def resume(
     DivergenceError, Interrupted
         As `fit` does.
     """
-    checkpoints = checkpoint if isinstance(checkpoint, Checkpoints) else Checkpoints(checkpoint)
+    checkpoints = _checkpoints(checkpoint)
     data, arrays = checkpoints.data
     with reading_states(checkpoints.folder):
         config, grid = config_from_dict(data["config"]), unpack_grid(data["grid"], arrays)
@@ -185,15 +186,18 @@ def resume(
         return staged.model()
 
 
+def _checkpoints(checkpoint: str | Path | Checkpoints) -> Checkpoints:
+    return checkpoint if isinstance(checkpoint, Checkpoints) else Checkpoints(checkpoint)
+
+
 @contextlib.contextmanager
-def _open(checkpoint: str | Path | Checkpoints, ranks: Ranks) -> Iterator[Checkpoints]:
+def _open(checkpoints: Checkpoints, ranks: Ranks) -> Iterator[None]:
     """The folder with its signals; closed again if it was opened here."""
-    checkpoints = checkpoint if isinstance(checkpoint, Checkpoints) else Checkpoints(checkpoint)
     was_open = checkpoints.is_open
     checkpoints.open(ranks)
     try:
         with checkpoints.listening():
-            yield checkpoints
+            yield
     finally:
         if not was_open:
             checkpoints.close()

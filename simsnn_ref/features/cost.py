@@ -8,7 +8,7 @@ machine scales them all, and the order of the maps with them, more or less.
 import math
 from dataclasses import dataclass
 
-__all__ = ["FINE_POINTS", "MULTIPLY_ADD", "MapSizes", "map_costs", "step_seconds"]
+__all__ = ["FINE_POINTS", "MULTIPLY_ADD", "NUFFT_ELEMENTS", "MapSizes", "map_costs", "step_seconds"]
 
 MULTIPLY_ADD = 5.3e-11
 COSINE = 1.3e-8
@@ -32,6 +32,9 @@ NUFFT_CALLS = 4.0e-5
 """nufft: points of the fine grid's axes for one of the grid's, and how much of that the wavenumbers are taken to reach;
 seconds for one of its points and doubling; a kernel's width, and seconds for one kernel and for one point of it;
 seconds for the calls of a transform of two units."""
+
+NUFFT_ELEMENTS = 2**28
+"""nufft: complex numbers that all threads together hold (4 GiB); one thread may have more."""
 
 SCATTERED_TRANSFORM = 7.0e-10
 """nufft at scattered points: seconds for one point and doubling of a grid twice as fine."""

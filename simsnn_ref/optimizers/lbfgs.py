@@ -12,7 +12,7 @@ y sqrt(gamma); I). Unlike SciPy's own L-BFGS-B, whose memory cannot be read, thi
 import math
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import numpy as np
@@ -116,12 +116,10 @@ class LBFGS:
         pairs: Pairs = state.memory
         wrong = _wrong(objective, state)
         if wrong:
-            return State(state.params, state.value, state.deviation, pairs, state.derived, wrong=wrong)
+            return replace(state, wrong=wrong)
         search = _Search(objective, state)
         if not search.slope.any():
-            return State(
-                state.params, state.value, state.deviation, pairs, state.derived, ended="converged: the gradient is 0"
-            )
+            return replace(state, ended="converged: the gradient is 0")
         step = search.along(pairs.direction(search.slope, search.height))
         if step is None and len(pairs.steps):
             pairs = pairs.forgotten(pairs.share)
@@ -129,12 +127,10 @@ class LBFGS:
         if step is None:
             wrong = _wrong(objective, search.last)
             ended = "" if wrong else "converged: no step lowers the loss"
-            return State(
-                state.params, state.value, state.deviation, pairs, state.derived, search.evaluations, ended, wrong
-            )
+            return replace(state, memory=pairs, work=search.evaluations, ended=ended, wrong=wrong)
         reached = search.at(step)
         pairs = pairs.learnt(step, search.slope_of(reached) - search.slope, self.most)
-        return State(reached.params, reached.value, reached.deviation, pairs, reached.derived, search.evaluations)
+        return replace(reached, memory=pairs, work=search.evaluations)
 
     def shorten(self, memory: Pairs) -> Pairs:
         return memory.forgotten(0.5 * memory.share)

@@ -239,7 +239,7 @@ def test_threads_do_not_change_the_result(monkeypatch, where):
         fmap = NufftMap(where, NumpyBackend(workers=1), 1e-14)
         assert all(np.array_equal(value, one[key]) for key, value in case.products(fmap).items())
         assert fmap._n_fields == 1
-    monkeypatch.setattr(feature_map, "FINE_ELEMENTS", 1)
+    monkeypatch.setattr(feature_map, "NUFFT_ELEMENTS", 1)
     fmap = NufftMap(where, NumpyBackend(workers=4), 1e-14)
     assert all(np.array_equal(value, one[key]) for key, value in case.products(fmap).items())
     assert len(fmap._lanes) == 1

@@ -25,15 +25,13 @@ import numpy as np
 from simsnn_ref.backend import Array, Backend, NumpyBackend
 from simsnn_ref.errors import ConfigError
 from simsnn_ref.features import FeatureGradient, Features
+from simsnn_ref.features.cost import NUFFT_ELEMENTS
 from simsnn_ref.grid import Grid
 from simsnn_ref_finufft.grid_transform import GridTransform
 from simsnn_ref_finufft.lane import Lane, Transform
 from simsnn_ref_finufft.point_transform import PointTransform
 
 __all__ = ["NufftMap"]
-
-FINE_ELEMENTS = 2**28
-"""Complex numbers that all threads together hold (4 GiB); one thread may have more."""
 
 BLOCK_ELEMENTS = 2**18
 """Complex numbers of as many fields as a thread takes at a time; of small ones the calls would take the time."""
@@ -148,7 +146,7 @@ class NufftMap:
             # FINUFFT has no answer to NaN; `_rotation` has.
             self._points = self._transform.points(np.where(np.isfinite(K), K, 0.0))
         size, pairs = self._transform.size(self._points), (h + 1) // 2
-        n_lanes = max(1, min(self._backend.workers, FINE_ELEMENTS // size, pairs))
+        n_lanes = max(1, min(self._backend.workers, NUFFT_ELEMENTS // size, pairs))
         n_fields = max(1, min(BLOCK_ELEMENTS // size, -(-pairs // n_lanes)))
         if (n_lanes, n_fields) != (len(self._lanes), self._n_fields):
             self._lanes, self._n_fields = [self._transform.lane(n_fields) for _ in range(n_lanes)], n_fields
@@ -159,7 +157,7 @@ class NufftMap:
         def run(first: int) -> None:
             lane = free.get()
             try:
-                lane.set_points(self._points)
+                lane.set_points(self._points, K.shape[0])
                 work(lane, slice(first, min(first + 2 * n_fields, h)))
             finally:
                 free.put(lane)

@@ -101,29 +101,24 @@ class GridTransform(Transform[LatticePoints]):
 
 class _GridLane(Lane[LatticePoints]):
     def __init__(self, transform: GridTransform, n_fields: int) -> None:
-        self._axes, self._n_fields = transform.axes, n_fields
+        super().__init__(len(transform.shape), n_fields)
+        self._axes = transform.axes
         self._tolerance, self._upsampling = transform.tolerance, transform.upsampling
-        self._points: LatticePoints | None = None
         self._lattice: tuple[int, ...] = ()
 
-    def set_points(self, points: LatticePoints) -> None:
-        if points is self._points:
-            return
+    def _sort(self, points: LatticePoints) -> None:
         if points.lattice != self._lattice:
-            self._plan = _spreading_plan(points.lattice, self._tolerance, self._upsampling, self._n_fields)
+            self._plan = _spreading_plan(points.lattice, self._tolerance, self._upsampling, self.n_fields)
             self._lattice = points.lattice
         tell(self._plan.setpts, *points.angles)
-        self._points = points
-        n_features = points.angles[0].size // 2
-        self.coefficients = np.zeros((1 + len(self._axes), self._n_fields, 2, n_features), dtype=np.complex128)
 
     def synthesize(self, moments: int) -> np.ndarray:
         """The transpose of `analyze`: each x_m joins at its own axis, the first is the last there."""
-        fields = self._spread(0)
+        fields = self._execute(0)
         for a, axis in enumerate(self._axes):
             fields = axis.synthesize(fields, axis.weight)
             if moments > 1:
-                branch = self._spread(1 + a)
+                branch = self._execute(1 + a)
                 for lower in self._axes[:a]:
                     branch = lower.synthesize(branch, lower.weight)
                 fields += axis.synthesize(branch, axis.moment)
@@ -137,16 +132,9 @@ class _GridLane(Lane[LatticePoints]):
                 branch = axis.analyze(fields, axis.moment, self._lattice[a])
                 for lower in reversed(range(a)):
                     branch = self._axes[lower].analyze(branch, self._axes[lower].weight, self._lattice[lower])
-                self._interpolate(branch, 1 + a)
+                self._execute_adjoint(branch, 1 + a)
             fields = axis.analyze(fields, axis.weight, self._lattice[a])
-        self._interpolate(fields, 0)
-
-    def _spread(self, moment: int) -> np.ndarray:
-        lattices: np.ndarray = self._plan.execute(self.coefficients[moment].reshape(self._n_fields, -1))
-        return lattices
-
-    def _interpolate(self, lattices: np.ndarray, moment: int) -> None:
-        self._plan.execute_adjoint(lattices, out=self.coefficients[moment].reshape(self._n_fields, -1))
+        self._execute_adjoint(fields, 0)
 
 
 @dataclass(frozen=True)

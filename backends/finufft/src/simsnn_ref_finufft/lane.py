@@ -10,7 +10,7 @@ One plan runs both ways, so that analysis is the transpose of synthesis to round
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -24,21 +24,34 @@ class Lane(ABC, Generic[Points]):
 
     Not FINUFFT's own threads, which add to one fine grid in the order they happen to finish.
 
+    Parameters
+    ----------
+    ndim, n_fields : int
+        d, and how many fields at a time.
+
     Attributes
     ----------
     coefficients : ndarray of complex128, shape (1 + d, fields, 2, n_f)
         c+ and c-, or G+ and G-, of each moment x_m.
     """
 
-    coefficients: np.ndarray
+    _plan: Any
 
-    @property
-    def n_fields(self) -> int:
-        return int(self.coefficients.shape[1])
+    def __init__(self, ndim: int, n_fields: int) -> None:
+        self.n_fields = n_fields
+        self._points: Points | None = None
+        self.coefficients = np.zeros((1 + ndim, n_fields, 2, 0), dtype=np.complex128)
+
+    def set_points(self, points: Points, n_features: int) -> None:
+        """Sort the wavenumbers, as `Transform.points` gives them, once for all transforms until they change."""
+        if points is not self._points:
+            self._sort(points)
+            self._points = points
+            self.coefficients = np.zeros((*self.coefficients.shape[:-1], n_features), dtype=np.complex128)
 
     @abstractmethod
-    def set_points(self, points: Points) -> None:
-        """Sort the wavenumbers, as `Transform.points` gives them, once for all transforms until they change."""
+    def _sort(self, points: Points) -> None:
+        """Give the plan its points."""
 
     @abstractmethod
     def synthesize(self, moments: int) -> np.ndarray:
@@ -47,6 +60,15 @@ class Lane(ABC, Generic[Points]):
     @abstractmethod
     def analyze(self, fields: np.ndarray, moments: int) -> None:
         """The first so many moments of F into `coefficients`: one, or all 1 + d."""
+
+    def _execute(self, moment: int) -> np.ndarray:
+        """The plan, from the coefficients of a moment."""
+        result: np.ndarray = self._plan.execute(self.coefficients[moment].reshape(self.n_fields, -1))
+        return result
+
+    def _execute_adjoint(self, values: np.ndarray, moment: int) -> None:
+        """The plan backwards, to the coefficients of a moment."""
+        self._plan.execute_adjoint(values, out=self.coefficients[moment].reshape(self.n_fields, -1))
 
 
 class Transform(ABC, Generic[Points]):

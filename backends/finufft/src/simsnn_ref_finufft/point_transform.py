@@ -44,30 +44,22 @@ class PointTransform(Transform[tuple[np.ndarray, ...]]):
 
 class _PointLane(Lane[tuple[np.ndarray, ...]]):
     def __init__(self, transform: PointTransform, n_fields: int) -> None:
-        self._coordinates, self._n_fields = transform.coordinates, n_fields
+        super().__init__(len(transform.centre), n_fields)
+        self._coordinates = transform.coordinates
         self._plan = make_plan(3, len(transform.centre), transform.tolerance, transform.upsampling, n_fields)
-        self._points: tuple[np.ndarray, ...] = ()
 
-    def set_points(self, points: tuple[np.ndarray, ...]) -> None:
-        if points is not self._points:
-            tell(self._plan.setpts, *points, *[None] * (3 - len(points)), *self._coordinates)
-            self._points = points
-            shape = (1 + len(points), self._n_fields, 2, points[0].size // 2)
-            self.coefficients = np.zeros(shape, dtype=np.complex128)
+    def _sort(self, points: tuple[np.ndarray, ...]) -> None:
+        tell(self._plan.setpts, *points, *[None] * (3 - len(points)), *self._coordinates)
 
     def synthesize(self, moments: int) -> np.ndarray:
         """One transform for each moment."""
-        fields = self._transformed(0)
+        fields = self._execute(0)
         for m in range(1, moments):
-            fields += self._coordinates[m - 1] * self._transformed(m)
+            fields += self._coordinates[m - 1] * self._execute(m)
         return fields
 
     def analyze(self, fields: np.ndarray, moments: int) -> None:
         """One transform for each moment."""
         for m in range(moments):
             weighed = fields if m == 0 else self._coordinates[m - 1] * fields
-            self._plan.execute_adjoint(weighed, out=self.coefficients[m].reshape(self._n_fields, -1))
-
-    def _transformed(self, moment: int) -> np.ndarray:
-        fields: np.ndarray = self._plan.execute(self.coefficients[moment].reshape(self._n_fields, -1))
-        return fields
+            self._execute_adjoint(weighed, m)

@@ -19,11 +19,9 @@ from floor import HIDDEN, smooth_field
 
 from simsnn_ref.backend import Backend, load_backend
 from simsnn_ref.errors import BackendError
-from simsnn_ref.features import make_map
-from simsnn_ref.grid import Grid
-from simsnn_ref.initialization import initialize
-from simsnn_ref.losses import LpLoss
-from simsnn_ref.optimizers import Objective
+from simsnn_ref.network import initialize, make_map
+from simsnn_ref.optimizers import LpLoss, Objective
+from simsnn_ref.spectrum import Grid
 
 
 def make_backend(name: str) -> Backend:

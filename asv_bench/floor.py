@@ -16,12 +16,9 @@ import numpy as np
 import scipy.fft
 
 from simsnn_ref.backend import NumpyBackend
-from simsnn_ref.features import has_nufft, make_map
-from simsnn_ref.grid import Grid
-from simsnn_ref.initialization import initialize
-from simsnn_ref.losses import LpLoss
-from simsnn_ref.optimizers import Objective
-from simsnn_ref.spectrum import count_modes
+from simsnn_ref.network import has_nufft, initialize, make_map
+from simsnn_ref.optimizers import LpLoss, Objective
+from simsnn_ref.spectrum import Grid, count_modes
 
 HIDDEN = (30, 30, 30)
 LEAST_SECONDS = 3.0

@@ -8,12 +8,10 @@ from collections.abc import Callable
 import numpy as np
 from simsnn_ref_mpi import MpiBackend
 
-from simsnn_ref.features import make_map
-from simsnn_ref.grid import Grid
-from simsnn_ref.initialization import initialize
-from simsnn_ref.losses import LpLoss
-from simsnn_ref.optimizers import Jacobian, Objective
-from simsnn_ref.ranks import slab_of
+from simsnn_ref.backend import slab_of
+from simsnn_ref.network import initialize, make_map
+from simsnn_ref.optimizers import Jacobian, LpLoss, Objective
+from simsnn_ref.spectrum import Grid
 
 REPEATS = 7
 

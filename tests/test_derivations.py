@@ -49,7 +49,13 @@ def test_what_a_page_names_exists(page, name):
 
 
 @pytest.mark.parametrize(
-    "name", ["layers.affine_vpj", "layer.affine_vjp", "network.Network.vpj", "features.fft.FFT.vjp"]
+    "name",
+    [
+        "network.layers.affine_vpj",
+        "network.layer.affine_vjp",
+        "network.network.Network.vpj",
+        "network.features.fft.FFT.vjp",
+    ],
 )
 def test_a_name_that_is_gone_is_noticed(name):
     with pytest.raises((AttributeError, ModuleNotFoundError)):

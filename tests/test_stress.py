@@ -9,14 +9,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from simsnn_ref import Callback, Checkpoints, FitConfig, Grid, fit, load_model, resume, staged
+from simsnn_ref import Callback, Checkpoints, FitConfig, Grid, fit, load_model, resume
 from simsnn_ref.backend import NumpyBackend
-from simsnn_ref.cli import main
-from simsnn_ref.data import LARGEST
+from simsnn_ref.commands.main import main
 from simsnn_ref.errors import DataError, DivergenceError
-from simsnn_ref.losses import LpLoss
+from simsnn_ref.io.samples import LARGEST
+from simsnn_ref.multistage import algorithm as staged
 from simsnn_ref.network import Network
-from simsnn_ref.optimizers import Jacobian, base, levenberg_marquardt
+from simsnn_ref.optimizers import Jacobian, LpLoss
+from simsnn_ref.optimizers import minimization as base
+from simsnn_ref.optimizers.second_order import levenberg_marquardt
 from simsnn_ref.report import fit_report
 
 EPS = float(np.finfo(np.float64).eps)

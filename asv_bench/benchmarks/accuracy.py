@@ -3,10 +3,9 @@
 import numpy as np
 
 from simsnn_ref import fit
-from simsnn_ref.features import Features, make_map
-from simsnn_ref.grid import Grid
-from simsnn_ref.losses import LpLoss
-from simsnn_ref.spectrum import fourier_modes
+from simsnn_ref.network import Features, make_map
+from simsnn_ref.optimizers import LpLoss
+from simsnn_ref.spectrum import Grid, fourier_modes
 
 from .common import BACKEND, MAPS, field, in_eps, network, skip_what_does_not_fit
 

@@ -5,11 +5,8 @@ import math
 import numpy as np
 
 from simsnn_ref.backend import NumpyBackend
-from simsnn_ref.features import has_nufft
-from simsnn_ref.grid import Grid
-from simsnn_ref.initialization import initialize
-from simsnn_ref.network import Network, Parameters
-from simsnn_ref.spectrum import count_modes
+from simsnn_ref.network import Network, Parameters, has_nufft, initialize
+from simsnn_ref.spectrum import Grid, count_modes
 
 BACKEND = NumpyBackend()
 EPS = float(np.finfo(np.float64).eps)

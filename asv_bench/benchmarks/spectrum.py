@@ -1,7 +1,6 @@
 """Time of the decompositions that start a stage and end it."""
 
-from simsnn_ref.grid import Grid
-from simsnn_ref.spectrum import energy_spectrum, fourier_modes
+from simsnn_ref.spectrum import Grid, energy_spectrum, fourier_modes
 
 from .common import BACKEND, field
 

@@ -5,12 +5,11 @@ import time
 
 import numpy as np
 
-from simsnn_ref.config import FitConfig
-from simsnn_ref.features import make_map
-from simsnn_ref.grid import Grid
-from simsnn_ref.losses import LpLoss
-from simsnn_ref.optimizers import Adam, Objective
-from simsnn_ref.stage import train
+from simsnn_ref.model import FitConfig
+from simsnn_ref.multistage import train
+from simsnn_ref.network import make_map
+from simsnn_ref.optimizers import Adam, LpLoss, Objective
+from simsnn_ref.spectrum import Grid
 
 from .common import BACKEND, MAPS, field, network, skip_what_does_not_fit
 

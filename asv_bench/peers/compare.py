@@ -29,10 +29,9 @@ from problem import Problem
 
 from simsnn_ref.backend import NumpyBackend, load_backend
 from simsnn_ref.errors import SimsnnError
-from simsnn_ref.features import FEATURE_MAPS
-from simsnn_ref.grid import Grid
-from simsnn_ref.initialization import initialize
-from simsnn_ref.provenance import git_commit
+from simsnn_ref.io import git_commit
+from simsnn_ref.network import FEATURE_MAPS, initialize
+from simsnn_ref.spectrum import Grid
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.common import field

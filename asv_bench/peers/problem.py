@@ -21,7 +21,7 @@ class Problem:
     indices : ndarray of int64, shape (n_f, d)
         Integer wavenumbers that B starts at.
     params : dict of ndarray
-        B, b, W1, c1, ..., as in `simsnn_ref.network`.
+        B, b, W1, c1, ..., as in `simsnn_ref.network.network`.
     frozen : tuple of str
         Parameters without a gradient.
     p : float

@@ -3,11 +3,10 @@
 from problem import Problem
 
 from simsnn_ref.backend import load_backend
-from simsnn_ref.features import MapSizes, make_map
-from simsnn_ref.grid import Grid
-from simsnn_ref.losses import LpLoss
-from simsnn_ref.network import Network
-from simsnn_ref.optimizers import Objective
+from simsnn_ref.network import Network, make_map
+from simsnn_ref.network.features.cost import MapSizes
+from simsnn_ref.optimizers import LpLoss, Objective
+from simsnn_ref.spectrum import Grid
 
 
 class Peer:

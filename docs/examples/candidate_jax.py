@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from simsnn_ref.storage import read_tensors
+from simsnn_ref.io import read_tensors
 
 jax.config.update("jax_enable_x64", True)
 

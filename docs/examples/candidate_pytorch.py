@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch.func import grad, jvp, vjp
 
-from simsnn_ref.storage import read_tensors
+from simsnn_ref.io import read_tensors
 
 torch.set_default_dtype(torch.float64)
 

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from simsnn_ref.backend import Array, Backend
+from simsnn_ref.backend.protocol import Array, Backend
 
 __all__ = ["ALONE", "Alone", "Ranks", "Slab", "WholeSlab", "ranks_of", "slab_of"]
 

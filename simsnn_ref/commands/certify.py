@@ -9,9 +9,7 @@ from simsnn_ref.commands.input import add_input, add_values, read_input
 from simsnn_ref.errors import CertificationError
 from simsnn_ref.model import load_model
 from simsnn_ref.multistage import certify_model
-from simsnn_ref.report import (
-    text_table,
-)
+from simsnn_ref.report import text_table
 
 __all__ = ["add", "certified_line", "require_agreement"]
 

@@ -8,10 +8,9 @@ from typing import Any
 
 from simsnn_ref.commands.base import command
 from simsnn_ref.commands.input import simulation_lines
-from simsnn_ref.data import save_array
+from simsnn_ref.io import check_writable, save_array
 from simsnn_ref.problems import get_problem
 from simsnn_ref.problems.turbulence import SPECTRA, energy, enstrophy, vorticity
-from simsnn_ref.storage import check_writable
 
 __all__ = ["add"]
 

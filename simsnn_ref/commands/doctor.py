@@ -13,10 +13,10 @@ import numpy as np
 from simsnn_ref.backend import ENTRY_POINT_GROUP, available_backends, default_threads, load_backend
 from simsnn_ref.commands.base import command
 from simsnn_ref.errors import BackendError, SimsnnError
-from simsnn_ref.features import ENTRY_POINT_GROUP as MAP_GROUP
-from simsnn_ref.forecast import available_bytes
-from simsnn_ref.precision import extended_eps, is_extended
-from simsnn_ref.provenance import blas_and_simd, blas_threads, versions
+from simsnn_ref.io import blas_and_simd, blas_threads, versions
+from simsnn_ref.multistage import available_bytes
+from simsnn_ref.network import ENTRY_POINT_GROUP as MAP_GROUP
+from simsnn_ref.network import extended_eps, is_extended
 from simsnn_ref.report import text_table
 
 __all__ = ["add"]

@@ -6,10 +6,7 @@ from typing import Any
 
 from simsnn_ref.commands.base import command
 from simsnn_ref.problems import PROBLEMS
-from simsnn_ref.report import (
-    describe_grid,
-    text_table,
-)
+from simsnn_ref.report import describe_grid, text_table
 
 __all__ = ["add"]
 

@@ -15,14 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from simsnn_ref.checkpoint import Checkpoints
+from simsnn_ref.backend import Ranks
 from simsnn_ref.commands.certify import certified_line, require_agreement
-from simsnn_ref.data import check_samples, sample_function
 from simsnn_ref.errors import DataError, DivergenceError, Interrupted, OutputError
-from simsnn_ref.model import Model
-from simsnn_ref.ranks import Ranks
+from simsnn_ref.io import check_samples, sample_function
+from simsnn_ref.model import Checkpoints, Model
 from simsnn_ref.report import BEND, fit_report, off_grid_line, stage_table, threads_line
-from simsnn_ref.scatter import Scatter
+from simsnn_ref.spectrum import Scatter
 
 __all__ = ["About", "add_cadence", "figure_path", "finish", "make_checkpoints", "together", "training_samples"]
 
@@ -159,7 +158,7 @@ def figure_path(asked: str | None, output: Path) -> Path | None:
     if asked is None and importlib.util.find_spec("matplotlib") is None:
         print("note: no figure; it needs matplotlib: pip install 'simsnn-ref[plot]'", file=sys.stderr)
         return None
-    from simsnn_ref.drawing import check_figure_path  # noqa: PLC0415 - an extra
+    from simsnn_ref.report.drawing import check_figure_path  # noqa: PLC0415 - an extra
 
     path = Path(asked) if asked else output.with_suffix(".png")
     if path == output:
@@ -194,7 +193,7 @@ def training_samples(model: Model, u: Any, where: Any) -> np.ndarray:
 
 
 def _write_figure(model: Model, u: Any, where: Any, path: Path, title: str) -> None:
-    from simsnn_ref.plotting import figure_of_fit, save_figure  # noqa: PLC0415 - an extra
+    from simsnn_ref.report import figure_of_fit, save_figure  # noqa: PLC0415 - an extra
 
     save_figure(figure_of_fit(model, training_samples(model, u, where), title=title), path)
 

@@ -8,21 +8,16 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, get_args
 
-from simsnn_ref.backend import Backend, load_backend
+from simsnn_ref.backend import Backend, load_backend, ranks_of
 from simsnn_ref.commands.base import command
 from simsnn_ref.commands.finish import About, add_cadence, figure_path, finish, make_checkpoints, together
 from simsnn_ref.commands.input import add_input, add_values, read_input
-from simsnn_ref.config import FitConfig, config_from_dict, config_from_toml
-from simsnn_ref.forecast import Forecast, forecast, require_memory
-from simsnn_ref.grid import Grid
-from simsnn_ref.history import Callback
-from simsnn_ref.multistage import fit
+from simsnn_ref.io import check_writable
+from simsnn_ref.model import Callback, FitConfig, config_from_dict, config_from_toml
+from simsnn_ref.multistage import Forecast, fit, forecast, require_memory
 from simsnn_ref.problems import get_problem
-from simsnn_ref.progress import make_progress
-from simsnn_ref.ranks import ranks_of
-from simsnn_ref.report import text_table
-from simsnn_ref.scatter import Scatter
-from simsnn_ref.storage import check_writable
+from simsnn_ref.report import make_progress, text_table
+from simsnn_ref.spectrum import Grid, Scatter
 
 __all__ = ["add"]
 

@@ -6,17 +6,10 @@ from typing import Any
 
 from simsnn_ref.backend import available_backends, default_threads
 from simsnn_ref.commands.base import command
-from simsnn_ref.grid import Grid
+from simsnn_ref.io import blas_threads, versions
 from simsnn_ref.model import load_model
-from simsnn_ref.provenance import blas_threads, versions
-from simsnn_ref.report import (
-    BEND,
-    describe_grid,
-    off_grid_line,
-    stage_table,
-    text_table,
-    threads_line,
-)
+from simsnn_ref.report import BEND, describe_grid, off_grid_line, stage_table, text_table, threads_line
+from simsnn_ref.spectrum import Grid
 
 __all__ = ["add"]
 

@@ -6,15 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from simsnn_ref.data import check_samples, load_samples
 from simsnn_ref.errors import ConfigError
-from simsnn_ref.grid import Box, Grid
-from simsnn_ref.labels import SampledField
+from simsnn_ref.io import SampledField, check_samples, load_samples, read_field, read_scattered
 from simsnn_ref.problems import PROBLEMS, Problem, get_problem
 from simsnn_ref.problems.turbulence import SPECTRA
-from simsnn_ref.progress import SimulationLines
-from simsnn_ref.reading import read_field, read_scattered
-from simsnn_ref.scatter import Scatter
+from simsnn_ref.report import SimulationLines
+from simsnn_ref.spectrum import Box, Grid, Scatter
 
 __all__ = ["add_input", "add_values", "read_input", "simulation_lines"]
 

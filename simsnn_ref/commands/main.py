@@ -1,4 +1,4 @@
-"""The command ``simsnn``: its subcommands are in `simsnn_ref.commands`.
+"""The command ``simsnn``.
 
 Results go to stdout, progress and notes to stderr. Bad input is one line on stderr and exit status 2.
 """
@@ -8,12 +8,33 @@ import sys
 from collections.abc import Sequence
 
 from simsnn_ref.backend import THREADS_VARIABLE
-from simsnn_ref.commands import COMMANDS
+from simsnn_ref.commands import (
+    certify,
+    dns,
+    doctor,
+    examples,
+    fit,
+    info,
+    predict,
+    reference,
+    report,
+    reproduce,
+    resume,
+    spectrum,
+    verify,
+    watch,
+)
 from simsnn_ref.commands.base import Parser
 from simsnn_ref.errors import CertificationError, ConfigError, DivergenceError, Interrupted, SimsnnError
-from simsnn_ref.provenance import package_version
+from simsnn_ref.io import package_version
 
-__all__ = ["main"]
+__all__ = ["COMMANDS", "main"]
+
+COMMANDS = (
+    *(fit, resume, watch, report, predict, certify, info, examples),
+    *(spectrum, dns, reproduce, verify, reference, doctor),
+)
+"""In the order that ``simsnn --help`` lists them."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

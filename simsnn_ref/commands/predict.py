@@ -8,12 +8,10 @@ from typing import Any
 
 from simsnn_ref.backend import load_backend
 from simsnn_ref.commands.base import command
-from simsnn_ref.data import load_samples
 from simsnn_ref.errors import ConfigError
-from simsnn_ref.grid import Grid
+from simsnn_ref.io import check_output, load_samples, package_version, write_field
 from simsnn_ref.model import load_model
-from simsnn_ref.provenance import package_version
-from simsnn_ref.writing import check_output, write_field
+from simsnn_ref.spectrum import Grid
 
 __all__ = ["add"]
 

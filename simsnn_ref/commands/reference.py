@@ -5,12 +5,10 @@ import json
 import sys
 from typing import Any
 
-from simsnn_ref import reference
 from simsnn_ref.commands.base import Parser, command
 from simsnn_ref.errors import ConfigError, ModelFileError
-from simsnn_ref.report import (
-    text_table,
-)
+from simsnn_ref.report import text_table
+from simsnn_ref.verify import reference
 
 __all__ = ["add"]
 

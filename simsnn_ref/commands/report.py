@@ -9,16 +9,15 @@ from typing import Any
 
 import numpy as np
 
+from simsnn_ref.backend import rms
 from simsnn_ref.commands.base import command
 from simsnn_ref.commands.finish import training_samples
 from simsnn_ref.commands.input import add_input, add_values, read_input
 from simsnn_ref.errors import DataError, OutputError
-from simsnn_ref.grid import Grid
-from simsnn_ref.html_report import Source, html_report
-from simsnn_ref.losses import rms
+from simsnn_ref.io import check_writable
 from simsnn_ref.model import Model, load_model
-from simsnn_ref.recipe import box_words
-from simsnn_ref.storage import check_writable
+from simsnn_ref.report import Source, box_words, html_report
+from simsnn_ref.spectrum import Grid
 
 __all__ = ["add"]
 

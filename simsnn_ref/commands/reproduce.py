@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from simsnn_ref.commands.base import command
-from simsnn_ref.config import OPTIMIZERS
 from simsnn_ref.errors import Interrupted, OutputError
 from simsnn_ref.experiments import EXPERIMENTS, SIZES, Outcome, Settings, to_dict, to_markdown
-from simsnn_ref.storage import check_writable
+from simsnn_ref.io import check_writable
+from simsnn_ref.model import OPTIMIZERS
 
 __all__ = ["add"]
 
@@ -32,7 +32,7 @@ def add(commands: Any) -> None:
 
 
 def _run_reproduce(arguments: argparse.Namespace) -> None:
-    from simsnn_ref.drawing import require_matplotlib  # noqa: PLC0415 - an extra
+    from simsnn_ref.report.drawing import require_matplotlib  # noqa: PLC0415 - an extra
 
     require_matplotlib()
     folder = Path(arguments.output)
@@ -66,7 +66,7 @@ def _run_reproduce(arguments: argparse.Namespace) -> None:
 
 def _write_outcome(outcome: Outcome, folder: Path) -> None:
     """NAME.md, NAME.json, NAME.png and NAME.pdf."""
-    from simsnn_ref.drawing import save_figure  # noqa: PLC0415 - an extra
+    from simsnn_ref.report.drawing import save_figure  # noqa: PLC0415 - an extra
 
     try:
         (folder / f"{outcome.name}.md").write_text(to_markdown(outcome), encoding="utf-8")

@@ -5,18 +5,15 @@ import time
 from pathlib import Path
 from typing import Any
 
-from simsnn_ref.backend import load_backend
-from simsnn_ref.checkpoint import Checkpoints, reading_states
+from simsnn_ref.backend import load_backend, ranks_of
 from simsnn_ref.commands.base import command
 from simsnn_ref.commands.finish import About, add_cadence, figure_path, finish, make_checkpoints, together
 from simsnn_ref.errors import CheckpointError
-from simsnn_ref.history import Callback
+from simsnn_ref.io import check_writable
+from simsnn_ref.model import Callback, Checkpoints, reading_states, unpack_grid
 from simsnn_ref.multistage import resume
-from simsnn_ref.packing import unpack_grid
 from simsnn_ref.problems import get_problem
-from simsnn_ref.progress import make_progress
-from simsnn_ref.ranks import ranks_of
-from simsnn_ref.storage import check_writable
+from simsnn_ref.report import make_progress
 
 __all__ = ["add"]
 

@@ -10,14 +10,10 @@ import numpy as np
 from simsnn_ref.backend import NumpyBackend
 from simsnn_ref.commands.base import command
 from simsnn_ref.commands.input import add_input, read_input
-from simsnn_ref.data import check_grid, check_samples
 from simsnn_ref.errors import ConfigError
-from simsnn_ref.grid import Grid
-from simsnn_ref.report import (
-    describe_grid,
-    text_table,
-)
-from simsnn_ref.spectrum import count_modes, dominant_frequency, energy_spectrum, fourier_modes
+from simsnn_ref.io import check_grid, check_samples
+from simsnn_ref.report import describe_grid, text_table
+from simsnn_ref.spectrum import Grid, count_modes, dominant_frequency, energy_spectrum, fourier_modes
 
 __all__ = ["add"]
 
@@ -35,7 +31,7 @@ def _run_spectrum(arguments: argparse.Namespace) -> None:
     if arguments.modes < 1 or arguments.bins < 1:
         raise ConfigError("--modes and --bins need to be at least 1")
     if arguments.figure is not None:
-        from simsnn_ref.drawing import check_figure_path  # noqa: PLC0415 - an extra
+        from simsnn_ref.report.drawing import check_figure_path  # noqa: PLC0415 - an extra
 
         check_figure_path(arguments.figure)
     u, grid, problem = read_input(arguments)
@@ -47,7 +43,7 @@ def _run_spectrum(arguments: argparse.Namespace) -> None:
     spectrum = energy_spectrum(samples, grid, backend, arguments.bins)
     modes = fourier_modes(samples, grid, backend, min(arguments.modes, count_modes(grid)))
     if arguments.figure is not None:
-        from simsnn_ref.plotting import figure_of_spectrum, save_figure  # noqa: PLC0415 - an extra
+        from simsnn_ref.report import figure_of_spectrum, save_figure  # noqa: PLC0415 - an extra
 
         save_figure(figure_of_spectrum(spectrum, title=problem["name"]), arguments.figure)
     told = {

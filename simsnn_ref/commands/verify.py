@@ -10,10 +10,8 @@ from typing import Any
 
 from simsnn_ref.backend import load_backend
 from simsnn_ref.commands.base import command
-from simsnn_ref.provenance import versions
-from simsnn_ref.report import (
-    text_table,
-)
+from simsnn_ref.io import versions
+from simsnn_ref.report import text_table
 from simsnn_ref.verify import Check, verify
 
 __all__ = ["add"]

@@ -10,7 +10,7 @@ from typing import Any
 
 from simsnn_ref.commands.base import command
 from simsnn_ref.errors import ConfigError
-from simsnn_ref.watch import Run
+from simsnn_ref.report import Run
 
 __all__ = ["add"]
 
@@ -33,7 +33,7 @@ def _run_watch(arguments: argparse.Namespace) -> None:
     if not 0.0 < arguments.interval < math.inf:
         raise ConfigError(f"--interval {arguments.interval:g}: needs seconds above 0")
     if arguments.figure is not None:
-        from simsnn_ref.drawing import check_figure_path, require_matplotlib  # noqa: PLC0415 - an extra
+        from simsnn_ref.report.drawing import check_figure_path, require_matplotlib  # noqa: PLC0415 - an extra
 
         require_matplotlib()
         check_figure_path(arguments.figure)
@@ -56,8 +56,8 @@ def _run_watch(arguments: argparse.Namespace) -> None:
 
 
 def _write_figure(run: Run, path: str) -> None:
-    from simsnn_ref.curves import figure_of_run  # noqa: PLC0415 - an extra
-    from simsnn_ref.drawing import save_figure  # noqa: PLC0415 - an extra
+    from simsnn_ref.report import figure_of_run  # noqa: PLC0415 - an extra
+    from simsnn_ref.report.drawing import save_figure  # noqa: PLC0415 - an extra
 
     save_figure(figure_of_run(run), path)
 

@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from simsnn_ref.checkpoint import Checkpoints, digest
-from simsnn_ref.config import FitConfig
-from simsnn_ref.grid import Grid
-from simsnn_ref.model import Model
+from simsnn_ref.io import package_version, versions
+from simsnn_ref.model import Checkpoints, FitConfig, Model, digest
 from simsnn_ref.multistage import fit, resume
-from simsnn_ref.provenance import package_version, versions
+from simsnn_ref.spectrum import Grid
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -15,8 +15,7 @@ import numpy as np
 from numpy.polynomial import chebyshev as polynomials
 
 from simsnn_ref.backend import NumpyBackend
-from simsnn_ref.grid import Grid
-from simsnn_ref.spectrum import shift_samples
+from simsnn_ref.spectrum import Grid, shift_samples
 
 __all__ = ["chebyshev", "fourier_interpolation", "spline"]
 

@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simsnn_ref.drawing import (
+from simsnn_ref.experiments.base import Claim, Outcome, Settings, Table
+from simsnn_ref.experiments.classical import chebyshev, spline
+from simsnn_ref.model import Model
+from simsnn_ref.multistage import fit
+from simsnn_ref.problems import get_problem
+from simsnn_ref.report import residues
+from simsnn_ref.report.drawing import (
     FIELD_MAP,
     RESIDUE_MAP,
     TARGET_COLOUR,
@@ -23,12 +29,6 @@ from simsnn_ref.drawing import (
     stage_colour,
     tex_number,
 )
-from simsnn_ref.experiments.base import Claim, Outcome, Settings, Table
-from simsnn_ref.experiments.classical import chebyshev, spline
-from simsnn_ref.model import Model
-from simsnn_ref.multistage import fit
-from simsnn_ref.plotting import residues
-from simsnn_ref.problems import get_problem
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simsnn_ref.backend import NumpyBackend
-from simsnn_ref.drawing import FIELD_MAP, RESIDUE_MAP, SPECTRUM_MAP, draw_image, label, new_figure, tex_number
 from simsnn_ref.experiments.base import Cell, Claim, Outcome, Settings, Table
 from simsnn_ref.experiments.classical import fourier_interpolation, spline
-from simsnn_ref.grid import Grid
 from simsnn_ref.model import Model
 from simsnn_ref.multistage import fit
-from simsnn_ref.plotting import residues
 from simsnn_ref.problems import get_problem
-from simsnn_ref.spectrum import fourier_modes
+from simsnn_ref.report import residues
+from simsnn_ref.report.drawing import FIELD_MAP, RESIDUE_MAP, SPECTRUM_MAP, draw_image, label, new_figure, tex_number
+from simsnn_ref.spectrum import Grid, fourier_modes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -11,11 +11,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simsnn_ref.backend import NumpyBackend
-from simsnn_ref.drawing import TARGET_COLOUR, draw_legend, draw_line, draw_spectra, label, new_figure, stage_colour
 from simsnn_ref.experiments.base import Claim, Outcome, Settings, Table
 from simsnn_ref.experiments.fig2 import PROBLEM, STAGES, Setup, snapshot, staged_fit
 from simsnn_ref.model import Model
-from simsnn_ref.plotting import residues
+from simsnn_ref.report import residues
+from simsnn_ref.report.drawing import (
+    TARGET_COLOUR,
+    draw_legend,
+    draw_line,
+    draw_spectra,
+    label,
+    new_figure,
+    stage_colour,
+)
 from simsnn_ref.spectrum import EnergySpectrum, energy_spectrum
 
 if TYPE_CHECKING:

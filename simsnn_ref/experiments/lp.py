@@ -19,8 +19,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simsnn_ref.config import FitConfig
-from simsnn_ref.drawing import (
+from simsnn_ref.backend import rms
+from simsnn_ref.experiments.base import Claim, Outcome, Settings, Table
+from simsnn_ref.model import FitConfig, Model
+from simsnn_ref.multistage import choose_off_grid, training_set
+from simsnn_ref.network import extend
+from simsnn_ref.optimizers import LpLoss
+from simsnn_ref.problems import get_problem
+from simsnn_ref.report.drawing import (
     LINE_HEIGHT,
     PANEL_WIDTH,
     QUIET_COLOUR,
@@ -34,14 +40,7 @@ from simsnn_ref.drawing import (
     stage_colour,
     tex_number,
 )
-from simsnn_ref.experiments.base import Claim, Outcome, Settings, Table
-from simsnn_ref.grid import Grid
-from simsnn_ref.losses import LpLoss, rms
-from simsnn_ref.model import Model
-from simsnn_ref.off_grid import choose_off_grid
-from simsnn_ref.precision import extend
-from simsnn_ref.problems import get_problem
-from simsnn_ref.sampling import training_set
+from simsnn_ref.spectrum import Grid
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -24,7 +24,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simsnn_ref.backend import NumpyBackend
-from simsnn_ref.drawing import (
+from simsnn_ref.errors import ConfigError
+from simsnn_ref.experiments.base import Claim, Outcome, Settings, Table
+from simsnn_ref.network import LinearMap, Network, Parameters, initialize, make_map
+from simsnn_ref.optimizers import Jacobian, LpLoss, Objective, kernel
+from simsnn_ref.report.drawing import (
     LINE_HEIGHT,
     PANEL_WIDTH,
     QUIET_COLOUR,
@@ -35,14 +39,7 @@ from simsnn_ref.drawing import (
     new_figure,
     stage_colour,
 )
-from simsnn_ref.errors import ConfigError
-from simsnn_ref.experiments.base import Claim, Outcome, Settings, Table
-from simsnn_ref.features import LinearMap, make_map
-from simsnn_ref.grid import Grid
-from simsnn_ref.initialization import initialize
-from simsnn_ref.losses import LpLoss
-from simsnn_ref.network import Network, Parameters
-from simsnn_ref.optimizers import Jacobian, Objective, kernel
+from simsnn_ref.spectrum import Grid
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

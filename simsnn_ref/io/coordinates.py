@@ -6,11 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from simsnn_ref.data import check_samples
 from simsnn_ref.errors import DataError
-from simsnn_ref.field import Attributes, Axis, FieldInfo, Scalar
-from simsnn_ref.grid import Box, Grid
-from simsnn_ref.scatter import Scatter
+from simsnn_ref.io.field_info import Attributes, Axis, FieldInfo, Scalar
+from simsnn_ref.io.samples import check_samples
+from simsnn_ref.spectrum import Box, Grid, Scatter
 
 __all__ = ["ROUNDINGS", "Labelled", "Labels", "SampledField", "eps_of", "follows", "on_grid"]
 

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 from simsnn_ref.errors import ModelFileError
-from simsnn_ref.layout import SLACK, allocate, bytes_of
-from simsnn_ref.strict_json import shown
+from simsnn_ref.io.safetensors import SLACK, allocate, bytes_of
+from simsnn_ref.io.strict_json import shown
 
 __all__ = ["read_npz"]
 

@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from simsnn_ref.data import check_samples, load_samples
 from simsnn_ref.errors import DataError
-from simsnn_ref.field import Attributes, Axis, FieldInfo, Scalar, default_info, plain_attributes
-from simsnn_ref.grid import Box
-from simsnn_ref.labels import ROUNDINGS, Labelled, Labels, SampledField, eps_of, on_grid
-from simsnn_ref.scatter import Scatter
+from simsnn_ref.io.coordinates import ROUNDINGS, Labelled, Labels, SampledField, eps_of, on_grid
+from simsnn_ref.io.field_info import Attributes, Axis, FieldInfo, Scalar, default_info, plain_attributes
+from simsnn_ref.io.samples import check_samples, load_samples
+from simsnn_ref.spectrum import Box, Scatter
 
 __all__ = [
     "DESCRIPTION",

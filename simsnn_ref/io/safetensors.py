@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from simsnn_ref.errors import ModelFileError
-from simsnn_ref.strict_json import parse_json, parsed_bytes, shown
+from simsnn_ref.io.strict_json import parse_json, parsed_bytes, shown
 
 __all__ = [
     "DTYPES",

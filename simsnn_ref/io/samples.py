@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from simsnn_ref.errors import DataError, OutputError
-from simsnn_ref.grid import Grid
+from simsnn_ref.spectrum import Grid
 
 __all__ = [
     "LEAST_SAMPLES",

@@ -5,7 +5,7 @@ from types import NoneType, UnionType
 from typing import Any, get_args
 
 from simsnn_ref.errors import ModelFileError
-from simsnn_ref.strict_json import shown
+from simsnn_ref.io.strict_json import shown
 
 __all__ = ["conform"]
 

@@ -1,6 +1,6 @@
 """The one file format, of models, checkpoints and reference cases: named arrays and JSON, checksummed, without pickle.
 
-The layout is that of safetensors (`simsnn_ref.layout`), so that any safetensors reader opens it. Its metadata hold
+The layout is that of safetensors (`simsnn_ref.io.safetensors`), so that any safetensors reader opens it. Its metadata:
 
     format            the kind, one of `KINDS`
     format_version    `FORMAT_VERSION`
@@ -24,7 +24,8 @@ from typing import Any
 import numpy as np
 
 from simsnn_ref.errors import ModelFileError, OutputError
-from simsnn_ref.layout import (
+from simsnn_ref.io.npz import read_npz
+from simsnn_ref.io.safetensors import (
     DTYPES,
     METADATA,
     Header,
@@ -35,8 +36,7 @@ from simsnn_ref.layout import (
     read_array,
     read_header,
 )
-from simsnn_ref.npz import read_npz
-from simsnn_ref.strict_json import parse_json, shown
+from simsnn_ref.io.strict_json import parse_json, shown
 
 __all__ = ["FORMAT_VERSION", "KINDS", "check_writable", "read_file", "read_json", "read_tensors", "write_file"]
 
@@ -282,7 +282,7 @@ def read_json(path: str | Path) -> Any:
     Raises
     ------
     ModelFileError
-        If the file cannot be read, is too long, or is not JSON as `simsnn_ref.strict_json` wants it.
+        If the file cannot be read, is too long, or is not JSON as `simsnn_ref.io.strict_json` wants it.
     """
     path = Path(path)
     with open_regular(path) as stream:

@@ -10,18 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from simsnn_ref.data import save_array
 from simsnn_ref.errors import DataError, OutputError
-from simsnn_ref.field import Attributes, FieldInfo, default_info
-from simsnn_ref.grid import Grid
-from simsnn_ref.labels import follows
-from simsnn_ref.reading import (
-    DESCRIPTION,
-    ZARR_SUFFIX,
-    is_labelled,
-    load_xarray,
-)
-from simsnn_ref.storage import check_writable
+from simsnn_ref.io.coordinates import follows
+from simsnn_ref.io.field_info import Attributes, FieldInfo, default_info
+from simsnn_ref.io.reading import DESCRIPTION, ZARR_SUFFIX, is_labelled, load_xarray
+from simsnn_ref.io.samples import save_array
+from simsnn_ref.io.storage import check_writable
+from simsnn_ref.spectrum import Grid
 
 __all__ = ["check_output", "to_dataarray", "write_field"]
 

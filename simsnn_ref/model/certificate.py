@@ -14,10 +14,16 @@ from typing import Any
 import numpy as np
 
 from simsnn_ref.backend import Array, Backend
-from simsnn_ref.definition import evaluate_network
 from simsnn_ref.errors import ConfigError
-from simsnn_ref.network import Network, Parameters
-from simsnn_ref.precision import extend, extended_backend, extended_eps, is_extended
+from simsnn_ref.network import (
+    Network,
+    Parameters,
+    evaluate_network,
+    extend,
+    extended_backend,
+    extended_eps,
+    is_extended,
+)
 
 __all__ = ["Certificate", "Claim", "certify", "evaluate_by_definition", "second_route_digits"]
 

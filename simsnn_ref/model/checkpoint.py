@@ -2,7 +2,7 @@
 
     data.safetensors          the samples, or points and values; of a function nothing but its digest
     state-00000007.safetensors  a state, complete or not there at all; the one before it is kept
-    log.jsonl                 what happened, a line each (`simsnn_ref.log`)
+    log.jsonl                 what happened, a line each (`simsnn_ref.model.run_log`)
     lock                      held by the process that writes here
 
 A state is what the fit has finished, as a model file has it, and a `Snapshot` of the stage in training. All else is
@@ -26,10 +26,10 @@ from typing import IO, Any
 
 import numpy as np
 
+from simsnn_ref.backend import ALONE, Ranks
 from simsnn_ref.errors import CheckpointError, ConfigError, Interrupted, ModelFileError, OutputError
-from simsnn_ref.packing import Arrays
-from simsnn_ref.ranks import ALONE, Ranks
-from simsnn_ref.storage import read_file, write_file
+from simsnn_ref.io import read_file, write_file
+from simsnn_ref.model.serialization import Arrays
 
 __all__ = ["Checkpoints", "digest", "is_held", "log_file", "reading_states", "state_files"]
 

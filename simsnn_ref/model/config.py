@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 from simsnn_ref.errors import ConfigError
-from simsnn_ref.features import FEATURE_MAPS
-from simsnn_ref.initialization import FIRST_LAYERS
-from simsnn_ref.losses import LpLoss
+from simsnn_ref.network import FEATURE_MAPS, FIRST_LAYERS
+from simsnn_ref.optimizers import LpLoss
 
 __all__ = [
     "DIVERGENCES",

@@ -91,9 +91,9 @@ class History:
     seconds : float
     resolved_level : float
         RMS, relative to the field's, below which the samples say nothing of the field between them; see
-        `simsnn_ref.resolution`.
+        `simsnn_ref.spectrum.noise_floor`.
     certified : dict or None
-        The last errors by a second route, see `simsnn_ref.certify.Certificate`; None if it was not asked for.
+        The last errors by a second route, see `simsnn_ref.model.Certificate`; None if it was not asked for.
     """
 
     stages: tuple[StageRecord, ...]

@@ -8,16 +8,11 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from simsnn_ref.backend import Array, Backend, NumpyBackend
-from simsnn_ref.config import FitConfig, config_from_dict
 from simsnn_ref.errors import DataError, ModelFileError, SimsnnError
-from simsnn_ref.features import LinearMap, SeparableMap
-from simsnn_ref.field import FieldInfo
-from simsnn_ref.grid import Grid
-from simsnn_ref.history import History
-from simsnn_ref.model_content import check_model
-from simsnn_ref.network import Network, Parameters
-from simsnn_ref.off_grid import network_map
-from simsnn_ref.packing import (
+from simsnn_ref.io import FieldInfo, read_file, write_file
+from simsnn_ref.model.config import FitConfig, config_from_dict
+from simsnn_ref.model.history import History
+from simsnn_ref.model.serialization import (
     Stage,
     pack_field,
     pack_grid,
@@ -28,9 +23,9 @@ from simsnn_ref.packing import (
     unpack_records,
     unpack_stages,
 )
-from simsnn_ref.scatter import Scatter
-from simsnn_ref.spectrum import EnergySpectrum
-from simsnn_ref.storage import read_file, write_file
+from simsnn_ref.model.validation import check_model
+from simsnn_ref.network import LinearMap, Network, Parameters, SeparableMap, network_map
+from simsnn_ref.spectrum import EnergySpectrum, Grid, Scatter
 
 __all__ = ["Model", "load_model"]
 

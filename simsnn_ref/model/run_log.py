@@ -1,7 +1,7 @@
 """What happens in a fit, a JSON object a line, as it happens: for `simsnn watch` and for programs.
 
 Every line has ``time`` (seconds since the epoch) and ``event``: ``run`` (with resumed), ``stage`` (with stage,
-n_stages, description), ``step`` (the fields of `simsnn_ref.history.Step`), ``activity`` and ``note`` (with text),
+n_stages, description), ``step`` (the fields of `simsnn_ref.model.Step`), ``activity`` and ``note`` (with text),
 ``stage_end`` (the record's scalars), ``end`` (with how, one of `ENDS`, and text). A run that was killed has no ``end``.
 """
 
@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from simsnn_ref.errors import Interrupted, ModelFileError
-from simsnn_ref.history import Callback, StageRecord, Step
-from simsnn_ref.strict_json import parse_json
+from simsnn_ref.io import parse_json
+from simsnn_ref.model.history import Callback, StageRecord, Step
 
 __all__ = ["ENDS", "LogFile", "parse_line", "read_log"]
 

@@ -10,12 +10,11 @@ import numpy as np
 
 from simsnn_ref.backend import Backend
 from simsnn_ref.errors import ModelFileError
-from simsnn_ref.field import FieldInfo
-from simsnn_ref.grid import Box, Grid
-from simsnn_ref.history import StageRecord
+from simsnn_ref.io import FieldInfo
+from simsnn_ref.model.history import StageRecord
 from simsnn_ref.network import Network, Parameters
 from simsnn_ref.optimizers import Snapshot
-from simsnn_ref.scatter import Scatter
+from simsnn_ref.spectrum import Box, Grid, Scatter
 
 __all__ = [
     "Arrays",

@@ -20,13 +20,12 @@ from typing import Any
 
 import numpy as np
 
-from simsnn_ref.certify import Certificate
-from simsnn_ref.config import OFF_GRID_METHODS
 from simsnn_ref.errors import ModelFileError
-from simsnn_ref.history import StageRecord
-from simsnn_ref.initialization import FIRST_LAYERS
-from simsnn_ref.schema import conform
-from simsnn_ref.strict_json import shown
+from simsnn_ref.io import conform, shown
+from simsnn_ref.model.certificate import Certificate
+from simsnn_ref.model.config import OFF_GRID_METHODS
+from simsnn_ref.model.history import StageRecord
+from simsnn_ref.network import FIRST_LAYERS
 
 __all__ = ["RECORD", "check_model", "check_state"]
 

@@ -9,50 +9,64 @@ from typing import Any
 
 import numpy as np
 
-from simsnn_ref.backend import Array, Backend, NumpyBackend
-from simsnn_ref.certify import Certificate, certify, second_route_digits
-from simsnn_ref.checkpoint import Checkpoints, reading_states
-from simsnn_ref.config import OPTIMIZERS, FitConfig
+from simsnn_ref.backend import Array, Backend, NumpyBackend, ranks_of, rms, slab_of
 from simsnn_ref.errors import ConfigError, DivergenceError, ModelFileError
-from simsnn_ref.extension import count_extension_modes, extension_modes
-from simsnn_ref.features import make_map
-from simsnn_ref.field import FieldInfo
-from simsnn_ref.grid import Grid
-from simsnn_ref.history import Callback, History, StageRecord, Step
-from simsnn_ref.initialization import constant_network, initialize
-from simsnn_ref.losses import LpLoss, rms
-from simsnn_ref.model import Model
-from simsnn_ref.model_content import check_state
-from simsnn_ref.near_linear import near_linear_network
-from simsnn_ref.network import Network, Parameters
-from simsnn_ref.off_grid import (
-    Judge,
-    evaluate_extended,
-    network_map,
-    sampled_claim,
-    scaled_points,
-)
-from simsnn_ref.optimizers import Snapshot
-from simsnn_ref.packing import (
+from simsnn_ref.io import FieldInfo, provenance
+from simsnn_ref.model import (
+    OPTIMIZERS,
     Arrays,
+    Callback,
+    Certificate,
+    Checkpoints,
+    FitConfig,
+    History,
+    Model,
     Stage,
+    StageRecord,
+    Step,
+    certify,
     check_snapshot,
+    check_state,
     pack_records,
     pack_snapshot,
     pack_stages,
+    reading_states,
+    second_route_digits,
     unpack_records,
     unpack_snapshot,
     unpack_stages,
 )
-from simsnn_ref.precision import extend, extended_eps, is_extended
-from simsnn_ref.provenance import provenance
-from simsnn_ref.ranks import ranks_of, slab_of
-from simsnn_ref.resolution import resolved_level
-from simsnn_ref.sampling import TrainingSet, finer, rounding_of
-from simsnn_ref.scatter import Scatter
-from simsnn_ref.scattered_modes import ScatteredModes
-from simsnn_ref.spectrum import EnergySpectrum, Modes, count_modes, energy_spectrum, fourier_modes
-from simsnn_ref.stage import Trained, make_method, train
+from simsnn_ref.multistage.off_grid_error import Judge, sampled_claim
+from simsnn_ref.multistage.sampling import TrainingSet, finer, rounding_of
+from simsnn_ref.multistage.training import Trained, make_method, train
+from simsnn_ref.network import (
+    Network,
+    Parameters,
+    constant_network,
+    evaluate_extended,
+    extend,
+    extended_eps,
+    initialize,
+    is_extended,
+    make_map,
+    near_linear_network,
+    network_map,
+    scaled_points,
+)
+from simsnn_ref.optimizers import LpLoss, Snapshot
+from simsnn_ref.spectrum import (
+    EnergySpectrum,
+    Grid,
+    Modes,
+    Scatter,
+    ScatteredModes,
+    count_extension_modes,
+    count_modes,
+    energy_spectrum,
+    extension_modes,
+    fourier_modes,
+    resolved_level,
+)
 
 __all__ = ["StagedFit"]
 

@@ -9,12 +9,11 @@ from typing import Any, Self
 
 import numpy as np
 
-from simsnn_ref.config import FitConfig
-from simsnn_ref.data import LEAST_SAMPLES
 from simsnn_ref.errors import ConfigError, DataError, NotFittedError
-from simsnn_ref.grid import Box, Grid
-from simsnn_ref.model import Model
-from simsnn_ref.multistage import fit
+from simsnn_ref.io import LEAST_SAMPLES
+from simsnn_ref.model import FitConfig, Model
+from simsnn_ref.multistage.fitting import fit
+from simsnn_ref.spectrum import Box, Grid
 
 __all__ = ["SIMSNNRegressor"]
 

@@ -11,36 +11,39 @@ from typing import Any
 
 import numpy as np
 
-from simsnn_ref.backend import Backend, load_backend
-from simsnn_ref.certify import Certificate
-from simsnn_ref.checkpoint import Checkpoints, digest, reading_states
-from simsnn_ref.config import FitConfig, config_from_dict
-from simsnn_ref.data import check_grid, check_range, check_samples, sample_function
+from simsnn_ref.backend import Backend, Ranks, load_backend, ranks_of
 from simsnn_ref.errors import CheckpointError, ConfigError, DataError
-from simsnn_ref.field import FieldInfo
-from simsnn_ref.forecast import forecast, require_memory
-from simsnn_ref.grid import Box, Grid
-from simsnn_ref.history import Callback
-from simsnn_ref.log import LogFile
-from simsnn_ref.model import Model
-from simsnn_ref.off_grid import (
-    choose_off_grid,
-    hold_out,
-    hold_out_points,
+from simsnn_ref.io import (
+    FieldInfo,
+    blas_threads,
+    check_grid,
+    check_range,
+    check_samples,
+    is_dataarray,
+    read_dataarray,
+    sample_function,
 )
-from simsnn_ref.packing import (
+from simsnn_ref.model import (
     Arrays,
+    Callback,
+    Certificate,
+    Checkpoints,
+    FitConfig,
+    LogFile,
+    Model,
+    config_from_dict,
+    digest,
     pack_field,
     pack_grid,
+    reading_states,
     unpack_field,
     unpack_grid,
 )
-from simsnn_ref.provenance import blas_threads
-from simsnn_ref.ranks import Ranks, ranks_of
-from simsnn_ref.reading import is_dataarray, read_dataarray
-from simsnn_ref.sampling import training_set
-from simsnn_ref.scatter import Scatter
-from simsnn_ref.staged import StagedFit
+from simsnn_ref.multistage.algorithm import StagedFit
+from simsnn_ref.multistage.off_grid_error import choose_off_grid, hold_out, hold_out_points
+from simsnn_ref.multistage.resources import forecast, require_memory
+from simsnn_ref.multistage.sampling import training_set
+from simsnn_ref.spectrum import Box, Grid, Scatter
 
 __all__ = ["DEFAULT_SIZE", "certify_model", "fit", "resume"]
 
@@ -64,7 +67,7 @@ def fit(
     """Fit a sampled field, values at scattered points, or a function, stage by stage.
 
     ``fit(points, values)`` is ``fit(values, Scatter(points, box, periodic))``. ``fit(u)`` of an xarray.DataArray takes
-    the grid from its coordinates and keeps names, units and attributes, see `simsnn_ref.reading.read_field`.
+    the grid from its coordinates and keeps names, units and attributes, see `simsnn_ref.io.read_field`.
 
     Parameters
     ----------
@@ -77,7 +80,7 @@ def fit(
         their values.
     config : FitConfig, optional
     box, periodic
-        Of the points, see `simsnn_ref.scatter.Scatter`, or of a DataArray, which is taken as periodic unless told
+        Of the points, see `simsnn_ref.spectrum.Scatter`, or of a DataArray, which is taken as periodic unless told
         otherwise; a grid has its own.
     callbacks : sequence of Callback
         Told of every step, stage and note.

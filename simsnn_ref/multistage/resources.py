@@ -1,9 +1,9 @@
 """What a fit will take, from its sizes alone: memory at its peak, and time per training step.
 
 Memory is counted array by array (8 bytes a number, 16 in extended precision); the small ones are left out, and what the
-libraries take is `BASE_BYTES`. Times are those of `simsnn_ref.features.cost`, of two x86-64 cores. The forecast is an
-upper bound: modes that are counted only once the data are seen count as the most there can be. A fit is refused, before
-anything large is allocated, if there is not even the memory to evaluate its stages.
+libraries take is `BASE_BYTES`. Times are those of `simsnn_ref.network.features.cost`, of two x86-64 cores. The forecast
+is an upper bound: modes that are counted only once the data are seen count as the most there can be. A fit is refused,
+before anything large is allocated, if there is not even the memory to evaluate its stages.
 """
 
 import math
@@ -13,21 +13,29 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from simsnn_ref.backend import default_threads
-from simsnn_ref.config import FitConfig
+from simsnn_ref.backend import ALONE, Ranks, default_threads
 from simsnn_ref.errors import ConfigError
-from simsnn_ref.extension import count_extension_modes, extension_period
-from simsnn_ref.features import MapSizes, has_nufft
-from simsnn_ref.features.cost import FINE_POINTS, MULTIPLY_ADD, NUFFT_ELEMENTS, map_costs, step_seconds
-from simsnn_ref.features.dense import BLOCK_ELEMENTS as DENSE_BLOCK
-from simsnn_ref.features.fft import BLOCK_ELEMENTS
-from simsnn_ref.grid import Grid
-from simsnn_ref.network import KEPT_ELEMENTS
-from simsnn_ref.ranks import ALONE, Ranks
-from simsnn_ref.sampling import refinement
-from simsnn_ref.scatter import Scatter
-from simsnn_ref.scattered_modes import count_scattered_modes
-from simsnn_ref.spectrum import count_modes
+from simsnn_ref.model import FitConfig
+from simsnn_ref.multistage.sampling import refinement
+from simsnn_ref.network import KEPT_ELEMENTS, has_nufft
+from simsnn_ref.network.features.cost import (
+    FINE_POINTS,
+    MULTIPLY_ADD,
+    NUFFT_ELEMENTS,
+    MapSizes,
+    map_costs,
+    step_seconds,
+)
+from simsnn_ref.network.features.dense import BLOCK_ELEMENTS as DENSE_BLOCK
+from simsnn_ref.network.features.fft import BLOCK_ELEMENTS
+from simsnn_ref.spectrum import (
+    Grid,
+    Scatter,
+    count_extension_modes,
+    count_modes,
+    count_scattered_modes,
+    extension_period,
+)
 
 __all__ = ["Forecast", "StageForecast", "available_bytes", "forecast", "require_memory"]
 

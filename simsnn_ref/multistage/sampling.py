@@ -14,11 +14,10 @@ from typing import Any
 import numpy as np
 
 from simsnn_ref.backend import Array
-from simsnn_ref.config import FitConfig
-from simsnn_ref.data import sample_function
-from simsnn_ref.grid import Grid
-from simsnn_ref.precision import extended_backend, interpolated
-from simsnn_ref.scatter import Scatter
+from simsnn_ref.io import sample_function
+from simsnn_ref.model import FitConfig
+from simsnn_ref.network import extended_backend, interpolated
+from simsnn_ref.spectrum import Grid, Scatter
 
 __all__ = ["TrainingSet", "finer", "refinement", "rounding_of", "training_set"]
 

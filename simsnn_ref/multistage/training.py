@@ -1,10 +1,8 @@
 """Train one stage's network on its normalised target, by the method that `config` names."""
 
 from simsnn_ref.backend import Array, Backend, load_backend
-from simsnn_ref.config import FitConfig
-from simsnn_ref.features import FeatureMap
-from simsnn_ref.losses import LpLoss
-from simsnn_ref.network import Network, Parameters
+from simsnn_ref.model import FitConfig
+from simsnn_ref.network import FeatureMap, Network, Parameters
 from simsnn_ref.optimizers import (
     LBFGS,
     Adam,
@@ -13,6 +11,7 @@ from simsnn_ref.optimizers import (
     GaussNewton,
     LevenbergMarquardt,
     Limits,
+    LpLoss,
     Method,
     Objective,
     OnStep,

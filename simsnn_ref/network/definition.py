@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Any
 
 from simsnn_ref.backend import Array
-from simsnn_ref.network import Network
+from simsnn_ref.network.network import Network
 
 __all__ = ["evaluate_network", "pre_activations"]
 

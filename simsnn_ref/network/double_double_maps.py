@@ -14,12 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from simsnn_ref import double_double
-from simsnn_ref.double_double import PI, DoubleDouble, concat, cos, quotient, rearranged, sin
+from simsnn_ref.backend import PI, DoubleDouble, concat, cos, double_double, quotient, rearranged, sin
 from simsnn_ref.errors import ConfigError
-from simsnn_ref.features import DenseMap, Features, LinearMap, SeparableMap
-from simsnn_ref.grid import Grid, Period
-from simsnn_ref.network import Network
+from simsnn_ref.network.features.base import Features
+from simsnn_ref.network.features.dense import DenseMap
+from simsnn_ref.network.features.linear import LinearMap
+from simsnn_ref.network.features.separable import SeparableMap
+from simsnn_ref.network.network import Network
+from simsnn_ref.spectrum import Grid, Period
 
 __all__ = ["DoubleDoubleBackend", "ModesMap", "double_double_map", "interpolate"]
 

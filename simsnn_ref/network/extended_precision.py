@@ -16,12 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from simsnn_ref import double_double
-from simsnn_ref.backend import Array, Backend, NumpyBackend
-from simsnn_ref.double_double_maps import DoubleDoubleBackend, interpolate
-from simsnn_ref.grid import PI, Grid
-from simsnn_ref.network import Network, Parameters
-from simsnn_ref.spectrum import shift_samples
+from simsnn_ref.backend import Array, Backend, NumpyBackend, double_double
+from simsnn_ref.network.double_double_maps import DoubleDoubleBackend, interpolate
+from simsnn_ref.network.network import Network, Parameters
+from simsnn_ref.spectrum import PI, Grid, shift_samples
 
 __all__ = [
     "ExtendedBackend",

@@ -20,13 +20,10 @@ from fractions import Fraction
 
 import numpy as np
 
-from simsnn_ref.backend import Array, Backend
+from simsnn_ref.backend import Array, Backend, ranks_of
 from simsnn_ref.errors import ConfigError
-from simsnn_ref.grid import Grid, Period
-from simsnn_ref.network import Network, Parameters
-from simsnn_ref.ranks import ranks_of
-from simsnn_ref.scattered_modes import ScatteredModes
-from simsnn_ref.spectrum import Modes, count_modes, dominant_of, fourier_modes
+from simsnn_ref.network.network import Network, Parameters
+from simsnn_ref.spectrum import Grid, Modes, Period, ScatteredModes, count_modes, dominant_of, fourier_modes
 
 __all__ = ["FIRST_LAYERS", "constant_network", "initialize", "scale_factor", "xavier"]
 

@@ -16,11 +16,10 @@ from itertools import pairwise
 
 import numpy as np
 
-from simsnn_ref.backend import Array, Backend
-from simsnn_ref.features import LinearMap
-from simsnn_ref.initialization import xavier
-from simsnn_ref.network import Network, Parameters
-from simsnn_ref.ranks import ranks_of, slab_of
+from simsnn_ref.backend import Array, Backend, ranks_of, slab_of
+from simsnn_ref.network.features.linear import LinearMap
+from simsnn_ref.network.initialization import xavier
+from simsnn_ref.network.network import Network, Parameters
 from simsnn_ref.spectrum import Modes
 
 __all__ = ["near_linear_network"]

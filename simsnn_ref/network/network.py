@@ -18,9 +18,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from simsnn_ref.backend import Array, Backend, block_scale
-from simsnn_ref.features import FeatureMap, Features
-from simsnn_ref.grid import Period
-from simsnn_ref.layers import (
+from simsnn_ref.network.features.base import FeatureMap, Features
+from simsnn_ref.network.layers import (
     affine_forward,
     affine_jvp,
     affine_transpose,
@@ -30,6 +29,7 @@ from simsnn_ref.layers import (
     tanh_second,
     tanh_vjp,
 )
+from simsnn_ref.spectrum import Period
 
 __all__ = ["KEPT_ELEMENTS", "Activations", "Network", "Parameters", "point_blocks", "tile", "untile"]
 
@@ -83,7 +83,7 @@ class Network:
     backend : Backend
         Of the parameters.
     first_layer : str
-        Name of the first layer (`simsnn_ref.initialization.FIRST_LAYERS`).
+        Name of the first layer (`simsnn_ref.network.FIRST_LAYERS`).
     hidden : tuple of int
         Widths of the tanh layers.
     amplitudes : Array, shape (n_f,), or None

@@ -1,36 +1,28 @@
 """Training methods, one per file."""
 
-from simsnn_ref.optimizers.adam import Adam, AdamState
-from simsnn_ref.optimizers.base import (
-    Limits,
-    Method,
-    Objective,
-    OnStep,
-    Result,
-    Snapshot,
-    State,
-    Watch,
-    minimize,
-)
-from simsnn_ref.optimizers.gauss_newton import GaussNewton
-from simsnn_ref.optimizers.jacobian import Jacobian
-from simsnn_ref.optimizers.lbfgs import LBFGS, Pairs
-from simsnn_ref.optimizers.levenberg_marquardt import LevenbergMarquardt, dense_jacobian, is_small, kernel
-from simsnn_ref.optimizers.scaling import NaturalScales, SpectralWeights, natural_scales
+from simsnn_ref.optimizers.adam import Adam, adam_step
+from simsnn_ref.optimizers.journal import Limits, OnStep, Result, Snapshot
+from simsnn_ref.optimizers.loss import LpLoss
+from simsnn_ref.optimizers.minimization import Method, Watch, minimize
+from simsnn_ref.optimizers.objective import Objective
 from simsnn_ref.optimizers.schedules import Constant, Exponential, Plateau, Schedule
+from simsnn_ref.optimizers.second_order.gauss_newton import GaussNewton
+from simsnn_ref.optimizers.second_order.jacobian import Jacobian
+from simsnn_ref.optimizers.second_order.lbfgs import LBFGS, Pairs
+from simsnn_ref.optimizers.second_order.levenberg_marquardt import LevenbergMarquardt, dense_jacobian, is_small, kernel
+from simsnn_ref.optimizers.second_order.scaling import SpectralWeights, natural_scales
 
 __all__ = [
     "LBFGS",
     "Adam",
-    "AdamState",
     "Constant",
     "Exponential",
     "GaussNewton",
     "Jacobian",
     "LevenbergMarquardt",
     "Limits",
+    "LpLoss",
     "Method",
-    "NaturalScales",
     "Objective",
     "OnStep",
     "Pairs",
@@ -39,8 +31,8 @@ __all__ = [
     "Schedule",
     "Snapshot",
     "SpectralWeights",
-    "State",
     "Watch",
+    "adam_step",
     "dense_jacobian",
     "is_small",
     "kernel",

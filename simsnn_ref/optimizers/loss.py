@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-from simsnn_ref.backend import Array
+from simsnn_ref.backend import Array, Slab, WholeSlab, largest
 from simsnn_ref.errors import ConfigError
-from simsnn_ref.ranks import Slab, WholeSlab
 
-__all__ = ["LpLoss", "rms"]
+__all__ = [
+    "LpLoss",
+]
 
 LEAST_SUM = 1e-100
 """Of the p-th powers: terms that matter are then far from the ends of float64's range."""
@@ -46,8 +47,7 @@ class LpLoss:
             raise ConfigError(f"p = {self.p}: the L^p loss needs a finite p >= 2")
 
     def _normalised(self, xp: ModuleType | Any, e: Array, slab: Slab) -> tuple[Array, float]:
-        magnitude = xp.abs(xp.real(e)) if xp.isdtype(e.dtype, "complex floating") else xp.abs(e)
-        scale = slab.largest(float(xp.max(magnitude)))
+        scale = largest(xp, e, slab)
         return (e / scale if scale > 0.0 else e), scale
 
     def _power(self, xp: ModuleType | Any, r: Array, exponent: float) -> Array:
@@ -111,8 +111,3 @@ class LpLoss:
         """L_dot = <dL/de, e_dot>, a 0-d array."""
         slab = slab or WholeSlab(math.prod(e.shape))
         return slab.total(xp.sum(self.vjp(xp, e, slab) * e_dot))[0]
-
-
-def rms(xp: ModuleType | Any, e: Array, slab: Slab | None = None) -> float:
-    """Root mean square of `e`, scaled so that it cannot overflow or underflow."""
-    return float(LpLoss(2.0).forward(xp, e, slab))

@@ -12,8 +12,8 @@ import numpy as np
 
 from simsnn_ref.backend import Array, Backend, NumpyBackend
 from simsnn_ref.errors import ConfigError
-from simsnn_ref.grid import Box, Grid
 from simsnn_ref.problems import analytic, turbulence
+from simsnn_ref.spectrum import Box, Grid
 
 __all__ = ["PROBLEMS", "Problem", "get_problem"]
 

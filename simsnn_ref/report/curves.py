@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simsnn_ref.drawing import (
+from simsnn_ref.model import History
+from simsnn_ref.report.drawing import (
     TARGET_COLOUR,
     draw_legend,
     draw_line,
@@ -15,10 +16,9 @@ from simsnn_ref.drawing import (
     stage_colour,
     write_instead,
 )
-from simsnn_ref.history import History
-from simsnn_ref.plotting import MACHINE_EPSILON, draw_history
+from simsnn_ref.report.plotting import MACHINE_EPSILON, draw_history
+from simsnn_ref.report.watch import Run
 from simsnn_ref.spectrum import EnergySpectrum
-from simsnn_ref.watch import Run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simsnn_ref.errors import ConfigError, OutputError
+from simsnn_ref.io import check_writable
 from simsnn_ref.spectrum import EnergySpectrum
-from simsnn_ref.storage import check_writable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

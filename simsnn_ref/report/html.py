@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simsnn_ref.config import FitConfig
-from simsnn_ref.curves import figure_of_spectra, figure_of_training
-from simsnn_ref.grid import Grid
-from simsnn_ref.losses import rms
-from simsnn_ref.markup import Html, element, join
-from simsnn_ref.model import Model
-from simsnn_ref.plotting import figure_of_fit, residues
-from simsnn_ref.recipe import changed_options, command_line, python_lines
-from simsnn_ref.report import BEND, off_grid_line, stage_rows
+from simsnn_ref.backend import rms
+from simsnn_ref.model import FitConfig, Model
+from simsnn_ref.report.curves import figure_of_spectra, figure_of_training
+from simsnn_ref.report.markup import Html, element, join
+from simsnn_ref.report.plotting import figure_of_fit, residues
+from simsnn_ref.report.rerun import changed_options, command_line, python_lines
+from simsnn_ref.report.text import BEND, off_grid_line, stage_rows
+from simsnn_ref.spectrum import Grid
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simsnn_ref.backend import Array, NumpyBackend
-from simsnn_ref.data import check_grid
-from simsnn_ref.drawing import (
+from simsnn_ref.io import check_grid
+from simsnn_ref.model import History, Model, StageRecord
+from simsnn_ref.network import Network, Parameters, extend, extended_backend, network_map
+from simsnn_ref.report.drawing import (
     FIELD_MAP,
     LINE_HEIGHT,
     NORMAL,
@@ -36,14 +38,7 @@ from simsnn_ref.drawing import (
     tex_number,
     write_instead,
 )
-from simsnn_ref.grid import Grid
-from simsnn_ref.history import History, StageRecord
-from simsnn_ref.model import Model
-from simsnn_ref.network import Network, Parameters
-from simsnn_ref.off_grid import network_map
-from simsnn_ref.precision import extend, extended_backend
-from simsnn_ref.scatter import Scatter
-from simsnn_ref.spectrum import EnergySpectrum, energy_spectrum
+from simsnn_ref.spectrum import EnergySpectrum, Grid, Scatter, energy_spectrum
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

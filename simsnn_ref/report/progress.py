@@ -7,7 +7,7 @@ import sys
 import time
 from typing import Any, TextIO
 
-from simsnn_ref.history import Callback, StageRecord, Step
+from simsnn_ref.model import Callback, StageRecord, Step
 
 __all__ = ["LogLines", "ProgressBar", "SimulationLines", "make_progress"]
 

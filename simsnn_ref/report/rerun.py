@@ -6,9 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from simsnn_ref.config import FitConfig
-from simsnn_ref.grid import Grid
-from simsnn_ref.model import Model
+from simsnn_ref.model import FitConfig, Model
+from simsnn_ref.spectrum import Grid
 
 __all__ = ["box_words", "changed_options", "command_line", "python_lines"]
 

@@ -6,11 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from simsnn_ref.backend import default_threads
-from simsnn_ref.grid import Grid
-from simsnn_ref.history import History, StageRecord
-from simsnn_ref.model import Model
-from simsnn_ref.provenance import blas_threads
-from simsnn_ref.scatter import Scatter
+from simsnn_ref.io import blas_threads
+from simsnn_ref.model import History, Model, StageRecord
+from simsnn_ref.spectrum import Grid, Scatter
 
 __all__ = [
     "BEND",

@@ -8,13 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from simsnn_ref.checkpoint import is_held, log_file, state_files
 from simsnn_ref.errors import CheckpointError, ModelFileError
-from simsnn_ref.history import StageRecord, Step
-from simsnn_ref.log import ENDS, parse_line
-from simsnn_ref.model_content import RECORD
-from simsnn_ref.report import printable, stage_rows, text_table
-from simsnn_ref.schema import conform
+from simsnn_ref.io import conform
+from simsnn_ref.model import ENDS, RECORD, StageRecord, Step, is_held, log_file, parse_line, state_files
+from simsnn_ref.report.text import printable, stage_rows, text_table
 
 __all__ = ["LoggedStep", "Run"]
 

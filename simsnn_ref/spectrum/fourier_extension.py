@@ -13,9 +13,9 @@ from fractions import Fraction
 import numpy as np
 
 from simsnn_ref.backend import Backend
-from simsnn_ref.grid import PI, Grid, Period
-from simsnn_ref.scatter import Scatter
-from simsnn_ref.spectrum import Modes
+from simsnn_ref.spectrum.grid import PI, Grid, Period
+from simsnn_ref.spectrum.modes import Modes
+from simsnn_ref.spectrum.scattered_points import Scatter
 
 __all__ = ["EXTENSION", "FourierExtension", "count_extension_modes", "extension_modes", "extension_period"]
 

@@ -1,7 +1,7 @@
 """Fourier modes of values at scattered points, by regularised least squares.
 
-The candidates are the modes of the extended box (`simsnn_ref.extension`) with the smallest |k|, k in units of the box:
-a cosine and a sine each, the columns of A. One factorization
+The candidates are the modes of the extended box (`fourier_extension`) with the smallest |k|, k in units of the box: a
+cosine and a sine each, the columns of A. One factorization
 
     [A; lambda sqrt(n) I] = [Q; .] R
 
@@ -20,13 +20,12 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import qr, solve_triangular
 
-from simsnn_ref.backend import Backend, NumpyBackend
+from simsnn_ref.backend import Backend, NumpyBackend, rms
 from simsnn_ref.errors import ConfigError
-from simsnn_ref.extension import extension_period
-from simsnn_ref.features import DenseMap, Features
-from simsnn_ref.losses import rms
-from simsnn_ref.scatter import Scatter
-from simsnn_ref.spectrum import EnergySpectrum, Modes
+from simsnn_ref.spectrum.energy import EnergySpectrum
+from simsnn_ref.spectrum.fourier_extension import extension_period
+from simsnn_ref.spectrum.modes import Modes
+from simsnn_ref.spectrum.scattered_points import Scatter
 
 __all__ = ["ScatteredFit", "ScatteredModes", "count_scattered_modes"]
 
@@ -180,10 +179,8 @@ class ScatteredModes:
         cutoff = int(self._cutoffs[best])
         c = scale * solve_triangular(self._r[:cutoff, :cutoff], projections[:cutoff], check_finite=False)
         host = self._modes(c, NumpyBackend())
-        total = DenseMap(self._points, NumpyBackend()).forward(
-            np.ones((1, len(host))), Features(host.amplitudes, host.wavenumbers, host.phases)
-        )
-        return ScatteredFit(self._modes(c, backend), rms(np, scale * t - total[0]), scale * errors[best])
+        total = host.sum_at(self._points, NumpyBackend())
+        return ScatteredFit(self._modes(c, backend), rms(np, scale * t - total), scale * errors[best])
 
     def _grow(self) -> None:
         self._factorize(min(GROWTH * self._indices.shape[0], self.count()))

@@ -9,25 +9,27 @@ Errata of the paper that are put right here (`docs/conventions.md` tells them wi
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from simsnn_ref.backend import Array, Backend
 from simsnn_ref.errors import ConfigError, DataError
-from simsnn_ref.grid import PI, Grid, Period
+from simsnn_ref.spectrum.grid import Grid, Period
 
 __all__ = [
-    "EnergySpectrum",
     "Modes",
     "count_modes",
     "dominant_frequency",
     "dominant_of",
-    "energy_spectrum",
     "fourier_modes",
-    "shift_samples",
+    "half_shape",
+    "multiplicity",
+    "signed_index",
 ]
+
+SUM_ELEMENTS = 2**20
+"""Cosines held at a time by `Modes.sum_at`: 8 MiB for each temporary."""
 
 
 @dataclass(frozen=True)
@@ -68,25 +70,34 @@ class Modes:
             phases=self.phases[:n],
         )
 
+    def sum_at(self, points: Array, backend: Backend) -> Array:
+        """Eq. 10 at `points` (n, d) in [-1, 1]^d: sum_j alpha_j cos(k_j.x + theta_j), shape (n,)."""
+        xp = backend.xp
+        step = max(1, SUM_ELEMENTS // max(1, len(self)))
+        blocks = [points[i : i + step, :] for i in range(0, points.shape[0], step)]
+        return xp.concat(
+            [self.amplitudes @ xp.cos(self.wavenumbers @ block.T + self.phases[:, None]) for block in blocks]
+        )
 
-def _half_shape(grid: Grid) -> tuple[int, ...]:
+
+def half_shape(grid: Grid) -> tuple[int, ...]:
     """Shape of the half spectrum that a real transform stores: the last axis holds m_d = 0 .. N_d // 2."""
     return (*grid.shape[:-1], grid.shape[-1] // 2 + 1)
 
 
-def _signed(index: np.ndarray, n: int | np.ndarray) -> np.ndarray:
+def signed_index(index: np.ndarray, n: int | np.ndarray) -> np.ndarray:
     """The DFT's index 0 .. n-1 as a signed wavenumber; n/2 counts as positive."""
     return np.where(index > n // 2, index - n, index)
 
 
-def _multiplicity(grid: Grid) -> np.ndarray:
+def multiplicity(grid: Grid) -> np.ndarray:
     """How many of the N^d complex modes each stored one stands for: 2 where its conjugate is not stored, else 1."""
     n = grid.shape[-1]
     last = np.full(n // 2 + 1, 2.0)
     last[0] = 1.0
     if n % 2 == 0:
         last[-1] = 1.0
-    return np.broadcast_to(last, _half_shape(grid))
+    return np.broadcast_to(last, half_shape(grid))
 
 
 def _folded_weights(grid: Grid) -> np.ndarray:
@@ -94,7 +105,7 @@ def _folded_weights(grid: Grid) -> np.ndarray:
 
     Only the planes m_d = 0 and m_d = N_d / 2 hold both members of a pair; the one met first in C order stays.
     """
-    weights = _multiplicity(grid).copy()
+    weights = multiplicity(grid).copy()
     leading = grid.shape[:-1]
     flat = np.arange(int(np.prod(leading, dtype=np.int64))).reshape(leading)
     conjugate = flat
@@ -153,8 +164,8 @@ def fourier_modes(u: Array, grid: Grid, backend: Backend, n_modes: int | None = 
     magnitude = xp.where(weight > 0.0, xp.abs(spectrum), -1.0)
     chosen = xp.argsort(-magnitude, stable=True)[:n_modes]
     spectrum, weight = xp.take(spectrum, chosen), xp.take(weight, chosen)
-    indices = np.stack(np.unravel_index(backend.to_numpy(chosen), _half_shape(grid)), axis=-1).astype(np.int64)
-    indices = _signed(indices, np.asarray(grid.shape))
+    indices = np.stack(np.unravel_index(backend.to_numpy(chosen), half_shape(grid)), axis=-1).astype(np.int64)
+    indices = signed_index(indices, np.asarray(grid.shape))
     phases = xp.atan2(xp.imag(spectrum), xp.real(spectrum)) - backend.asarray(grid.origin_phases(indices))
     return Modes(
         indices=indices,
@@ -181,74 +192,3 @@ def dominant_of(modes: Modes, backend: Backend) -> float:
     wavenumbers = np.linalg.norm(backend.to_numpy(modes.wavenumbers), axis=1)
     varying = (wavenumbers > 0.0) & (amplitudes > 8.0 * np.finfo(np.float64).eps * amplitudes[0])
     return float(wavenumbers[varying][0] / np.pi) if np.any(varying) else 0.0
-
-
-@dataclass(frozen=True)
-class EnergySpectrum:
-    """Angle-averaged power spectrum E(k) of eq. 13; host arrays.
-
-    Attributes
-    ----------
-    wavenumber : ndarray of float64, shape (bins,)
-        Bin centres, angular wavenumber in the data's own units (integers on [0, 2 pi)).
-    energy : ndarray of float64, shape (bins,)
-        Sum of |u~|^2 over the bin, u~ the DFT divided by the number of points: E sums to the mean of u^2.
-    """
-
-    wavenumber: np.ndarray
-    energy: np.ndarray
-
-
-def energy_spectrum(u: Array, grid: Grid, backend: Backend, bins: int = 200) -> EnergySpectrum:
-    """Angle-averaged power spectrum, eq. 13: E(k) = sum of |u~(k')|^2 over k - dk <= |k'| < k + dk.
-
-    The bins have equal width 2 dk and reach from 0 to the largest wavenumber of the grid, which the last one includes.
-    u~ is divided by the number of points (the paper's eq. 3 is not), so that Parseval reads sum E = mean(u^2).
-
-    Parameters
-    ----------
-    u : Array of float64, shape grid.shape
-    bins : int
-        200 in the paper. Bins narrower than the spacing of the wavenumbers can be empty: E = 0 there.
-    """
-    spectrum = backend.to_numpy(backend.rfftn(u, tuple(range(grid.ndim)))) / grid.size
-    power = np.abs(spectrum) ** 2 * _multiplicity(grid)
-    squared = np.zeros(())
-    for axis, (n, length) in enumerate(zip(_half_shape(grid), grid.box.lengths, strict=True)):
-        index = _signed(np.arange(n), grid.shape[axis])
-        k = index * (grid.wavenumber_units[axis] * 2.0 / length)
-        squared = np.add.outer(squared, k**2)
-    edges = np.linspace(0.0, float(np.sqrt(np.max(squared))), bins + 1)
-    energy, _ = np.histogram(np.sqrt(squared).ravel(), bins=edges, weights=power.ravel())
-    return EnergySpectrum(wavenumber=0.5 * (edges[:-1] + edges[1:]), energy=energy)
-
-
-def shift_samples(u: Array, grid: Grid, cells: Sequence[float], backend: Backend) -> Array:
-    """Trigonometric interpolation of periodic samples at x + `cells` times the spacing; exact for band-limited fields.
-
-    The shift theorem, u~_m exp(2 pi i m cells / N). On the Nyquist mode of an even axis the factor is its real part,
-    cos(pi cells): the mode is shared equally between +N/2 and -N/2, which makes the interpolant the real one of least
-    oscillation.
-
-    Parameters
-    ----------
-    u : Array of float64, shape grid.shape
-    cells : sequence of d floats
-        0.5 along an axis is half way to the next sample.
-
-    Raises
-    ------
-    ConfigError
-        If an axis of the grid is not periodic.
-    """
-    if not all(grid.periodic):
-        raise ConfigError("off_grid = 'interpolation' needs samples that are periodic along every axis")
-    axes = tuple(range(grid.ndim))
-    spectrum = backend.rfftn(u, axes) / grid.size
-    for axis, (n, kept, shift) in enumerate(zip(grid.shape, _half_shape(grid), cells, strict=True)):
-        index = _signed(np.arange(kept), n)
-        angle = 2.0 * PI.astype(backend.real_dtype) * index * shift / n
-        factor = np.cos(angle) + 1j * np.where(2 * index == n, 0.0, np.sin(angle))
-        along = tuple(kept if other == axis else 1 for other in axes)
-        spectrum = spectrum * backend.asarray(factor.reshape(along))
-    return backend.irfftn(spectrum, grid.shape, axes)

@@ -13,11 +13,10 @@ import math
 
 import numpy as np
 
-from simsnn_ref.backend import NumpyBackend
-from simsnn_ref.extension import extension_modes
-from simsnn_ref.grid import Grid
-from simsnn_ref.losses import rms
-from simsnn_ref.spectrum import fourier_modes
+from simsnn_ref.backend import NumpyBackend, rms
+from simsnn_ref.spectrum.fourier_extension import extension_modes
+from simsnn_ref.spectrum.grid import Grid
+from simsnn_ref.spectrum.modes import fourier_modes
 
 __all__ = ["resolved_level"]
 

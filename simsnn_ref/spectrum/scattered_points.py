@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from simsnn_ref.errors import DataError
-from simsnn_ref.grid import Box
+from simsnn_ref.spectrum.grid import Box
 
 __all__ = ["Scatter"]
 

@@ -13,6 +13,8 @@ With pytest, a test for each check (this module imports none of it)::
 A check compares with NumPy, in ulp or multiples of eps that its docstring gives reasons for.
 """
 
-from simsnn_ref.testing.suite import CHECKS, BackendConformance, Result, check_backend, check_threads
+from simsnn_ref.testing.expect import expect_ulp
+from simsnn_ref.testing.suite import CHECKS, BackendConformance, check_backend, check_threads
+from simsnn_ref.testing.training import make_objective
 
-__all__ = ["CHECKS", "BackendConformance", "Result", "check_backend", "check_threads"]
+__all__ = ["CHECKS", "BackendConformance", "check_backend", "check_threads", "expect_ulp", "make_objective"]

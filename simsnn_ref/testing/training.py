@@ -7,15 +7,11 @@ from typing import Any
 import numpy as np
 
 from simsnn_ref.backend import Backend, NumpyBackend
-from simsnn_ref.config import FitConfig
-from simsnn_ref.features import LinearMap, make_map
-from simsnn_ref.grid import Grid
-from simsnn_ref.initialization import initialize
-from simsnn_ref.losses import LpLoss
-from simsnn_ref.multistage import fit
-from simsnn_ref.network import Network, Parameters
-from simsnn_ref.optimizers import Adam, Objective
-from simsnn_ref.stage import train
+from simsnn_ref.model import FitConfig
+from simsnn_ref.multistage import fit, train
+from simsnn_ref.network import LinearMap, Network, Parameters, initialize, make_map
+from simsnn_ref.optimizers import Adam, LpLoss, Objective
+from simsnn_ref.spectrum import Grid
 from simsnn_ref.testing.expect import EPS, expect, expect_close, host
 from simsnn_ref.verify import require, verify
 

@@ -18,9 +18,8 @@ arrays against others, and `require` turns what they say into an assertion, for 
 """
 
 from simsnn_ref.verify.cases import Subject, definition, subjects
-from simsnn_ref.verify.comparison import TOLERANCE, Check, Tensors, compare, require
+from simsnn_ref.verify.comparison import Check, compare, require
 from simsnn_ref.verify.differentiation import (
-    STEP,
     check_gradient,
     complex_step,
     complex_step_in_digits,
@@ -31,11 +30,8 @@ from simsnn_ref.verify.suite import verify
 from simsnn_ref.verify.updates import check_adam, check_lbfgs, check_path, check_spectral_weights, paths
 
 __all__ = [
-    "STEP",
-    "TOLERANCE",
     "Check",
     "Subject",
-    "Tensors",
     "check_adam",
     "check_gradient",
     "check_lbfgs",

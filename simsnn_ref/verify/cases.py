@@ -9,13 +9,18 @@ from typing import Any
 import numpy as np
 
 from simsnn_ref.backend import Array, Backend, NumpyBackend
-from simsnn_ref.definition import evaluate_network
-from simsnn_ref.features import DenseMap, LinearMap, has_nufft, make_map
-from simsnn_ref.grid import Grid
-from simsnn_ref.initialization import initialize
-from simsnn_ref.losses import LpLoss
-from simsnn_ref.network import Network, Parameters
-from simsnn_ref.optimizers import Objective
+from simsnn_ref.network import (
+    DenseMap,
+    LinearMap,
+    Network,
+    Parameters,
+    evaluate_network,
+    has_nufft,
+    initialize,
+    make_map,
+)
+from simsnn_ref.optimizers import LpLoss, Objective
+from simsnn_ref.spectrum import Grid
 from simsnn_ref.verify.comparison import TOLERANCE, Tensors
 from simsnn_ref.verify.differentiation import STEP, complex_step, complex_step_jacobian
 

@@ -11,15 +11,15 @@ from typing import TypeAlias
 
 import numpy as np
 
-from simsnn_ref.definition import pre_activations
-from simsnn_ref.grid import PI
+from simsnn_ref.network import pre_activations
+from simsnn_ref.spectrum import PI
 from simsnn_ref.verify.cases import Subject, host_network, loss_of, loss_slope
 from simsnn_ref.verify.differentiation import complex_step_jacobian
 
 __all__ = ["Descent", "Model", "Step", "exact_scales", "exact_weights", "solve_positive"]
 
 LEAST_EFFECT = 1e-3
-"""Of a unit in its layer, and of a wavenumber in power 1e-6: as `simsnn_ref.optimizers.scaling` counts them."""
+"""Of a unit in its layer, and of a wavenumber in power 1e-6: as `optimizers.second_order.scaling` counts them."""
 LEAST_RESPONSE = 1e-6
 
 
@@ -148,7 +148,7 @@ class Model:
 
 @dataclass
 class Descent:
-    """The outer iteration of `simsnn_ref.optimizers.descent`, as its docstring says.
+    """The outer iteration of `simsnn_ref.optimizers.second_order.descent`, as its docstring says.
 
     Attributes
     ----------

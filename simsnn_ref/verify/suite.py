@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from simsnn_ref.backend import Backend
-from simsnn_ref.definition import evaluate_network
-from simsnn_ref.grid import Grid
+from simsnn_ref.network import evaluate_network
+from simsnn_ref.spectrum import Grid
 from simsnn_ref.verify.cases import host_network, loss_of, make_subject, subjects
 from simsnn_ref.verify.comparison import Check, compare
 from simsnn_ref.verify.differentiation import complex_step_in_digits

@@ -10,17 +10,8 @@ from typing import Any
 import numpy as np
 
 from simsnn_ref.backend import Backend
-from simsnn_ref.grid import Grid
-from simsnn_ref.optimizers import (
-    LBFGS,
-    Adam,
-    GaussNewton,
-    LevenbergMarquardt,
-    Limits,
-    Pairs,
-    SpectralWeights,
-    minimize,
-)
+from simsnn_ref.optimizers import LBFGS, Adam, GaussNewton, LevenbergMarquardt, Limits, Pairs, SpectralWeights, minimize
+from simsnn_ref.spectrum import Grid
 from simsnn_ref.verify.cases import Subject, make_subject
 from simsnn_ref.verify.comparison import TOLERANCE, Check, compare
 from simsnn_ref.verify.dense import Descent, Model, Step, exact_scales, exact_weights

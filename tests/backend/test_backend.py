@@ -10,7 +10,7 @@ from conftest import EPS, StrictBackend
 
 from simsnn_ref import FitConfig, fit
 from simsnn_ref.backend import Backend, NumpyBackend, available_backends, load_backend
-from simsnn_ref.cli import main
+from simsnn_ref.commands.main import main
 from simsnn_ref.errors import BackendError, SimsnnError
 
 MODULES = {

@@ -6,24 +6,25 @@ import mpmath
 import numpy as np
 import pytest
 
-from simsnn_ref import Grid, NumpyBackend, double_double, fit, load_model
-from simsnn_ref import certify as certify_module
-from simsnn_ref.certify import evaluate_by_definition
-from simsnn_ref.double_double import EPS, PI, DoubleDouble, concat, cos, quotient, sin, stack, tanh, two_prod, two_sum
-from simsnn_ref.double_double_maps import ModesMap, double_double_map, interpolate
+from simsnn_ref import Grid, NumpyBackend, fit, load_model
+from simsnn_ref.backend import PI, DoubleDouble, concat, cos, double_double, quotient, sin
+from simsnn_ref.backend.double_double import EPS, stack, tanh, two_prod, two_sum
 from simsnn_ref.errors import ConfigError
-from simsnn_ref.features import DenseMap
-from simsnn_ref.initialization import initialize
-from simsnn_ref.off_grid import network_map
-from simsnn_ref.precision import (
+from simsnn_ref.model import certificate as certify_module
+from simsnn_ref.model.certificate import evaluate_by_definition
+from simsnn_ref.network import (
+    DenseMap,
     ExtendedBackend,
     extend,
     extended_backend,
     extended_eps,
+    initialize,
     interpolated,
     is_extended,
-    scaled_axes,
+    network_map,
 )
+from simsnn_ref.network.double_double_maps import ModesMap, double_double_map, interpolate
+from simsnn_ref.network.extended_precision import scaled_axes
 from simsnn_ref.spectrum import shift_samples
 
 N = 400

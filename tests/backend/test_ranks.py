@@ -8,15 +8,23 @@ import numpy as np
 import pytest
 
 from simsnn_ref import Grid
-from simsnn_ref.backend import NumpyBackend
-from simsnn_ref.config import FitConfig
+from simsnn_ref.backend import ALONE, NumpyBackend, WholeSlab, ranks_of, rms, slab_of
+from simsnn_ref.backend.communicator import Alone
 from simsnn_ref.errors import ConfigError
-from simsnn_ref.features import make_map
-from simsnn_ref.forecast import forecast
-from simsnn_ref.initialization import initialize
-from simsnn_ref.losses import LpLoss, rms
-from simsnn_ref.optimizers import LBFGS, Adam, GaussNewton, LevenbergMarquardt, Limits, Objective, is_small, minimize
-from simsnn_ref.ranks import ALONE, Alone, WholeSlab, ranks_of, slab_of
+from simsnn_ref.model import FitConfig
+from simsnn_ref.multistage import forecast
+from simsnn_ref.network import initialize, make_map
+from simsnn_ref.optimizers import (
+    LBFGS,
+    Adam,
+    GaussNewton,
+    LevenbergMarquardt,
+    Limits,
+    LpLoss,
+    Objective,
+    is_small,
+    minimize,
+)
 
 EPS = np.finfo(np.float64).eps
 

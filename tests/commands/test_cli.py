@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from simsnn_ref import load_model
-from simsnn_ref.cli import main
+from simsnn_ref.commands.main import main
 from simsnn_ref.problems import PROBLEMS
 
 COMMAND = Path(sys.executable).parent / "simsnn"
@@ -379,7 +379,7 @@ def test_unwritable_folder_is_found_before_training(capsys, monkeypatch):
     def refuse(**options):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("simsnn_ref.storage.tempfile.mkstemp", refuse)
+    monkeypatch.setattr("simsnn_ref.io.storage.tempfile.mkstemp", refuse)
     status, _, err = run(capsys, "fit", "--example", "turbulence", "-o", "locked", "--no-figure")
     assert status == 2
     assert err.startswith("simsnn: error: -o locked: folder . cannot be written: Permission denied")

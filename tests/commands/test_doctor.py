@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from simsnn_ref.cli import main
 from simsnn_ref.commands import doctor
+from simsnn_ref.commands.main import main
 
 MODULES = {
     "plug_works": (

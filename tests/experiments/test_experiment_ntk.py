@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from conftest import EPS, relative_error
-from test_second_order import CASES, field, problem
+from small_problems import CASES, field, problem
 
 from simsnn_ref.backend import NumpyBackend
 from simsnn_ref.errors import ConfigError
@@ -25,11 +25,9 @@ from simsnn_ref.experiments.ntk import (
     neural_tangent_kernel,
     run,
 )
-from simsnn_ref.features import make_map
-from simsnn_ref.grid import Grid
-from simsnn_ref.initialization import initialize
-from simsnn_ref.losses import LpLoss
-from simsnn_ref.optimizers import Jacobian, Objective, dense_jacobian
+from simsnn_ref.network import initialize, make_map
+from simsnn_ref.optimizers import Jacobian, LpLoss, Objective, dense_jacobian
+from simsnn_ref.spectrum import Grid
 
 X = Grid((64,)).scaled_axes()[0]
 

@@ -11,7 +11,7 @@ import pytest
 from conftest import EPS
 
 from simsnn_ref import Checkpoints, Grid, Interrupted, fit
-from simsnn_ref.cli import main
+from simsnn_ref.commands.main import main
 from simsnn_ref.experiments import EXPERIMENTS, Claim, Outcome, Settings, Table, to_dict, to_markdown
 from simsnn_ref.experiments.classical import chebyshev, fourier_interpolation, spline
 
@@ -125,7 +125,7 @@ def test_a_folder_that_cannot_be_made(tmp_path, capsys):
 
 
 def test_matplotlib_is_asked_for_before_any_work(tmp_path):
-    block = "import sys; sys.modules['matplotlib'] = None; from simsnn_ref.cli import main; "
+    block = "import sys; sys.modules['matplotlib'] = None; from simsnn_ref.commands.main import main; "
     code = block + f"sys.exit(main(['reproduce', 'all', '-o', {str(tmp_path / 'out')!r}]))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 2

@@ -1,7 +1,7 @@
 """Coverage-guided fuzzing of the readers, beside `test_fuzz.py`: an error that is not typed stops it.
 
 pip install atheris
-python tests/fuzz_atheris.py -max_total_time=300 -max_len=12000 -len_control=0
+python tests/io/fuzz_atheris.py -max_total_time=300 -max_len=12000 -len_control=0
 """
 
 import contextlib
@@ -18,8 +18,8 @@ with atheris.instrument_imports(include=["simsnn_ref", "zipfile"]):
 
     from simsnn_ref import fit, load_model
     from simsnn_ref.errors import SimsnnError
-    from simsnn_ref.grid import Grid
-    from simsnn_ref.storage import read_tensors, write_file
+    from simsnn_ref.io import read_tensors, write_file
+    from simsnn_ref.spectrum import Grid
 
 READERS = (("x", load_model), ("x", read_tensors), ("x.npz", read_tensors))
 NO_DIGEST = b"0" * 64

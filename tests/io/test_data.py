@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from simsnn_ref import DataError, Grid, fit
-from simsnn_ref.data import check_samples, load_samples, sample_function
+from simsnn_ref.io import check_samples, load_samples, sample_function
 
 
 @pytest.mark.parametrize(

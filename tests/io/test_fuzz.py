@@ -22,12 +22,12 @@ from hypothesis import strategies as st
 
 from simsnn_ref import fit, load_model
 from simsnn_ref.errors import ModelFileError, SimsnnError
-from simsnn_ref.grid import Grid
-from simsnn_ref.reference import check
+from simsnn_ref.io import read_file, read_tensors, write_file
 from simsnn_ref.report import stage_table
-from simsnn_ref.storage import read_file, read_tensors, write_file
+from simsnn_ref.spectrum import Grid
+from simsnn_ref.verify.reference import check
 
-COMMITTED = Path(__file__).parent / "reference"
+COMMITTED = Path(__file__).parents[1] / "verify" / "reference"
 FEW, MANY = 100, 2000
 BOUND = 2**20
 

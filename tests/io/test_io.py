@@ -22,11 +22,11 @@ from simsnn_ref import (
     to_dataarray,
     write_field,
 )
-from simsnn_ref.cli import main
-from simsnn_ref.field import FieldInfo, plain_attributes
-from simsnn_ref.labels import follows
+from simsnn_ref.commands.main import main
+from simsnn_ref.io import FieldInfo, read_file, write_file
+from simsnn_ref.io.coordinates import follows
+from simsnn_ref.io.field_info import plain_attributes
 from simsnn_ref.multistage import certify_model
-from simsnn_ref.storage import read_file, write_file
 
 xr = pytest.importorskip("xarray")
 

@@ -18,7 +18,8 @@ from hypothesis.extra.numpy import array_shapes
 from hypothesis.extra.numpy import arrays as arrays_of
 
 from simsnn_ref.errors import ModelFileError, OutputError
-from simsnn_ref.storage import KINDS, check_writable, read_file, read_tensors, write_file
+from simsnn_ref.io import check_writable, read_file, read_tensors, write_file
+from simsnn_ref.io.storage import KINDS
 
 ARRAYS = {
     "a": np.arange(6.0).reshape(2, 3) / 7.0,
@@ -135,7 +136,7 @@ def test_missing_file(tmp_path):
 
 
 def test_unknown_version_says_what_to_do(path, monkeypatch):
-    monkeypatch.setattr("simsnn_ref.storage.FORMAT_VERSION", "2")
+    monkeypatch.setattr("simsnn_ref.io.storage.FORMAT_VERSION", "2")
     with pytest.raises(ModelFileError, match=r"format version 1, this program reads 2; update simsnn-ref"):
         read_file(path)
 

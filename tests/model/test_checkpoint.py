@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from simsnn_ref import Box, Callback, Checkpoints, Grid, Scatter, fit, load_model, resume, storage
-from simsnn_ref.checkpoint import KIND
-from simsnn_ref.cli import main
+from simsnn_ref import Box, Callback, Checkpoints, Grid, Scatter, fit, load_model, resume
+from simsnn_ref.commands.main import main
 from simsnn_ref.errors import CheckpointError, ConfigError, Interrupted, SimsnnError
-from simsnn_ref.storage import read_file
+from simsnn_ref.io import read_file, storage
+from simsnn_ref.model.checkpoint import KIND
 
 
 def fingerprint(model, tmp_path):

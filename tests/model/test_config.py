@@ -5,7 +5,7 @@ from dataclasses import FrozenInstanceError
 import pytest
 
 from simsnn_ref import ConfigError, FitConfig, config_from_toml
-from simsnn_ref.config import config_from_dict
+from simsnn_ref.model import config_from_dict
 
 
 def test_toml_round_trip(tmp_path):

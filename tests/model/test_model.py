@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from simsnn_ref import DataError, FitConfig, Grid, ModelFileError, fit, load_model
-from simsnn_ref.storage import read_file, write_file
+from simsnn_ref.io import read_file, write_file
 
 EPS = np.finfo(float).eps
 BOXES = {1: ((0.0,), (3.0,)), 2: ((0.0, -1.0), (3.0, 4.0)), 3: ((0.0, -1.0, 10.0), (3.0, 4.0, 10.5))}

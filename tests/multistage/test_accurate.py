@@ -8,17 +8,24 @@ import numpy as np
 import pytest
 
 from simsnn_ref import ConfigError, DataError, FitConfig, Grid, NumpyBackend, fit
-from simsnn_ref.certify import Claim, certify, evaluate_by_definition
-from simsnn_ref.extension import FourierExtension, _axis, count_extension_modes, extension_modes, extension_period
-from simsnn_ref.features import DenseMap, FFTMap, SeparableMap
-from simsnn_ref.initialization import initialize
-from simsnn_ref.multistage import certify_model
-from simsnn_ref.near_linear import near_linear_network
-from simsnn_ref.off_grid import network_map
-from simsnn_ref.precision import ExtendedBackend, extend, extended_eps, is_extended
+from simsnn_ref.model import Claim, certify
+from simsnn_ref.model.certificate import evaluate_by_definition
+from simsnn_ref.multistage import certify_model, training_set
+from simsnn_ref.network import (
+    DenseMap,
+    ExtendedBackend,
+    FFTMap,
+    SeparableMap,
+    extend,
+    extended_eps,
+    initialize,
+    is_extended,
+    near_linear_network,
+    network_map,
+)
 from simsnn_ref.problems import get_problem
-from simsnn_ref.sampling import training_set
-from simsnn_ref.spectrum import fourier_modes
+from simsnn_ref.spectrum import count_extension_modes, extension_modes, extension_period, fourier_modes
+from simsnn_ref.spectrum.fourier_extension import FourierExtension, _axis
 
 EPS = np.finfo(float).eps
 needs_long_double = pytest.mark.skipif(not is_extended(), reason="long double is no wider than float64 here")

@@ -10,7 +10,7 @@ import pytest
 from conftest import StrictBackend
 
 from simsnn_ref import ConfigError, fit, load_model
-from simsnn_ref.cli import main
+from simsnn_ref.commands.main import main
 
 PROGRAM = """
 import hashlib

@@ -58,8 +58,8 @@ def checks():
 @pytest.fixture
 def any_number(monkeypatch):
     """An estimator that takes any number of features and looks at three, so that the checks reach all the rest."""
-    monkeypatch.setattr("simsnn_ref.estimator.MOST_FEATURES", 100)
-    monkeypatch.setattr("simsnn_ref.estimator.fit", OfThree)
+    monkeypatch.setattr("simsnn_ref.multistage.estimator.MOST_FEATURES", 100)
+    monkeypatch.setattr("simsnn_ref.multistage.estimator.fit", OfThree)
     return SIMSNNRegressor(**FAST)
 
 

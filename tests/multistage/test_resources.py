@@ -8,12 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from simsnn_ref import forecast as forecast_module
-from simsnn_ref.config import FitConfig
 from simsnn_ref.errors import ConfigError
-from simsnn_ref.forecast import available_bytes, forecast
-from simsnn_ref.grid import Grid
-from simsnn_ref.multistage import fit
+from simsnn_ref.model import FitConfig
+from simsnn_ref.multistage import available_bytes, fit, forecast
+from simsnn_ref.multistage import resources as resources_module
+from simsnn_ref.spectrum import Grid
 
 COMMAND = Path(sys.executable).parent / "simsnn"
 
@@ -62,7 +61,9 @@ def test_time_and_memory_grow_with_the_grid():
     config = FitConfig(mode="paper", n_features=(500,))
     small, large = (forecast(Grid((n, n)), config) for n in (256, 512))
     assert 3.9 < large.stages[0].seconds_per_step / small.stages[0].seconds_per_step < 4.7
-    assert 3.0 < (large.peak_bytes - forecast_module.BASE_BYTES) / (small.peak_bytes - forecast_module.BASE_BYTES) < 4.5
+    assert (
+        3.0 < (large.peak_bytes - resources_module.BASE_BYTES) / (small.peak_bytes - resources_module.BASE_BYTES) < 4.5
+    )
 
 
 def test_what_cannot_fit_is_refused_at_once(monkeypatch, tmp_path):
@@ -71,12 +72,12 @@ def test_what_cannot_fit_is_refused_at_once(monkeypatch, tmp_path):
     assert refused.stderr.startswith("simsnn: error: 1728000000 training points need at least ")
     assert refused.stderr.count("\n") == 1
     assert run("fit", "--example", "turbulence", "--size", "16", "--dry-run").returncode == 0
-    monkeypatch.setattr(forecast_module, "available_bytes", lambda: 10**6)
+    monkeypatch.setattr(resources_module, "available_bytes", lambda: 10**6)
     with pytest.raises(
         ConfigError, match=r"1024 training points need at least 0.\d GiB of memory, 0.0 GiB are available"
     ):
         fit(np.random.default_rng(0).standard_normal((16, 16)))
-    monkeypatch.setattr(forecast_module, "available_bytes", lambda: None)
+    monkeypatch.setattr(resources_module, "available_bytes", lambda: None)
     assert forecast(Grid((600, 600, 600)), FitConfig()).available_bytes is None
 
 
@@ -86,7 +87,7 @@ def test_available_memory():
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux tells the peak of a process by itself")
 def test_peak_memory_is_not_that_of_the_parent():
-    ask = "from simsnn_ref.report import peak_memory_bytes; print(peak_memory_bytes())"
+    ask = "from simsnn_ref.report.text import peak_memory_bytes; print(peak_memory_bytes())"
     parent = (
         "import subprocess, sys, numpy as np; held = np.ones(2**26);"
         f"subprocess.run([sys.executable, '-c', {ask!r}], check=True)"

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from conftest import EPS
 
-import simsnn_ref.features.dense as dense_module
-import simsnn_ref.features.fft as fft_module
-import simsnn_ref.features.separable as separable_module
+import simsnn_ref.network.features.dense as dense_module
+import simsnn_ref.network.features.fft as fft_module
+import simsnn_ref.network.features.separable as separable_module
 from simsnn_ref.backend import NumpyBackend
 from simsnn_ref.errors import ConfigError
-from simsnn_ref.features import DenseMap, Features, FFTMap, LinearMap, MapSizes, SeparableMap, make_map
-from simsnn_ref.grid import Grid
-from simsnn_ref.spectrum import count_modes, fourier_modes
+from simsnn_ref.network import DenseMap, Features, FFTMap, LinearMap, SeparableMap, make_map
+from simsnn_ref.network.features.cost import MapSizes
+from simsnn_ref.spectrum import Grid, count_modes, fourier_modes
 
 GRIDS = [
     Grid(1),

@@ -7,10 +7,9 @@ import pytest
 from conftest import EPS, relative_error
 
 from simsnn_ref.errors import ConfigError
-from simsnn_ref.features import DenseMap, LinearMap
-from simsnn_ref.grid import Grid
-from simsnn_ref.initialization import FIRST_LAYERS, constant_network, initialize, scale_factor, xavier
-from simsnn_ref.spectrum import fourier_modes
+from simsnn_ref.network import FIRST_LAYERS, DenseMap, LinearMap, constant_network, initialize
+from simsnn_ref.network.initialization import scale_factor, xavier
+from simsnn_ref.spectrum import Grid, fourier_modes
 
 GRID = Grid((12, 10))
 COSINE_LAYERS = [name for name in FIRST_LAYERS if name != "none"]

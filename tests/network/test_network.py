@@ -17,20 +17,26 @@ import numpy as np
 import pytest
 from conftest import EPS, complex_step_gradient, relative_error
 
-import simsnn_ref.features.dense as dense_module
-import simsnn_ref.features.separable as separable_module
-import simsnn_ref.network as network_module
+import simsnn_ref.network.features.dense as dense_module
+import simsnn_ref.network.features.separable as separable_module
+import simsnn_ref.network.network as network_module
 import simsnn_ref.optimizers.adam as adam_module
-from simsnn_ref import layers
 from simsnn_ref.backend import NumpyBackend
-from simsnn_ref.features import DenseMap, FFTMap, LinearMap, SeparableMap
-from simsnn_ref.features.base import cos_and_sin
-from simsnn_ref.grid import Grid
-from simsnn_ref.initialization import initialize
-from simsnn_ref.losses import LpLoss
-from simsnn_ref.network import point_blocks, tile, untile
-from simsnn_ref.optimizers.adam import Adam, adam_step
-from simsnn_ref.testing.training import make_objective
+from simsnn_ref.network import (
+    DenseMap,
+    FFTMap,
+    LinearMap,
+    SeparableMap,
+    cos_and_sin,
+    initialize,
+    layers,
+    point_blocks,
+    tile,
+    untile,
+)
+from simsnn_ref.optimizers import Adam, LpLoss, adam_step
+from simsnn_ref.spectrum import Grid
+from simsnn_ref.testing import make_objective
 
 HOST = NumpyBackend()
 STEP = 2.0**-200

@@ -5,14 +5,14 @@ from importlib.metadata import EntryPoint
 import numpy as np
 import pytest
 
-import simsnn_ref.features as features_module
+import simsnn_ref.network.features.choose as features_module
 from simsnn_ref import fit
 from simsnn_ref.backend import NumpyBackend
-from simsnn_ref.config import FitConfig
 from simsnn_ref.errors import ConfigError
-from simsnn_ref.features import DenseMap, MapSizes, make_map
-from simsnn_ref.grid import Grid
-from simsnn_ref.precision import ExtendedBackend
+from simsnn_ref.model import FitConfig
+from simsnn_ref.network import DenseMap, ExtendedBackend, make_map
+from simsnn_ref.network.features.cost import MapSizes
+from simsnn_ref.spectrum import Grid
 
 
 class Recorded(DenseMap):

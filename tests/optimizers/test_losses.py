@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from conftest import EPS, complex_step_gradient, relative_error
 
+from simsnn_ref.backend import rms
 from simsnn_ref.errors import ConfigError
-from simsnn_ref.losses import LpLoss, rms
+from simsnn_ref.optimizers import LpLoss
 
 POWERS = [2, 3, 4, 10, 2.5, 7.0, 64]
 EVEN = [2, 4, 10, 64]

@@ -6,16 +6,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from conftest import EPS, StrictBackend, relative_error
+from small_problems import CASES, GRID, field, problem
 
-from simsnn_ref import network as network_module
 from simsnn_ref.backend import NumpyBackend
-from simsnn_ref.config import FitConfig
 from simsnn_ref.errors import ConfigError, DivergenceError
-from simsnn_ref.features import LinearMap, make_map
-from simsnn_ref.grid import Grid
-from simsnn_ref.initialization import initialize
-from simsnn_ref.losses import LpLoss
-from simsnn_ref.network import Network
+from simsnn_ref.model import FitConfig
+from simsnn_ref.multistage import train
+from simsnn_ref.multistage.training import choose_optimizer
+from simsnn_ref.network import Network, make_map
+from simsnn_ref.network import network as network_module
 from simsnn_ref.optimizers import (
     LBFGS,
     Adam,
@@ -24,6 +23,7 @@ from simsnn_ref.optimizers import (
     Jacobian,
     LevenbergMarquardt,
     Limits,
+    LpLoss,
     Objective,
     SpectralWeights,
     dense_jacobian,
@@ -32,60 +32,14 @@ from simsnn_ref.optimizers import (
     minimize,
     natural_scales,
 )
-from simsnn_ref.optimizers.descent import Effort
-from simsnn_ref.optimizers.gauss_newton import _MatrixFree
-from simsnn_ref.stage import choose_optimizer, train
-
-GRID = Grid((8, 10))
+from simsnn_ref.optimizers.second_order.descent import Effort
+from simsnn_ref.optimizers.second_order.gauss_newton import _MatrixFree
+from simsnn_ref.spectrum import Grid
 
 METHODS = [GaussNewton(inner_iterations=100), LevenbergMarquardt(), LBFGS()]
 each_method = pytest.mark.parametrize("method", METHODS, ids=lambda method: type(method).__name__)
 
-CASES = [
-    ("si", "fft", False),
-    ("si", "separable", True),
-    ("si", "dense", True),
-    ("msnn", "separable", True),
-    ("cos", "dense", True),
-    ("rff", "separable", False),
-    ("ffm", "dense", True),
-    ("none", "linear", False),
-]
 each_case = pytest.mark.parametrize(("first_layer", "kind", "wavenumbers"), CASES)
-
-
-def field(grid=GRID, decay=0.5, seed=3):
-    """Random modes that decay exponentially, RMS 1."""
-    noise = np.fft.rfftn(np.random.default_rng(seed).standard_normal(grid.shape))
-    m = [np.abs(np.fft.fftfreq(n, 1 / n)) for n in grid.shape[:-1]] + [np.arange(grid.shape[-1] // 2 + 1)]
-    u = np.fft.irfftn(noise * np.exp(-decay * sum(np.meshgrid(*m, indexing="ij"))), grid.shape, range(grid.ndim))
-    return u / np.sqrt(np.mean(u**2))
-
-
-def problem(
-    backend, first_layer="si", kind="auto", wavenumbers=None, *, grid=GRID, n_features=6, hidden=(5, 4), p=2.0, u=None
-):
-    """An objective and a start whose biases are not zero."""
-    rng = np.random.default_rng(11)
-    target = backend.asarray(field(grid) if u is None else u)
-    network, params = initialize(
-        first_layer,
-        target,
-        grid,
-        n_features=n_features,
-        hidden=hidden,
-        rng=rng,
-        backend=backend,
-        train_wavenumbers=None if first_layer in ("none", "rff") else wavenumbers,
-    )
-    for name in params:
-        if name[0] == "c":
-            params[name] = backend.asarray(0.1 * rng.standard_normal(params[name].shape))
-    if kind == "linear":
-        fmap = LinearMap(backend.asarray(grid.scaled_points()), backend)
-    else:
-        fmap = make_map(grid, backend, kind=kind, indices=network.indices)
-    return Objective(network, fmap, backend.xp.reshape(target, (-1,)), LpLoss(p), backend), params
 
 
 def direction(objective, params, seed=0):
@@ -158,7 +112,7 @@ def test_the_kernel_of_many_blocks(backend, monkeypatch):
     _, _, activations = objective.evaluate(params)
     scales = natural_scales(Jacobian(objective, params, activations))
     whole = backend.to_numpy(kernel(Jacobian(objective, params, activations), scales))
-    monkeypatch.setattr("simsnn_ref.optimizers.levenberg_marquardt.KERNEL_BLOCK", 7)
+    monkeypatch.setattr("simsnn_ref.optimizers.second_order.levenberg_marquardt.KERNEL_BLOCK", 7)
     assert relative_error(backend.to_numpy(kernel(Jacobian(objective, params, activations), scales)), whole) < 8 * EPS
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from simsnn_ref.errors import ConfigError, DataError
-from simsnn_ref.grid import Box
 from simsnn_ref.problems import PROBLEMS, Problem, analytic, get_problem, turbulence
+from simsnn_ref.spectrum import Box
 
 EPS = np.finfo(np.float64).eps
 

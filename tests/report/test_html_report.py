@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 
 from simsnn_ref import Box, FieldInfo, Grid, Scatter, fit, load_model
-from simsnn_ref.cli import main
-from simsnn_ref.config import FitConfig
-from simsnn_ref.field import Axis, Scalar
-from simsnn_ref.html_report import POLICY, Source, html_report
-from simsnn_ref.markup import element, join
-from simsnn_ref.recipe import changed_options
+from simsnn_ref.commands.main import main
+from simsnn_ref.io.field_info import Axis, Scalar
+from simsnn_ref.model import FitConfig
+from simsnn_ref.report import Source, html_report
+from simsnn_ref.report.html import POLICY
+from simsnn_ref.report.markup import element, join
+from simsnn_ref.report.rerun import changed_options
 
 OPTIONS = {"mode": "paper", "optimizer": "adam", "steps": (40,), "stages": 1, "hidden": (5, 4), "n_features": (8,)}
 FLAGS = ["--mode", "paper", "--optimizer", "adam", "--steps", "40", "--stages", "2", "--hidden", "5,4", "--no-figure"]

@@ -7,14 +7,9 @@ import sys
 import numpy as np
 import pytest
 
-from simsnn_ref import ConfigError, DataError, Grid, OutputError, SimsnnError, drawing, fit, plotting
-from simsnn_ref.plotting import (
-    check_figure_path,
-    figure_of_fit,
-    figure_of_spectrum,
-    require_matplotlib,
-    save_figure,
-)
+from simsnn_ref import ConfigError, DataError, Grid, OutputError, SimsnnError, fit
+from simsnn_ref.report import drawing, figure_of_fit, figure_of_spectrum, plotting, save_figure
+from simsnn_ref.report.plotting import check_figure_path, require_matplotlib
 from simsnn_ref.spectrum import EnergySpectrum
 
 OPTIONS = {
@@ -219,7 +214,7 @@ def test_missing_matplotlib_is_one_line_that_says_what_to_do(monkeypatch):
 
 def test_import_does_not_import_matplotlib_nor_drawing_pyplot():
     code = (
-        "import sys, numpy as np, simsnn_ref.plotting as p; from simsnn_ref.spectrum import EnergySpectrum;"
+        "import sys, numpy as np, simsnn_ref.report.plotting as p; from simsnn_ref.spectrum import EnergySpectrum;"
         "assert 'matplotlib' not in sys.modules;"
         "p.figure_of_spectrum(EnergySpectrum(np.ones(1), np.ones(1)));"
         "assert 'matplotlib.pyplot' not in sys.modules"

@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from simsnn_ref import Callback, CheckpointError, Checkpoints, Interrupted, fit, log, resume
-from simsnn_ref.cli import main
-from simsnn_ref.curves import figure_of_run
-from simsnn_ref.report import stage_table
-from simsnn_ref.watch import KILLED, Run
+from simsnn_ref import Callback, CheckpointError, Checkpoints, Interrupted, fit, resume
+from simsnn_ref.commands.main import main
+from simsnn_ref.model import run_log as log
+from simsnn_ref.report import Run, figure_of_run, stage_table
+from simsnn_ref.report.watch import KILLED
 
 COMMAND = [sys.executable, "-m", "simsnn_ref"]
 OPTIONS = {"mode": "paper", "optimizer": "adam", "steps": (12,), "stages": 2, "hidden": (5, 4), "n_features": (8,)}

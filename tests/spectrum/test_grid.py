@@ -8,7 +8,7 @@ import pytest
 from conftest import EPS
 
 from simsnn_ref.errors import DataError
-from simsnn_ref.grid import Box, Grid
+from simsnn_ref.spectrum import Box, Grid
 
 GRIDS = [
     Grid(1),

@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from simsnn_ref.grid import Grid
 from simsnn_ref.multistage import fit
-from simsnn_ref.resolution import resolved_level
+from simsnn_ref.spectrum import Grid, resolved_level
 
 
 def smooth(x):

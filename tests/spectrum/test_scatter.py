@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from simsnn_ref import Box, ConfigError, DataError, Grid, NumpyBackend, Scatter, fit, load_model
-from simsnn_ref import forecast as forecast_module
-from simsnn_ref.cli import main
-from simsnn_ref.config import FitConfig
-from simsnn_ref.forecast import forecast
-from simsnn_ref.multistage import certify_model
-from simsnn_ref.scattered_modes import DAMPING, ScatteredModes, count_scattered_modes
+from simsnn_ref.commands.main import main
+from simsnn_ref.model import FitConfig
+from simsnn_ref.multistage import certify_model, forecast
+from simsnn_ref.multistage import resources as resources_module
+from simsnn_ref.spectrum import ScatteredModes, count_scattered_modes
+from simsnn_ref.spectrum.least_squares import DAMPING
 
 EPS = np.finfo(float).eps
 COMMAND = Path(sys.executable).parent / "simsnn"
@@ -279,7 +279,7 @@ def test_forecast(monkeypatch):
     small, large = (forecast(Scatter(random_points(n)), FitConfig()) for n in (1000, 4000))
     assert (small.points, small.stages[0].n_features) == (1000, 250)
     assert large.peak_bytes > small.peak_bytes > small.least_bytes
-    monkeypatch.setattr(forecast_module, "available_bytes", lambda: 10**6)
+    monkeypatch.setattr(resources_module, "available_bytes", lambda: 10**6)
     with pytest.raises(ConfigError, match="90 training points need at least"):
         fit(random_points(100), smooth(random_points(100)))
 

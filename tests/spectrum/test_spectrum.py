@@ -7,9 +7,9 @@ import pytest
 from conftest import EPS
 
 from simsnn_ref.errors import ConfigError
-from simsnn_ref.grid import Grid
 from simsnn_ref.spectrum import (
     EnergySpectrum,
+    Grid,
     Modes,
     count_modes,
     dominant_frequency,

@@ -8,21 +8,15 @@ import numpy as np
 import pytest
 from mutation import identifier, plant
 
-from simsnn_ref import layers, losses, network
 from simsnn_ref.backend import NumpyBackend
 from simsnn_ref.errors import ConfigError
-from simsnn_ref.features import base as features_base
-from simsnn_ref.features import dense, fft, linear, separable
-from simsnn_ref.optimizers import (
-    adam,
-    base,
-    descent,
-    gauss_newton,
-    jacobian,
-    lbfgs,
-    levenberg_marquardt,
-    scaling,
-)
+from simsnn_ref.network import layers, network
+from simsnn_ref.network.features import base as features_base
+from simsnn_ref.network.features import dense, fft, linear, separable
+from simsnn_ref.optimizers import adam
+from simsnn_ref.optimizers import loss as losses
+from simsnn_ref.optimizers import minimization as base
+from simsnn_ref.optimizers.second_order import descent, gauss_newton, jacobian, lbfgs, levenberg_marquardt, scaling
 from simsnn_ref.verify import (
     check_adam,
     check_lbfgs,

@@ -15,19 +15,18 @@ import pytest
 from conftest import EPS
 
 from simsnn_ref.backend import NumpyBackend
-from simsnn_ref.cli import main
-from simsnn_ref.definition import evaluate_network
+from simsnn_ref.commands.main import main
 from simsnn_ref.errors import ConfigError, ModelFileError
-from simsnn_ref.precision import is_extended
-from simsnn_ref.reference import DAMPING, SETS, check, export
-from simsnn_ref.reference.exact import Exact
-from simsnn_ref.storage import read_tensors
+from simsnn_ref.io import read_tensors
+from simsnn_ref.network import evaluate_network, is_extended
 from simsnn_ref.verify import complex_step_in_digits, complex_step_jacobian
 from simsnn_ref.verify.cases import loss_of
 from simsnn_ref.verify.numbers import as_numbers
+from simsnn_ref.verify.reference import DAMPING, SETS, check, export
+from simsnn_ref.verify.reference.exact import Exact
 
 COMMITTED = Path(__file__).parent / "reference"
-DOCS = Path(__file__).parents[1] / "docs"
+DOCS = Path(__file__).parents[2] / "docs"
 EXAMPLES = DOCS / "examples"
 needs_long_double = pytest.mark.skipif(not is_extended(), reason="long double is no wider than float64 here")
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from conftest import EPS, StrictBackend
 
-from simsnn_ref import layers
-from simsnn_ref import network as network_module
 from simsnn_ref.backend import NumpyBackend
-from simsnn_ref.cli import main
+from simsnn_ref.commands.main import main
 from simsnn_ref.errors import ConfigError, VerificationError
+from simsnn_ref.network import layers
+from simsnn_ref.network import network as network_module
 from simsnn_ref.verify import (
     Check,
     check_gradient,

@@ -20,20 +20,10 @@ from hypothesis.extra.numpy import arrays
 
 from simsnn_ref.backend import NumpyBackend
 from simsnn_ref.errors import VerificationError
-from simsnn_ref.features import DenseMap, LinearMap, make_map
-from simsnn_ref.grid import Grid
-from simsnn_ref.losses import LpLoss
-from simsnn_ref.network import Network
-from simsnn_ref.optimizers import Jacobian, Objective, dense_jacobian, kernel
-from simsnn_ref.verify import (
-    Subject,
-    check_subject,
-    compare,
-    complex_step,
-    complex_step_jacobian,
-    definition,
-    require,
-)
+from simsnn_ref.network import DenseMap, LinearMap, Network, make_map
+from simsnn_ref.optimizers import Jacobian, LpLoss, Objective, dense_jacobian, kernel
+from simsnn_ref.spectrum import Grid
+from simsnn_ref.verify import Subject, check_subject, compare, complex_step, complex_step_jacobian, definition, require
 
 HOST = NumpyBackend()
 

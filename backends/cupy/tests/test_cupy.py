@@ -12,7 +12,7 @@ import scipy.fft
 
 from simsnn_ref import Grid, load_backend
 from simsnn_ref.backend import available_backends
-from simsnn_ref.cli import main
+from simsnn_ref.commands.main import main
 from simsnn_ref.errors import BackendError
 from simsnn_ref.testing import BackendConformance
 
@@ -53,8 +53,8 @@ def test_fit_and_predict_by_the_commands(tmp_path, capsys):
 @on_gpu
 @pytest.mark.parametrize("complex_too", [False, True])
 def test_kernels_give_the_core_s_results(complex_too):
-    from simsnn_ref.layers import tanh_vjp
-    from simsnn_ref.optimizers.adam import adam_step
+    from simsnn_ref.network import tanh_vjp
+    from simsnn_ref.optimizers import adam_step
 
     backend = CupyBackend()
     theta, g, m, v = np.random.default_rng(0).uniform(0.1, 0.9, (4, 3, 50))
@@ -180,7 +180,7 @@ def test_describe(gpu, capsys):
 
 
 def test_kernels_serve_float64_alone_and_leave_the_namespace_out():
-    from simsnn_ref.optimizers.adam import adam_step
+    from simsnn_ref.optimizers import adam_step
 
     calls = []
     kernel = kernels._with_fallback(lambda *arguments: calls.append(arguments), adam_step, 4, drop=4)
@@ -194,9 +194,8 @@ def test_kernels_serve_float64_alone_and_leave_the_namespace_out():
 
 
 def test_kernels_are_registered_for_cupy_s_arrays():
-    from simsnn_ref.features.base import cos_and_sin
-    from simsnn_ref.layers import tanh_jvp, tanh_vjp
-    from simsnn_ref.optimizers.adam import adam_step
+    from simsnn_ref.network import cos_and_sin, tanh_jvp, tanh_vjp
+    from simsnn_ref.optimizers import adam_step
 
     for formula in (tanh_vjp, tanh_jvp, adam_step, cos_and_sin):
         assert formula.dispatch(cupy.ndarray) is not formula.dispatch(object)
@@ -239,7 +238,7 @@ def test_without_cupy_the_extras_are_named():
     code = (
         "import sys\n"
         "sys.modules['cupy'] = None\n"
-        "from simsnn_ref.cli import main\n"
+        "from simsnn_ref.commands.main import main\n"
         "sys.exit(main(['verify', '--backend', 'cupy']))\n"
     )
     done = in_a_process("-c", code)
@@ -251,7 +250,7 @@ def test_without_cupy_the_extras_are_named():
 
 def test_it_is_registered_and_imported_only_when_asked_for():
     assert "cupy" in available_backends()
-    done = in_a_process("-c", "import sys, simsnn_ref.cli, simsnn_ref.testing; print('cupy' in sys.modules)")
+    done = in_a_process("-c", "import sys, simsnn_ref.commands.main, simsnn_ref.testing; print('cupy' in sys.modules)")
     assert done.stdout == "False\n"
 
 

@@ -9,10 +9,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from simsnn_ref.features.base import cos_and_sin
-from simsnn_ref.layers import tanh_jvp, tanh_vjp
-from simsnn_ref.optimizers.adam import Adam, adam_step
-from simsnn_ref.testing.expect import expect_ulp
+from simsnn_ref.network import cos_and_sin, tanh_jvp, tanh_vjp
+from simsnn_ref.optimizers import Adam, adam_step
+from simsnn_ref.testing import expect_ulp
 
 formulas = pytest.importorskip("simsnn_ref_cupy.formulas", reason="the CuPy plug-in is not installed")
 FORMULAS, SLOPE_TIMES = formulas.FORMULAS, formulas.SLOPE_TIMES

@@ -11,9 +11,8 @@ import pytest
 from simsnn_ref import fit
 from simsnn_ref.backend import NumpyBackend
 from simsnn_ref.errors import ConfigError
-from simsnn_ref.features import DenseMap, Features, make_map
-from simsnn_ref.grid import Grid
-from simsnn_ref.precision import ExtendedBackend
+from simsnn_ref.network import DenseMap, ExtendedBackend, Features, make_map
+from simsnn_ref.spectrum import Grid
 
 finufft = pytest.importorskip("finufft", reason="FINUFFT is not installed")
 feature_map = pytest.importorskip("simsnn_ref_finufft.feature_map", reason="the FINUFFT plug-in is not installed")

@@ -13,12 +13,10 @@ from simsnn_ref_mpi.communicator import shares
 
 from simsnn_ref import Callback, Grid, Interrupted, fit, resume
 from simsnn_ref.backend import NumpyBackend
-from simsnn_ref.checkpoint import Checkpoints
 from simsnn_ref.errors import BackendError, SimsnnError
-from simsnn_ref.features import Features, LinearMap, make_map
-from simsnn_ref.initialization import initialize
-from simsnn_ref.losses import LpLoss
-from simsnn_ref.optimizers import Adam, Limits, Objective, minimize
+from simsnn_ref.model import Checkpoints
+from simsnn_ref.network import Features, LinearMap, initialize, make_map
+from simsnn_ref.optimizers import Adam, Limits, LpLoss, Objective, minimize
 from simsnn_ref.testing import check_backend
 
 EPS = float(np.finfo(np.float64).eps)

@@ -16,7 +16,7 @@ import pytest
 
 from simsnn_ref import load_backend, load_model
 from simsnn_ref.backend import available_backends
-from simsnn_ref.cli import main
+from simsnn_ref.commands.main import main
 from simsnn_ref.testing import BackendConformance
 
 plugin = pytest.importorskip("simsnn_ref_mpi", reason="the MPI plug-in is not installed")

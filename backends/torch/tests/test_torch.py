@@ -10,7 +10,7 @@ import pytest
 
 from simsnn_ref import Box, Callback, Grid, fit, load_backend, load_model
 from simsnn_ref.backend import NumpyBackend, available_backends
-from simsnn_ref.cli import main
+from simsnn_ref.commands.main import main
 from simsnn_ref.errors import BackendError
 from simsnn_ref.testing import BackendConformance
 
@@ -185,7 +185,7 @@ def test_nothing_requires_a_gradient():
 
 
 def test_a_step_copies_nothing_to_the_host(monkeypatch):
-    from simsnn_ref.testing.training import make_objective
+    from simsnn_ref.testing import make_objective
 
     backend = TorchBackend(workers=1)
     objective, params = make_objective(backend, "si", "fft")
@@ -274,7 +274,7 @@ def test_describe_a_gpu():
 
 
 def test_pytorch_is_imported_only_when_asked_for():
-    code = "import sys, simsnn_ref, simsnn_ref.cli, simsnn_ref.testing; print('torch' in sys.modules)"
+    code = "import sys, simsnn_ref, simsnn_ref.commands.main, simsnn_ref.testing; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ)
     assert done.stdout == "False\n"
     assert isinstance(load_backend(), NumpyBackend)

@@ -1,4 +1,4 @@
-"""First-layer feature maps: three products with the features, which are never stored. `make_map` chooses one.
+"""Which feature map serves a network: `make_map` builds the named one, or the one that `cost` expects to be fastest.
 
 The map ``nufft`` is a plug-in: a class or function of (where, backend, tolerance) in the entry-point group
 ``simsnn_ref.feature_maps``, imported when it is asked for::
@@ -15,28 +15,14 @@ import numpy as np
 
 from simsnn_ref.backend import Array, Backend, NumpyBackend
 from simsnn_ref.errors import ConfigError
-from simsnn_ref.features.base import FeatureGradient, FeatureMap, Features
-from simsnn_ref.features.cost import MapSizes, map_costs
-from simsnn_ref.features.dense import DenseMap
-from simsnn_ref.features.fft import FFTMap
-from simsnn_ref.features.linear import LinearMap
-from simsnn_ref.features.separable import SeparableMap
-from simsnn_ref.grid import Grid, Period
+from simsnn_ref.network.features.base import FeatureMap
+from simsnn_ref.network.features.cost import MapSizes, map_costs
+from simsnn_ref.network.features.dense import DenseMap
+from simsnn_ref.network.features.fft import FFTMap
+from simsnn_ref.network.features.separable import SeparableMap
+from simsnn_ref.spectrum import Grid, Period
 
-__all__ = [
-    "ENTRY_POINT_GROUP",
-    "FEATURE_MAPS",
-    "DenseMap",
-    "FFTMap",
-    "FeatureGradient",
-    "FeatureMap",
-    "Features",
-    "LinearMap",
-    "MapSizes",
-    "SeparableMap",
-    "has_nufft",
-    "make_map",
-]
+__all__ = ["ENTRY_POINT_GROUP", "FEATURE_MAPS", "has_nufft", "make_map"]
 
 FEATURE_MAPS = ("auto", "dense", "separable", "fft", "nufft")
 
@@ -61,7 +47,7 @@ def make_map(
         A tensor grid, or any points in [-1, 1]^d.
     kind : str
         ``dense``, ``separable``, ``fft``, ``nufft`` or ``auto``: the one of those that are admissible for which
-        `simsnn_ref.features.cost` expects the fastest step.
+        `simsnn_ref.network.features.cost` expects the fastest step.
     indices : ndarray of int64, shape (n_f, d), optional
         The features' integer wavenumbers if they are frozen Fourier modes, else None.
     period : d fractions, optional

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from simsnn_ref.backend import Array, Backend, block_scale
-from simsnn_ref.features.base import FeatureGradient, Features, cos_and_sin
+from simsnn_ref.network.features.base import FeatureGradient, Features, cos_and_sin
 
 __all__ = ["BLOCK_ELEMENTS", "DenseMap"]
 

@@ -16,8 +16,8 @@ import numpy as np
 
 from simsnn_ref.backend import Array, Backend, block_scale
 from simsnn_ref.errors import ConfigError
-from simsnn_ref.features.base import FeatureGradient, Features
-from simsnn_ref.grid import Grid, Period
+from simsnn_ref.network.features.base import FeatureGradient, Features
+from simsnn_ref.spectrum import Grid, Period
 
 __all__ = ["BLOCK_ELEMENTS", "FFTMap"]
 

@@ -1,7 +1,7 @@
 """gamma(x) = x: the first layer of a plain tanh network."""
 
 from simsnn_ref.backend import Array, Backend
-from simsnn_ref.features.base import FeatureGradient, Features
+from simsnn_ref.network.features.base import FeatureGradient, Features
 
 __all__ = ["LinearMap"]
 

@@ -21,8 +21,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from simsnn_ref.backend import Array, Backend, block_scale
-from simsnn_ref.features.base import FeatureGradient, Features, cos_and_sin
-from simsnn_ref.grid import Grid
+from simsnn_ref.network.features.base import FeatureGradient, Features, cos_and_sin
+from simsnn_ref.spectrum import Grid
 
 __all__ = ["SeparableMap"]
 

@@ -37,9 +37,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from simsnn_ref.backend import Array
-from simsnn_ref.losses import LpLoss
 from simsnn_ref.network import Activations, Parameters
-from simsnn_ref.optimizers.base import Objective, State, not_finite
+from simsnn_ref.optimizers.journal import State
+from simsnn_ref.optimizers.loss import LpLoss
+from simsnn_ref.optimizers.minimization import not_finite
+from simsnn_ref.optimizers.objective import Objective
 
 __all__ = ["Control", "Effort", "LinearModel", "Linearize", "Step", "advance", "begin", "shorten"]
 

@@ -17,10 +17,11 @@ from typing import Any, ClassVar
 
 from simsnn_ref.backend import Array
 from simsnn_ref.network import Activations, Parameters
-from simsnn_ref.optimizers.base import Objective, State
-from simsnn_ref.optimizers.descent import Control, Effort, LinearModel, Step, advance, begin, shorten
-from simsnn_ref.optimizers.jacobian import Jacobian
-from simsnn_ref.optimizers.scaling import SpectralWeights, natural_scales
+from simsnn_ref.optimizers.journal import State
+from simsnn_ref.optimizers.objective import Objective
+from simsnn_ref.optimizers.second_order.descent import Control, Effort, LinearModel, Step, advance, begin, shorten
+from simsnn_ref.optimizers.second_order.jacobian import Jacobian
+from simsnn_ref.optimizers.second_order.scaling import SpectralWeights, natural_scales
 
 __all__ = ["GaussNewton"]
 

@@ -18,7 +18,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from simsnn_ref.backend import Array
 from simsnn_ref.network import Activations, Parameters, point_blocks, tile, untile
-from simsnn_ref.optimizers.base import Objective
+from simsnn_ref.optimizers.objective import Objective
 
 __all__ = ["Jacobian"]
 

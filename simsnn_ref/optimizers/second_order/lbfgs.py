@@ -20,9 +20,11 @@ from scipy.optimize import LbfgsInvHessProduct, line_search
 
 from simsnn_ref.errors import ConfigError
 from simsnn_ref.network import Parameters
-from simsnn_ref.optimizers.base import Objective, State, not_finite
-from simsnn_ref.optimizers.jacobian import Jacobian
-from simsnn_ref.optimizers.scaling import natural_scales
+from simsnn_ref.optimizers.journal import State
+from simsnn_ref.optimizers.minimization import not_finite
+from simsnn_ref.optimizers.objective import Objective
+from simsnn_ref.optimizers.second_order.jacobian import Jacobian
+from simsnn_ref.optimizers.second_order.scaling import natural_scales
 
 __all__ = ["LBFGS", "Pairs"]
 
@@ -89,7 +91,7 @@ class LBFGS:
     memory: ClassVar[type] = Pairs
 
     def begin(self, objective: Objective, params: Parameters, memory: Pairs | None = None, last: float = 1.0) -> State:
-        """See `simsnn_ref.optimizers.base.Method`.
+        """See `simsnn_ref.optimizers.Method`.
 
         Raises
         ------

@@ -23,10 +23,11 @@ from typing import Any, ClassVar
 from simsnn_ref.backend import Array
 from simsnn_ref.errors import ConfigError
 from simsnn_ref.network import Activations, Parameters, untile
-from simsnn_ref.optimizers.base import Objective, State
-from simsnn_ref.optimizers.descent import Control, Effort, Linearize, Step, advance, begin, shorten
-from simsnn_ref.optimizers.jacobian import Jacobian
-from simsnn_ref.optimizers.scaling import NaturalScales, natural_scales
+from simsnn_ref.optimizers.journal import State
+from simsnn_ref.optimizers.objective import Objective
+from simsnn_ref.optimizers.second_order.descent import Control, Effort, Linearize, Step, advance, begin, shorten
+from simsnn_ref.optimizers.second_order.jacobian import Jacobian
+from simsnn_ref.optimizers.second_order.scaling import NaturalScales, natural_scales
 
 __all__ = ["LevenbergMarquardt", "dense_jacobian", "is_small", "kernel"]
 
@@ -207,7 +208,7 @@ class LevenbergMarquardt:
     memory: ClassVar[type] = Control
 
     def begin(self, objective: Objective, params: Parameters, memory: Any = None, last: float = 1.0) -> State:
-        """See `simsnn_ref.optimizers.base.Method`.
+        """See `simsnn_ref.optimizers.Method`.
 
         Raises
         ------

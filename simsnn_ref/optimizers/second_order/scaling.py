@@ -22,8 +22,8 @@ import numpy as np
 
 from simsnn_ref.backend import Array, Backend
 from simsnn_ref.network import Parameters
-from simsnn_ref.optimizers.base import Objective
-from simsnn_ref.optimizers.jacobian import Jacobian
+from simsnn_ref.optimizers.objective import Objective
+from simsnn_ref.optimizers.second_order.jacobian import Jacobian
 
 __all__ = ["NaturalScales", "SpectralWeights", "natural_scales"]
 

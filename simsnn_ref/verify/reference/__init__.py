@@ -23,9 +23,9 @@ once, or everything is computed in float64 here, whichever is more. Numbers whos
 ends with, are no better determined than that.
 """
 
-from simsnn_ref.reference.cases import SETS, Case
-from simsnn_ref.reference.exact import ADAM, DAMPING
-from simsnn_ref.reference.judging import check
-from simsnn_ref.reference.writing import export
+from simsnn_ref.verify.reference.cases import SETS, Case
+from simsnn_ref.verify.reference.exact import ADAM, DAMPING
+from simsnn_ref.verify.reference.judging import check
+from simsnn_ref.verify.reference.writing import export
 
 __all__ = ["ADAM", "DAMPING", "SETS", "Case", "check", "export"]

@@ -6,11 +6,8 @@ from itertools import product
 import numpy as np
 
 from simsnn_ref.backend import NumpyBackend
-from simsnn_ref.definition import evaluate_network
-from simsnn_ref.grid import Grid
-from simsnn_ref.initialization import initialize
-from simsnn_ref.network import Network
-from simsnn_ref.precision import ExtendedBackend
+from simsnn_ref.network import ExtendedBackend, Network, evaluate_network, initialize
+from simsnn_ref.spectrum import Grid
 
 __all__ = ["SETS", "Case", "Tensors", "build"]
 

@@ -6,14 +6,12 @@ from typing import Any
 import numpy as np
 
 from simsnn_ref.backend import NumpyBackend
-from simsnn_ref.definition import evaluate_network, pre_activations
-from simsnn_ref.features import DenseMap, LinearMap
+from simsnn_ref.network import DenseMap, ExtendedBackend, LinearMap, evaluate_network, pre_activations
 from simsnn_ref.optimizers import Adam
-from simsnn_ref.precision import ExtendedBackend
-from simsnn_ref.reference.cases import Case, Tensors, build
-from simsnn_ref.verify import STEP, complex_step, complex_step_jacobian
 from simsnn_ref.verify.cases import loss_of, loss_slope
 from simsnn_ref.verify.dense import solve_positive
+from simsnn_ref.verify.differentiation import STEP, complex_step, complex_step_jacobian
+from simsnn_ref.verify.reference.cases import Case, Tensors, build
 
 __all__ = ["ADAM", "DAMPING", "LEARNING_RATE", "TRAINING_STEPS", "Exact"]
 

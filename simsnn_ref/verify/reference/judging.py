@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 
 from simsnn_ref.errors import ModelFileError
-from simsnn_ref.reference.cases import Tensors
-from simsnn_ref.reference.manifest import read_case, read_manifest
-from simsnn_ref.storage import read_tensors
+from simsnn_ref.io import read_tensors
 from simsnn_ref.verify import Check, compare
+from simsnn_ref.verify.reference.cases import Tensors
+from simsnn_ref.verify.reference.manifest import read_case, read_manifest
 
 __all__ = ["check"]
 

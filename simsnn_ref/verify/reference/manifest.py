@@ -5,14 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from simsnn_ref.errors import ModelFileError
-from simsnn_ref.reference.cases import Tensors
-from simsnn_ref.storage import read_file, read_json
-from simsnn_ref.strict_json import shown
+from simsnn_ref.io import read_file, read_json, shown
+from simsnn_ref.verify.reference.cases import Tensors
 
 __all__ = ["KIND", "ROLES", "SCHEMA", "read_case", "read_manifest"]
 
 KIND = "simsnn-reference"
-"""Of the files; see `simsnn_ref.storage`."""
+"""Of the files; see `simsnn_ref.io.storage`."""
 
 SCHEMA = "simsnn-reference-2"
 """docs/reference-manifest.schema.json."""

@@ -10,11 +10,11 @@ import numpy as np
 
 from simsnn_ref.backend import NumpyBackend
 from simsnn_ref.errors import ConfigError, OutputError
-from simsnn_ref.precision import is_extended
-from simsnn_ref.reference.cases import SETS, Case
-from simsnn_ref.reference.exact import ADAM, DAMPING, LEARNING_RATE, TRAINING_STEPS, Exact
-from simsnn_ref.reference.manifest import KIND, SCHEMA
-from simsnn_ref.storage import write_file
+from simsnn_ref.io import write_file
+from simsnn_ref.network import is_extended
+from simsnn_ref.verify.reference.cases import SETS, Case
+from simsnn_ref.verify.reference.exact import ADAM, DAMPING, LEARNING_RATE, TRAINING_STEPS, Exact
+from simsnn_ref.verify.reference.manifest import KIND, SCHEMA
 
 __all__ = ["export"]
 

@@ -8,9 +8,8 @@ from typing import Any
 
 import cupy
 
-from simsnn_ref.features.base import cos_and_sin
-from simsnn_ref.layers import tanh_jvp, tanh_vjp
-from simsnn_ref.optimizers.adam import adam_step
+from simsnn_ref.network import cos_and_sin, tanh_jvp, tanh_vjp
+from simsnn_ref.optimizers import adam_step
 from simsnn_ref_cupy.formulas import ADAM_STEP, COS_AND_SIN, SLOPE_TIMES, Formula
 
 __all__ = ["OPTIONS", "make_kernel", "register"]

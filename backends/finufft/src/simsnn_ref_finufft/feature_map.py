@@ -24,9 +24,9 @@ import numpy as np
 
 from simsnn_ref.backend import Array, Backend, NumpyBackend
 from simsnn_ref.errors import ConfigError
-from simsnn_ref.features import FeatureGradient, Features
-from simsnn_ref.features.cost import NUFFT_ELEMENTS
-from simsnn_ref.grid import Grid
+from simsnn_ref.network import FeatureGradient, Features
+from simsnn_ref.network.features.cost import NUFFT_ELEMENTS
+from simsnn_ref.spectrum import Grid
 from simsnn_ref_finufft.grid_transform import GridTransform
 from simsnn_ref_finufft.lane import Lane, Transform
 from simsnn_ref_finufft.point_transform import PointTransform
@@ -40,7 +40,7 @@ BLOCK_ELEMENTS = 2**18
 class NufftMap:
     """Cosine features to within a tolerance; O(N^d log N + n_f) per pair of hidden units.
 
-    Agrees with `simsnn_ref.features.DenseMap` to the tolerance relative to the norm of the result, besides rounding,
+    Agrees with `simsnn_ref.network.DenseMap` to the tolerance relative to the norm of the result, besides rounding,
     eps |k|.|x| in either of them. A plan is made once, the wavenumbers are sorted anew when they change. Results do
     not depend on the number of threads.
 

@@ -20,7 +20,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from scipy import fft
 
-from simsnn_ref.grid import PI, Grid
+from simsnn_ref.spectrum import PI, Grid
 from simsnn_ref_finufft.lane import Lane, Transform, with_opposites
 from simsnn_ref_finufft.plans import KERNEL_WIDTH, least_upsampling, make_plan, tell
 

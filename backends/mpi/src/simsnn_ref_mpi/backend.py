@@ -31,7 +31,7 @@ FORWARDING = 0.5
 
 
 class MpiRanks:
-    """See `simsnn_ref.ranks.Ranks`. One rank is a process like any other.
+    """See `simsnn_ref.backend.Ranks`. One rank is a process like any other.
 
     Attributes
     ----------
@@ -66,7 +66,7 @@ class MpiRanks:
 
     @contextlib.contextmanager
     def guard(self, *, typed: bool = False) -> Iterator[None]:
-        """See `simsnn_ref.ranks.Ranks`."""
+        """See `simsnn_ref.backend.Ranks`."""
         try:
             yield
         except BaseException as error:

@@ -17,7 +17,7 @@ import numpy as np
 
 from simsnn_ref.backend import Array
 from simsnn_ref.errors import DataError
-from simsnn_ref.features import DenseMap, FeatureGradient, Features, LinearMap
+from simsnn_ref.network import DenseMap, FeatureGradient, Features, LinearMap
 from simsnn_ref_mpi.communicator import Communicator, shares
 
 __all__ = ["MpiSlab", "SharedMap", "share"]
@@ -26,7 +26,7 @@ __all__ = ["MpiSlab", "SharedMap", "share"]
 class MpiSlab:
     """A rank's points: one after the other in C order, as many as the others have, to within one.
 
-    See `simsnn_ref.ranks.Slab`.
+    See `simsnn_ref.backend.Slab`.
     """
 
     is_whole = False
@@ -107,7 +107,7 @@ class SharedMap:
         return whole
 
     def forward(self, W: Array, features: Features | None) -> Array:
-        """See `simsnn_ref.features.FeatureMap`."""
+        """See `simsnn_ref.network.FeatureMap`."""
         own = W[self._units(W.shape[0])]
         z = self.whole.forward(own, features) if len(own) else np.empty((0, self.slab.n_total), dtype=W.dtype)
         return self._to_points(z, W.shape[0])
@@ -124,7 +124,7 @@ class SharedMap:
         return FeatureGradient(weights=dW, wavenumbers=own.wavenumbers, phases=own.phases)
 
     def jvp(self, W: Array, features: Features, W_dot: Array, K_dot: Array | None, b_dot: Array) -> Array:
-        """See `simsnn_ref.features.FeatureMap`."""
+        """See `simsnn_ref.network.FeatureMap`."""
         units = self._units(W.shape[0])
         own = W[units]
         if len(own):

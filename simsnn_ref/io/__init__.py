@@ -1,0 +1,55 @@
+"""Files and labels: samples, coordinates and units read and written, and the one format of models and checkpoints.
+
+Nothing here unpickles; what is wrong with a file is one line that names it.
+"""
+
+from simsnn_ref.io.coordinates import SampledField
+from simsnn_ref.io.field_info import FieldInfo
+from simsnn_ref.io.provenance import blas_and_simd, blas_threads, git_commit, package_version, provenance, versions
+from simsnn_ref.io.reading import is_dataarray, read_dataarray, read_field, read_scattered
+from simsnn_ref.io.samples import (
+    LEAST_SAMPLES,
+    check_grid,
+    check_range,
+    check_samples,
+    load_samples,
+    sample_function,
+    save_array,
+)
+from simsnn_ref.io.schema import conform
+from simsnn_ref.io.storage import check_writable, read_file, read_json, read_tensors, write_file
+from simsnn_ref.io.strict_json import parse_json, shown
+from simsnn_ref.io.writing import check_output, to_dataarray, write_field
+
+__all__ = [
+    "LEAST_SAMPLES",
+    "FieldInfo",
+    "SampledField",
+    "blas_and_simd",
+    "blas_threads",
+    "check_grid",
+    "check_output",
+    "check_range",
+    "check_samples",
+    "check_writable",
+    "conform",
+    "git_commit",
+    "is_dataarray",
+    "load_samples",
+    "package_version",
+    "parse_json",
+    "provenance",
+    "read_dataarray",
+    "read_field",
+    "read_file",
+    "read_json",
+    "read_scattered",
+    "read_tensors",
+    "sample_function",
+    "save_array",
+    "shown",
+    "to_dataarray",
+    "versions",
+    "write_field",
+    "write_file",
+]

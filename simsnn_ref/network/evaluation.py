@@ -1,0 +1,74 @@
+"""A network at points: the feature map that serves it there, and its values in extended precision."""
+
+from typing import Any
+
+import numpy as np
+
+from simsnn_ref.backend import Array, Backend, Ranks, slab_of
+from simsnn_ref.network.double_double_maps import DoubleDoubleBackend, double_double_map
+from simsnn_ref.network.extended_precision import ExtendedBackend, extended_backend, is_extended, scaled_axes
+from simsnn_ref.network.features.choose import make_map
+from simsnn_ref.network.features.cost import MapSizes
+from simsnn_ref.network.features.linear import LinearMap
+from simsnn_ref.network.network import Network, Parameters
+from simsnn_ref.spectrum import Grid, Scatter
+
+__all__ = ["evaluate_extended", "network_map", "scaled_points"]
+
+
+def network_map(
+    network: Network,
+    where: Grid | Scatter | Array,
+    backend: Backend | DoubleDoubleBackend,
+    kind: str = "auto",
+    tolerance: float | None = None,
+) -> Any:
+    """The feature map that serves `network` at `where` (a Grid, scattered points, or points in [-1, 1]^d).
+
+    `kind` and `tolerance` are for training only. Residues take ``auto``, which is exact to rounding: a later stage
+    would fit the error of an approximate map as if it were the field.
+    """
+    if isinstance(where, Scatter):
+        wide = _extended_points(where)
+        is_wide = isinstance(backend, ExtendedBackend | DoubleDoubleBackend)
+        where = wide if is_wide else backend.asarray(np.asarray(wide, dtype=np.float64))
+    if isinstance(backend, DoubleDoubleBackend):
+        return double_double_map(network, where, backend)
+    if network.amplitudes is None:
+        return LinearMap(
+            backend.asarray(where.scaled_points(backend.real_dtype)) if isinstance(where, Grid) else where, backend
+        )
+    return make_map(
+        where,
+        backend,
+        kind=kind,
+        indices=network.indices,
+        period=network.period,
+        tolerance=tolerance,
+        sizes=MapSizes(network.n_features, (*network.hidden, 1)[0], "B" not in network.frozen),
+    )
+
+
+def evaluate_extended(network: Network, params: Parameters, where: Grid | Scatter | Array, ranks: Ranks) -> Array:
+    """u_s, shape (n_points,), in extended precision; each process evaluates its part and all get all of it.
+
+    `network` and `params` are those of `simsnn_ref.network.extend`.
+    """
+    fmap = network_map(network, where, extended_backend())
+    if is_extended():
+        # Double-double numbers are not for sending.
+        fmap = ranks.share(fmap)
+    return slab_of(fmap).whole(network.evaluate(params, fmap))
+
+
+def _extended_points(scatter: Scatter) -> Array:
+    return scatter.box.to_scaled(extended_backend().asarray(scatter.points))
+
+
+def scaled_points(grid: Grid | Scatter, chosen: np.ndarray) -> Array:
+    """Some points of a grid, by number in C order, or of scattered ones, in [-1, 1]^d and extended precision."""
+    if isinstance(grid, Scatter):
+        return _extended_points(grid)[chosen]
+    indices = np.unravel_index(chosen, grid.shape)
+    stack = extended_backend().xp.stack
+    return stack([x[i] for x, i in zip(scaled_axes(grid), indices, strict=True)], axis=-1)

@@ -1,0 +1,112 @@
+"""What is minimised: the loss of a network's residual, its gradient, and products with J = du/dtheta."""
+
+import math
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+from simsnn_ref.backend import Array, Backend, Slab, rms, slab_of
+from simsnn_ref.network import Activations, FeatureMap, Network, Parameters
+from simsnn_ref.optimizers.loss import LpLoss
+
+__all__ = ["Objective"]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """theta -> L(u(theta) - t), with J = du/dtheta over the parameters that train.
+
+    Parameters
+    ----------
+    network : Network
+    fmap : FeatureMap
+        The training points, all or those of this process.
+    target : Array of float64, shape (n_points,)
+        t, of RMS 1 over all points.
+    loss : LpLoss
+    backend : Backend
+        Whose arrays all of these are.
+    """
+
+    network: Network
+    fmap: FeatureMap
+    target: Array
+    loss: LpLoss
+    backend: Backend
+
+    @property
+    def xp(self) -> ModuleType | Any:
+        return self.network.xp
+
+    def is_consistent(self, params: Parameters) -> bool:
+        """Whether there are as many parameters as points, so that J d = -e can be solved whatever the row weights."""
+        return self.network.n_parameters(params) >= self.slab.n_total
+
+    @property
+    def slab(self) -> Slab:
+        """Which points these are."""
+        return slab_of(self.fmap)
+
+    def evaluate(self, params: Parameters) -> tuple[float, Array, Activations]:
+        """L(e), the residual e = u - t, and the activations that the products with J take."""
+        u, activations = self.network.forward(params, self.fmap)
+        e = u - self.target
+        return float(self.loss.forward(self.xp, e, self.slab)), e, activations
+
+    def gradient(self, params: Parameters, e: Array, activations: Activations) -> Parameters:
+        """dL/dtheta = J^T dL/de."""
+        return self.total(self.network.vjp(params, self.fmap, activations, self.loss.vjp(self.xp, e, self.slab)))
+
+    def total(self, values: Parameters) -> Parameters:
+        """Sums over the points here to sums over all of them."""
+        return dict(zip(values, self.slab.total(*values.values()), strict=True))
+
+    def value_and_gradient(self, params: Parameters, last: float = 1.0) -> tuple[float, float, Parameters]:
+        """L(e), the RMS of e and dL/dtheta, in one pass over the points and one sum over the processes.
+
+        They are what `evaluate`, `rms` and `gradient` give, to rounding.
+
+        Parameters
+        ----------
+        last : float
+            About what L is. The powers are scaled by it; where it is far off they are computed again.
+        """
+        xp, network = self.xp, self.network
+        # A power of two, so that scaling rounds nothing.
+        scale = 2.0 ** min(math.frexp(last)[1], 1023) if 0.0 < last < math.inf else 1.0
+        powers: dict[int, Array] = {}
+        squares: dict[int, Array] = {}
+
+        def cotangent(u: Array, block: slice) -> Array:
+            powers[block.start], squares[block.start], du = self.loss.scaled(xp, u - self.target[block], scale)
+            return du
+
+        grads = network.forward_and_vjp(params, self.fmap, cotangent)
+        # In the order of the points, whatever order the blocks were done in.
+        here = (sum(sums[start] for start in sorted(sums)) for sums in (powers, squares))
+        power, square, *gradients = self.slab.total(*here, *grads.values())
+        finished = self.loss.finish(float(power), self.slab.n_total, scale)
+        if finished is None:
+            value, e, activations = self.evaluate(params)
+            return value, self.rms(e), self.gradient(params, e, activations)
+        value, factor = finished
+        deviation = scale * math.sqrt(float(square) / self.slab.n_total)
+        return value, deviation, {name: factor * gradient for name, gradient in zip(grads, gradients, strict=True)}
+
+    def rms(self, e: Array) -> float:
+        """The RMS over all points of what `e` is here."""
+        return rms(self.xp, e, self.slab)
+
+    def flatten(self, values: Parameters, params: Parameters) -> Array:
+        """`values` (parameters, a direction or scales) as one vector, in the order of ``network.trainable(params)``."""
+        return self.xp.concat([self.xp.reshape(values[name], (-1,)) for name in self.network.trainable(params)])
+
+    def unflatten(self, vector: Array, params: Parameters) -> Parameters:
+        """Inverse of `flatten`: the parameters that train, with the shapes they have in `params`."""
+        values, start = {}, 0
+        for name in self.network.trainable(params):
+            shape = params[name].shape
+            stop = start + math.prod(shape)
+            values[name] = self.xp.reshape(vector[start:stop], shape)
+            start = stop
+        return values

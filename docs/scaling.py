@@ -8,7 +8,6 @@ from collections.abc import Callable
 import numpy as np
 from simsnn_ref_mpi import MpiBackend
 
-from simsnn_ref.backend import slab_of
 from simsnn_ref.network import initialize, make_map
 from simsnn_ref.optimizers import Jacobian, LpLoss, Objective
 from simsnn_ref.spectrum import Grid
@@ -19,12 +18,12 @@ REPEATS = 7
 def main(shape: tuple[int, ...], n_features: int) -> None:
     """Time a gradient, and J v with J^T v, of three layers of 30 units; count bytes; see what memory they take."""
     backend, grid = MpiBackend(), Grid(shape)
-    communicator = backend.ranks.communicator
+    communicator = backend.processes.communicator
     rng = np.random.default_rng(0)
     u = rng.standard_normal(shape)
     network, params = initialize("si", u, grid, n_features=n_features, hidden=(30, 30, 30), rng=rng, backend=backend)
-    fmap = backend.ranks.share(make_map(grid, backend, kind="fft", indices=network.indices, period=network.period))
-    objective = Objective(network, fmap, slab_of(fmap).part(u.reshape(-1)), LpLoss(10.0), backend)
+    fmap = backend.processes.shard(make_map(grid, backend, kind="fft", indices=network.indices, period=network.period))
+    objective = Objective(network, fmap, fmap.shard.part(u.reshape(-1)), LpLoss(10.0), backend)
     value, _, _ = objective.value_and_gradient(params)
     before = dict(vars(communicator.traffic))
     tracemalloc.start()
@@ -37,8 +36,8 @@ def main(shape: tuple[int, ...], n_features: int) -> None:
     jacobian = Jacobian(objective, params, activations)
     direction = {name: rng.standard_normal(params[name].shape) for name in network.trainable(params)}
     pair = _seconds(lambda: (jacobian.jvp(direction), jacobian.vjp(e)), communicator.comm.Barrier)
-    if backend.ranks.is_root:
-        told = (backend.ranks.size, f"{gradient:.3f}", f"{pair:.3f}", sent, reduced, f"{memory / 2**20:.0f} MiB")
+    if backend.processes.is_root:
+        told = (backend.processes.size, f"{gradient:.3f}", f"{pair:.3f}", sent, reduced, f"{memory / 2**20:.0f} MiB")
         print(f"| {' x '.join(map(str, shape))} | {' | '.join(map(str, told))} |")
 
 

@@ -6,7 +6,7 @@ import array_api_strict
 import numpy as np
 import pytest
 
-from simsnn_ref.backend import NumpyBackend
+from simsnn_ref.backend import SERIAL, NumpyBackend
 
 EPS = float(np.finfo(np.float64).eps)
 
@@ -18,6 +18,8 @@ class StrictBackend:
     xp = array_api_strict
     device = array_api_strict.Device("device1")
     real_dtype = np.float64
+    block_scale = 1
+    processes = SERIAL
     host = array_api_strict.Device("CPU_DEVICE")
 
     def asarray(self, host):

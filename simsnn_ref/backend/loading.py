@@ -6,7 +6,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from simsnn_ref.backend.numpy_backend import NumpyBackend
-from simsnn_ref.backend.protocol import Backend
+from simsnn_ref.backend.protocol import Backend, missing_members
 from simsnn_ref.errors import BackendError
 
 __all__ = ["ENTRY_POINT_GROUP", "available_backends", "load_backend"]
@@ -42,9 +42,11 @@ def load_backend(name: str = "numpy") -> Backend:
         return NumpyBackend(**arguments)
     for entry_point in entry_points(group=ENTRY_POINT_GROUP, name=name):
         backend = _make(name, entry_point, arguments)
-        if not isinstance(backend, Backend):
-            raise BackendError(f"backend {name!r} lacks a member of simsnn_ref.backend.Backend")
-        return backend
+        missing = missing_members(backend)
+        if missing:
+            raise BackendError(f"backend {name!r} lacks {', '.join(missing)}: see simsnn_ref.backend.Backend")
+        loaded: Backend = backend
+        return loaded
     raise BackendError(
         f"backend {name!r} is not installed; available: {', '.join(available_backends())}"
         f" (a plug-in is installed with: pip install simsnn-ref-{name})"

@@ -4,26 +4,26 @@ import math
 from types import ModuleType
 from typing import Any
 
-from simsnn_ref.backend.communicator import Slab, WholeSlab
-from simsnn_ref.backend.protocol import Array
+from simsnn_ref.backend.processes import WholeShard
+from simsnn_ref.backend.protocol import Array, Shard
 
 __all__ = ["largest", "rms"]
 
 
-def largest(xp: ModuleType | Any, e: Array, slab: Slab | None = None) -> float:
+def largest(xp: ModuleType | Any, e: Array, shard: Shard | None = None) -> float:
     """The largest |e_i| over all points; of a complex step the largest |Re e_i|."""
-    slab = slab or WholeSlab(math.prod(e.shape))
+    shard = shard or WholeShard(math.prod(e.shape))
     magnitude = xp.abs(xp.real(e)) if xp.isdtype(e.dtype, "complex floating") else xp.abs(e)
-    return slab.largest(float(xp.max(magnitude)))
+    return shard.max(float(xp.max(magnitude)))
 
 
-def rms(xp: ModuleType | Any, e: Array, slab: Slab | None = None) -> float:
+def rms(xp: ModuleType | Any, e: Array, shard: Shard | None = None) -> float:
     """Root mean square s (1/n sum_i (e_i / s)^2)^(1/2) over all n points, with s = max|e|.
 
-    `e` is that of all points, or of the part that `slab` describes.
+    `e` is that of all points, or of the part that `shard` describes.
     """
-    slab = slab or WholeSlab(math.prod(e.shape))
-    scale = largest(xp, e, slab)
+    shard = shard or WholeShard(math.prod(e.shape))
+    scale = largest(xp, e, shard)
     r = e / scale if scale > 0.0 else e
-    [mean] = slab.total(xp.sum(r * r / slab.n_total))
+    [mean] = shard.sum(xp.sum(r * r / shard.n_total))
     return scale * math.sqrt(float(mean))

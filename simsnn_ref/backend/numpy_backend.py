@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import scipy.fft
 
+from simsnn_ref.backend.processes import SERIAL
 from simsnn_ref.backend.protocol import Array
 from simsnn_ref.errors import BackendError
 
@@ -83,6 +84,8 @@ class NumpyBackend:
     xp: Any = np
     device: Any = "cpu"
     real_dtype: Any = np.float64
+    block_scale: int = 1
+    processes: Any = SERIAL
 
     def __post_init__(self) -> None:
         if self.device != "cpu":

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from simsnn_ref.backend import Ranks
+from simsnn_ref.backend import Processes
 from simsnn_ref.commands.certify import certified_line, require_agreement
 from simsnn_ref.errors import DataError, DivergenceError, Interrupted, OutputError
 from simsnn_ref.io import check_samples, sample_function
@@ -60,22 +60,22 @@ class About:
 
 
 @contextlib.contextmanager
-def together(ranks: Ranks) -> Iterator[bool]:
+def together(processes: Processes) -> Iterator[bool]:
     """Around a fit that several processes share: whether this one prints and writes.
 
     It alone reports what ends the fit in all of them.
     """
     stopped: Interrupted | None = None
-    with ranks.guard(typed=True):
+    with processes.guard(typed=True):
         try:
-            yield ranks.is_root
+            yield processes.is_root
         except Interrupted as error:
             stopped = error
         except DivergenceError:
-            if ranks.is_root:
+            if processes.is_root:
                 raise
     # Not an error that ends the others: a signal to one of them has ended all.
-    if stopped is not None and ranks.is_root:
+    if stopped is not None and processes.is_root:
         raise stopped
 
 

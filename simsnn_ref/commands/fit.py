@@ -8,7 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, get_args
 
-from simsnn_ref.backend import Backend, load_backend, ranks_of
+from simsnn_ref.backend import Backend, load_backend
 from simsnn_ref.commands.base import command
 from simsnn_ref.commands.finish import About, add_cadence, figure_path, finish, make_checkpoints, together
 from simsnn_ref.commands.input import add_input, add_values, read_input
@@ -98,7 +98,7 @@ def _run_fit(arguments: argparse.Namespace) -> None:
         _print_forecast(forecast(grid, config, is_function=is_function), arguments.json)
         return
     backend = load_backend(config.backend)
-    with together(ranks_of(backend)) as is_root:
+    with together(backend.processes) as is_root:
         if is_root:
             _fit_and_finish(arguments, config, backend, started)
         else:

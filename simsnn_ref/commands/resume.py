@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from simsnn_ref.backend import load_backend, ranks_of
+from simsnn_ref.backend import load_backend
 from simsnn_ref.commands.base import command
 from simsnn_ref.commands.finish import About, add_cadence, figure_path, finish, make_checkpoints, together
 from simsnn_ref.errors import CheckpointError
@@ -39,7 +39,7 @@ def _run_resume(arguments: argparse.Namespace) -> None:
     with reading_states(checkpoints.folder):
         backend = load_backend(arguments.backend or data["config"]["backend"])
     function = None if "values" in arrays else get_problem(checkpoints.about.get("example") or "").target
-    with together(ranks_of(backend)) as is_root:
+    with together(backend.processes) as is_root:
         if not is_root:
             resume(checkpoints, function, backend=backend)
             return

@@ -26,7 +26,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from simsnn_ref.backend import ALONE, Ranks
+from simsnn_ref.backend import SERIAL, Processes
 from simsnn_ref.errors import CheckpointError, ConfigError, Interrupted, ModelFileError, OutputError
 from simsnn_ref.io import read_file, write_file
 from simsnn_ref.model.serialization import Arrays
@@ -109,11 +109,11 @@ class Checkpoints:
         self.signal: int | None = None
         self._saved_at, self._steps_since = time.monotonic(), 0
         self._retry_at = 0.0
-        self._ranks: Ranks = ALONE
+        self._processes: Processes = SERIAL
         self._lock: IO[str] | None = None
         self.is_open = False
 
-    def open(self, ranks: Ranks = ALONE) -> None:
+    def open(self, processes: Processes = SERIAL) -> None:
         """Make the folder, if it is not there, and lock it; again by the same processes, nothing.
 
         Raises
@@ -121,13 +121,13 @@ class Checkpoints:
         CheckpointError
             If the folder cannot be written, another process writes to it, or it was opened by this one alone.
         """
-        if self.is_open and ranks.size != self._ranks.size:
+        if self.is_open and processes.size != self._processes.size:
             raise CheckpointError(
-                f"{self.folder}: opened by each of {ranks.size} processes for itself; let fit or resume open it"
+                f"{self.folder}: opened by each of {processes.size} processes for itself; let fit or resume open it"
             )
         if not self.is_open:
-            self._ranks = ranks
-            ranks.at_root(self._take)
+            self._processes = processes
+            processes.at_root(self._take)
             self.is_open, self.signal = True, None
 
     def _take(self) -> None:
@@ -170,7 +170,7 @@ class Checkpoints:
 
     def require_new(self) -> None:
         """Raise CheckpointError if the folder holds a run already."""
-        self._ranks.at_root(self._require_new)
+        self._processes.at_root(self._require_new)
 
     def _require_new(self) -> None:
         if self.states() or self.data_file.exists():
@@ -187,7 +187,7 @@ class Checkpoints:
         CheckpointError
             If the data cannot be written.
         """
-        self._ranks.at_root(lambda: self._begin(content, arrays))
+        self._processes.at_root(lambda: self._begin(content, arrays))
 
     def _begin(self, content: dict[str, Any], arrays: Arrays) -> None:
         try:
@@ -224,7 +224,7 @@ class Checkpoints:
         CheckpointError
             If there are states and none can be read.
         """
-        return self._ranks.at_root(self._load)
+        return self._processes.at_root(self._load)
 
     def _load(self) -> tuple[dict[str, Any] | None, Arrays, list[str]]:
         notes = []
@@ -244,7 +244,7 @@ class Checkpoints:
 
         A fit does not end because a checkpoint cannot be written: the state before is still there.
         """
-        return self._ranks.at_root(lambda: self._save(content, arrays))
+        return self._processes.at_root(lambda: self._save(content, arrays))
 
     def _save(self, content: dict[str, Any], arrays: Arrays) -> str | None:
         states = self.states()
@@ -263,7 +263,7 @@ class Checkpoints:
     def is_due(self) -> bool:
         """Whether a state is to be saved before this step; called once a step, by all processes."""
         self._steps_since += 1
-        return self._agreed(self._ranks.is_root and self._is_due_by_rule()) > 0.0
+        return self._agreed(self._processes.is_root and self._is_due_by_rule()) > 0.0
 
     def _is_due_by_rule(self) -> bool:
         now = time.monotonic()
@@ -277,7 +277,7 @@ class Checkpoints:
 
         One that comes while they agree counts the next time.
         """
-        return self._ranks.largest(float(self.signal or 0.5 * is_due))
+        return self._processes.max(float(self.signal or 0.5 * is_due))
 
     def interrupt(self, trouble: str | None) -> None:
         """End the fit, in all processes, if a signal to one of them asked for it.

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from simsnn_ref.backend import Array, Backend, NumpyBackend, ranks_of, rms, slab_of
+from simsnn_ref.backend import Array, Backend, NumpyBackend, rms
 from simsnn_ref.errors import ConfigError, DivergenceError, ModelFileError
 from simsnn_ref.io import FieldInfo, provenance
 from simsnn_ref.model import (
@@ -163,7 +163,7 @@ class StagedFit:
         self.started = time.perf_counter()
         self.checkpoints, self.field = checkpoints, field
         self.grid, self.training, self.config, self.judge = grid, training, config, judge
-        self.callbacks, self.backend, self.ranks = callbacks, backend, ranks_of(backend)
+        self.callbacks, self.backend, self.processes = callbacks, backend, backend.processes
         self.residue = training.values
         values = np.asarray(training.values)
         samples = training.at_samples(values)
@@ -223,7 +223,7 @@ class StagedFit:
     def model(self) -> Model:
         """The model, after all stages that are still to be fitted."""
         try:
-            with self.ranks.guard():
+            with self.processes.guard():
                 self._run()
         except DivergenceError as error:
             raise DivergenceError(str(error), self._model(None)) from error
@@ -427,7 +427,7 @@ class StagedFit:
         if isinstance(source, ScatteredModes):
             modes = source.fit(self.backend.to_numpy(normalised), self.backend).modes
         else:
-            modes = fourier_modes(normalised, source, self.ranks.together(self.backend))
+            modes = fourier_modes(normalised, source, self.processes.distributed(self.backend))
         amplitudes = self.backend.to_numpy(modes.amplitudes)
         primary = int(np.count_nonzero(amplitudes >= self.config.mode_threshold * np.max(amplitudes)))
         return min(primary, self.config.max_features)
@@ -521,7 +521,7 @@ class StagedFit:
             modes, beyond = found.modes, found.left_out
             asked = asked or len(modes)
         elif all(source.periodic):
-            modes, beyond = fourier_modes(field, source, self.ranks.together(backend)), 0.0
+            modes, beyond = fourier_modes(field, source, self.processes.distributed(backend)), 0.0
         else:
             modes, beyond = extension_modes(backend.to_numpy(field), source, backend)
             asked = asked or len(modes)
@@ -544,9 +544,9 @@ class StagedFit:
             assert self.checkpoints is not None
             with reading_states(self.checkpoints.folder):
                 check_snapshot(snapshot, start.params, network.trainable(start.params))
-        fmap = self.ranks.share(self._training_map(network))
+        fmap = self.processes.shard(self._training_map(network))
         # Several processes train one network: they must have found the same, to the bit.
-        self.ranks.require_same("the start of a stage", start.params | {"target": start.normalised})
+        self.processes.require_same("the start of a stage", start.params | {"target": start.normalised})
         self._describe(index, network, start.params, fmap.name, eps)
 
         def on_step(step: int, loss: float, deviation: float) -> None:
@@ -563,7 +563,7 @@ class StagedFit:
         # A stage need not go further than the whole fit, and its modes hardly can further than what they leave out.
         floor = 1.5 * start.left_out if config.optimizer == "auto" else 0.0
         goal = replace(config, target_rms=max(config.target_rms, self._enough(eps), floor))
-        target = slab_of(fmap).part(backend.xp.reshape(start.normalised, (-1,)))
+        target = fmap.shard.part(backend.xp.reshape(start.normalised, (-1,)))
         diverged: DivergenceError | None = None
         self.snapshot, self.stage_seconds = None, 0.0
         try:
@@ -602,12 +602,14 @@ class StagedFit:
     def _evaluate(self, network: Network, params: Parameters) -> Array:
         """u_s on the training grid in extended precision."""
         wide, wide_params = extend(network, params, self.backend)
-        return evaluate_extended(wide, wide_params, self.training.grid, self.ranks).reshape(self.training.grid.shape)
+        return evaluate_extended(wide, wide_params, self.training.grid, self.processes).reshape(
+            self.training.grid.shape
+        )
 
     def _nonlinear_share(self, network: Network, params: Parameters) -> float:
-        fmap = self.ranks.share(network_map(network, self.training.grid, self.backend))
-        u_s, slab = network.evaluate(params, fmap), slab_of(fmap)
-        return rms(network.xp, u_s - network.linear_part(params, fmap), slab) / (rms(network.xp, u_s, slab) or 1.0)
+        fmap = self.processes.shard(network_map(network, self.training.grid, self.backend))
+        u_s, shard = network.evaluate(params, fmap), fmap.shard
+        return rms(network.xp, u_s - network.linear_part(params, fmap), shard) / (rms(network.xp, u_s, shard) or 1.0)
 
     def _describe(self, index: int, network: Network, params: Parameters, map_name: str, eps: float) -> None:
         layers = " x ".join(map(str, (network.n_features or self.grid.ndim, *network.hidden, 1)))

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from simsnn_ref.backend import Backend, Ranks, load_backend, ranks_of
+from simsnn_ref.backend import Backend, Processes, load_backend
 from simsnn_ref.errors import CheckpointError, ConfigError, DataError
 from simsnn_ref.io import (
     FieldInfo,
@@ -120,11 +120,11 @@ def fit(
     field = field or described
     if checkpoint is None:
         return _staged_fit(_take_samples(u, grid, field, notes), config, callbacks, backend).model()
-    ranks = ranks_of(backend)
+    processes = backend.processes
     checkpoints = _checkpoints(checkpoint)
-    with _open(checkpoints, ranks):
+    with _open(checkpoints, processes):
         checkpoints.require_new()
-        with _logged(checkpoints, ranks, resumed=False) as logs:
+        with _logged(checkpoints, processes, resumed=False) as logs:
             given = _take_samples(u, grid, field, notes)
             staged = _staged_fit(given, config, [*callbacks, *logs], backend, checkpoints)
             checkpoints.begin(*_pack_data(given, config))
@@ -174,8 +174,8 @@ def resume(
         )
     if backend is None or isinstance(backend, str):
         backend = load_backend(backend or config.backend)
-    ranks = ranks_of(backend)
-    with _open(checkpoints, ranks), _logged(checkpoints, ranks, resumed=True) as logs:
+    processes = backend.processes
+    with _open(checkpoints, processes), _logged(checkpoints, processes, resumed=True) as logs:
         given = _take_samples(function if values is None else values, grid, field)
         if digest(given.samples) != stated:
             raise CheckpointError("function: its values are not those that were fitted; resume with the same function")
@@ -194,10 +194,10 @@ def _checkpoints(checkpoint: str | Path | Checkpoints) -> Checkpoints:
 
 
 @contextlib.contextmanager
-def _open(checkpoints: Checkpoints, ranks: Ranks) -> Iterator[None]:
+def _open(checkpoints: Checkpoints, processes: Processes) -> Iterator[None]:
     """The folder with its signals; closed again if it was opened here."""
     was_open = checkpoints.is_open
-    checkpoints.open(ranks)
+    checkpoints.open(processes)
     try:
         with checkpoints.listening():
             yield
@@ -207,9 +207,9 @@ def _open(checkpoints: Checkpoints, ranks: Ranks) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _logged(checkpoints: Checkpoints, ranks: Ranks, *, resumed: bool) -> Iterator[list[Callback]]:
+def _logged(checkpoints: Checkpoints, processes: Processes, *, resumed: bool) -> Iterator[list[Callback]]:
     """What writes the log of a run, in the one process that does."""
-    if not ranks.is_root:
+    if not processes.is_root:
         yield []
         return
     log = LogFile(checkpoints.log_file)
@@ -308,10 +308,10 @@ def _staged_fit(
         target = None
     if config.deterministic:
         _require_deterministic(config, backend)
-    ranks = ranks_of(backend)
-    require_memory(forecast(grid, config, is_function=target is not None, ranks=ranks))
+    processes = backend.processes
+    require_memory(forecast(grid, config, is_function=target is not None, processes=processes))
     training = training_set(samples, grid, target, config)
-    judge = choose_off_grid(config, training, target, held_out, ranks)
+    judge = choose_off_grid(config, training, target, held_out, processes)
     staged = StagedFit(grid, training, config, judge, callbacks, backend, target, checkpoints, given.field)
     for note in notes:
         staged.note(note)

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from simsnn_ref.backend import ALONE, Array, Ranks, rms
+from simsnn_ref.backend import SERIAL, Array, Processes, rms
 from simsnn_ref.errors import ConfigError, DataError
 from simsnn_ref.io import LEAST_SAMPLES, sample_function
 from simsnn_ref.model import Claim, FitConfig
@@ -53,9 +53,11 @@ class _Patch:
         points = scaled_points(self.where, chosen) if isinstance(self.where, Grid) else self.where[chosen]
         return points + self.delta
 
-    def without(self, eps: float, network: Network, params: Parameters, ranks: Ranks) -> Array:
+    def without(self, eps: float, network: Network, params: Parameters, processes: Processes) -> Array:
         """The residue less eps u_s."""
-        return self.residue - eps * evaluate_extended(network, network.shifted(params, self.delta), self.where, ranks)
+        return self.residue - eps * evaluate_extended(
+            network, network.shifted(params, self.delta), self.where, processes
+        )
 
 
 def _rms_and_max(residues: list[Array]) -> tuple[float, float]:
@@ -72,23 +74,23 @@ class Judge:
         For the record.
     patches : list
         Where, and the field's values there in extended precision.
-    ranks : Ranks
+    processes : Processes
         Who evaluates.
     """
 
-    def __init__(self, method: str, patches: list[_Patch], ranks: Ranks = ALONE) -> None:
+    def __init__(self, method: str, patches: list[_Patch], processes: Processes = SERIAL) -> None:
         self.method = method
-        self._ranks = ranks
+        self._processes = processes
         self._patches = patches
 
     def subtract(self, eps: float, network: Network, params: Parameters) -> None:
         """Take eps u_s off the residue; `network` and `params` are those of `simsnn_ref.network.extend`."""
         for patch in self._patches:
-            patch.residue = patch.without(eps, network, params, self._ranks)
+            patch.residue = patch.without(eps, network, params, self._processes)
 
     def left(self, eps: float, network: Network, params: Parameters) -> float:
         """RMS of the residue that `subtract` would leave; there must be points."""
-        return _rms_and_max([patch.without(eps, network, params, self._ranks) for patch in self._patches])[0]
+        return _rms_and_max([patch.without(eps, network, params, self._processes) for patch in self._patches])[0]
 
     def sample(self, n: int, rng: np.random.Generator) -> Claim | None:
         """What was found at `n` random points and at the worst one; None if nothing is measured."""
@@ -130,7 +132,7 @@ def choose_off_grid(
     training: TrainingSet,
     target: Callable[[np.ndarray], Any] | None,
     held_out: tuple[np.ndarray, np.ndarray] | None,
-    ranks: Ranks = ALONE,
+    processes: Processes = SERIAL,
 ) -> Judge:
     """The judge that `config.off_grid` names, or the best there is for these data.
 
@@ -140,7 +142,7 @@ def choose_off_grid(
         The function the samples were taken from.
     held_out : pair of ndarrays, optional
         Physical points (n, d) and values (n,) from `hold_out`.
-    ranks : Ranks
+    processes : Processes
         Who evaluates.
 
     Raises
@@ -150,7 +152,7 @@ def choose_off_grid(
     """
     method, grid = config.off_grid, training.grid
     if isinstance(grid, Scatter):
-        return Judge("none", []) if held_out is None else Judge("holdout", [_scattered(*held_out, grid)], ranks)
+        return Judge("none", []) if held_out is None else Judge("holdout", [_scattered(*held_out, grid)], processes)
     if method == "auto":
         method = "random" if target is not None else "interpolation" if all(grid.periodic) else "none"
     patches = []
@@ -167,7 +169,7 @@ def choose_off_grid(
             between = interpolated(training.values, grid, [Fraction(c, 2) for c in corner])
             delta = extended_backend().asarray(np.asarray(corner, dtype=np.float64)) / grid.shape
             patches.append(_patch(grid, delta, between.ravel()))
-    return Judge(method, patches, ranks)
+    return Judge(method, patches, processes)
 
 
 def _random(config: FitConfig, grid: Grid, target: Callable[[np.ndarray], Any]) -> list[_Patch]:

@@ -13,7 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from simsnn_ref.backend import ALONE, Ranks, default_threads
+from simsnn_ref.backend import SERIAL, Processes, default_threads
 from simsnn_ref.errors import ConfigError
 from simsnn_ref.model import FitConfig
 from simsnn_ref.multistage.sampling import refinement
@@ -100,25 +100,27 @@ class Forecast:
         return asdict(self)
 
 
-def forecast(grid: Grid | Scatter, config: FitConfig, *, is_function: bool = False, ranks: Ranks = ALONE) -> Forecast:
+def forecast(
+    grid: Grid | Scatter, config: FitConfig, *, is_function: bool = False, processes: Processes = SERIAL
+) -> Forecast:
     """Forecast a fit of samples on `grid` or at scattered points, or of a function sampled on a grid.
 
-    What a process of `ranks` takes: its share of everything that has a number for each point and unit, and the fields.
+    Of `processes` each takes its share of everything that has a number for each point and unit, and the fields.
     """
-    told = _forecast(grid, config.resolved(), is_function, ranks.size)
-    available = None if told.available_bytes is None else told.available_bytes // ranks.size_here
+    told = _forecast(grid, config.resolved(), is_function, processes.size)
+    available = None if told.available_bytes is None else told.available_bytes // processes.size_here
     return replace(told, available_bytes=available)
 
 
-def _forecast(grid: Grid | Scatter, config: FitConfig, is_function: bool, n_ranks: int) -> Forecast:
+def _forecast(grid: Grid | Scatter, config: FitConfig, is_function: bool, n_processes: int) -> Forecast:
     if isinstance(grid, Scatter):
-        return _forecast_scatter(grid, config, n_ranks)
+        return _forecast_scatter(grid, config, n_processes)
     training = grid.refined(factor) if (factor := refinement(grid, is_function, config)) > 1 else grid
-    stages = tuple(_stage(index, training, config, n_ranks) for index in range(1, config.stages + 1))
+    stages = tuple(_stage(index, training, config, n_processes) for index in range(1, config.stages + 1))
     h = max((config.hidden or (1,))[0], 1)
     lattice = math.prod(_lattice(training))
     # z_1 in extended precision, the blocks of its transform, and the points' tail.
-    residue = EXTENDED * (h * training.size // n_ranks + 3 * _transformed(-(-h // n_ranks), lattice))
+    residue = EXTENDED * (h * training.size // n_processes + 3 * _transformed(-(-h // n_processes), lattice))
     judged = 2**grid.ndim - 1 if all(grid.periodic) and not is_function else 2
     fields = EXTENDED * training.size * (6 + 2 * judged)
     least = BASE_BYTES + fields + residue
@@ -126,11 +128,11 @@ def _forecast(grid: Grid | Scatter, config: FitConfig, is_function: bool, n_rank
     return Forecast(training.size, stages, peak, least, available_bytes())
 
 
-def _forecast_scatter(scatter: Scatter, config: FitConfig, n_ranks: int) -> Forecast:
-    stages = tuple(_stage(index, scatter, config, n_ranks) for index in range(1, config.stages + 1))
+def _forecast_scatter(scatter: Scatter, config: FitConfig, n_processes: int) -> Forecast:
+    stages = tuple(_stage(index, scatter, config, n_processes) for index in range(1, config.stages + 1))
     n, h = scatter.size, max((config.hidden or (1,))[0], 1)
     # z_1 in extended precision and a block of its features.
-    least = BASE_BYTES + EXTENDED * ((h // n_ranks + 8) * n + DENSE_BLOCK)
+    least = BASE_BYTES + EXTENDED * ((h // n_processes + 8) * n + DENSE_BLOCK)
     columns = 2 * count_scattered_modes(scatter)
     # The damped matrix, its factors, and LAPACK's copy.
     factors = REAL * 4 * (n + columns) * columns
@@ -147,7 +149,7 @@ def _transformed(h: int, lattice: int) -> int:
     return min(h * lattice, default_threads() * max(BLOCK_ELEMENTS, lattice))
 
 
-def _stage(index: int, grid: Grid | Scatter, config: FitConfig, n_ranks: int) -> StageForecast:
+def _stage(index: int, grid: Grid | Scatter, config: FitConfig, n_processes: int) -> StageForecast:
     stage = index - 1
     first_layer = config.for_stage(config.first_layer, stage)
     has_modes = first_layer in ("si", "fourier") and not config.train_wavenumbers
@@ -184,8 +186,8 @@ def _stage(index: int, grid: Grid | Scatter, config: FitConfig, n_ranks: int) ->
         n_features=0 if first_layer == "none" else n_f,
         n_parameters=parameters,
         feature_map=kind,
-        seconds_per_step=(costs[kind] + _tail_seconds(grid.size, widths[1:])) / n_ranks,
-        bytes=_training_bytes(grid, widths, parameters, math.prod(lattice), config, n_ranks)
+        seconds_per_step=(costs[kind] + _tail_seconds(grid.size, widths[1:])) / n_processes,
+        bytes=_training_bytes(grid, widths, parameters, math.prod(lattice), config, n_processes)
         + (_nufft_bytes(grid) if kind == "nufft" else 0),
     )
 
@@ -198,14 +200,14 @@ def _tail_seconds(n_points: int, widths: list[int]) -> float:
 
 
 def _training_bytes(
-    grid: Grid | Scatter, widths: list[int], parameters: int, lattice: int, config: FitConfig, n_ranks: int
+    grid: Grid | Scatter, widths: list[int], parameters: int, lattice: int, config: FitConfig, n_processes: int
 ) -> int:
-    points, units = -(-grid.size // n_ranks), -(-widths[1] // n_ranks)
+    points, units = -(-grid.size // n_processes), -(-widths[1] // n_processes)
     kept = points * sum(widths[1:-1])
     activations = ACTIVATION_SETS[config.optimizer] * (kept if kept <= KEPT_ELEMENTS else points * widths[1])
     # W_1 gamma, its gradient, and the blocks of their transforms; several processes hold both once more, unit by unit.
     first = widths[1] * (2 * points + 2 * parameters // max(widths[1], 1)) + 2 * _transformed(units, lattice)
-    first += units * grid.size if n_ranks > 1 else 0
+    first += units * grid.size if n_processes > 1 else 0
     vectors = 20 * (grid.size + parameters)
     return REAL * (activations + first + vectors)
 

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from simsnn_ref.backend import PI, DoubleDouble, concat, cos, double_double, quotient, rearranged, sin
+from simsnn_ref.backend import SERIAL, WholeShard, double_double
+from simsnn_ref.backend.double_double import PI, DoubleDouble, concat, cos, quotient, rearranged, sin
 from simsnn_ref.errors import ConfigError
 from simsnn_ref.network.features.base import Features
 from simsnn_ref.network.features.dense import DenseMap
@@ -35,6 +36,8 @@ class DoubleDoubleBackend:
     name = "numpy-double-double"
     xp = double_double
     device = "cpu"
+    block_scale = 1
+    processes = SERIAL
     pi = PI
 
     def asarray(self, host: Any) -> DoubleDouble:
@@ -72,6 +75,7 @@ class ModesMap:
     def __init__(self, grid: Grid, indices: np.ndarray, period: Period | None = None) -> None:
         self.grid_shape = grid.shape
         self.n_points = grid.size
+        self.shard = WholeShard(self.n_points)
         slots, self.factors = [], []
         for n, intervals, p, m in zip(
             grid.shape, grid.intervals, grid.dft_period if period is None else period, indices.T, strict=True

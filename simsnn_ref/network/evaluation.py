@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from simsnn_ref.backend import Array, Backend, Ranks, slab_of
+from simsnn_ref.backend import Array, Backend, Processes
 from simsnn_ref.network.double_double_maps import DoubleDoubleBackend, double_double_map
 from simsnn_ref.network.extended_precision import ExtendedBackend, extended_backend, is_extended, scaled_axes
 from simsnn_ref.network.features.choose import make_map
@@ -49,7 +49,9 @@ def network_map(
     )
 
 
-def evaluate_extended(network: Network, params: Parameters, where: Grid | Scatter | Array, ranks: Ranks) -> Array:
+def evaluate_extended(
+    network: Network, params: Parameters, where: Grid | Scatter | Array, processes: Processes
+) -> Array:
     """u_s, shape (n_points,), in extended precision; each process evaluates its part and all get all of it.
 
     `network` and `params` are those of `simsnn_ref.network.extend`.
@@ -57,8 +59,8 @@ def evaluate_extended(network: Network, params: Parameters, where: Grid | Scatte
     fmap = network_map(network, where, extended_backend())
     if is_extended():
         # Double-double numbers are not for sending.
-        fmap = ranks.share(fmap)
-    return slab_of(fmap).whole(network.evaluate(params, fmap))
+        fmap = processes.shard(fmap)
+    return fmap.shard.gather(network.evaluate(params, fmap))
 
 
 def _extended_points(scatter: Scatter) -> Array:

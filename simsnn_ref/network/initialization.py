@@ -20,7 +20,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from simsnn_ref.backend import Array, Backend, ranks_of
+from simsnn_ref.backend import Array, Backend
 from simsnn_ref.errors import ConfigError
 from simsnn_ref.network.network import Network, Parameters
 from simsnn_ref.spectrum import Grid, Modes, Period, ScatteredModes, count_modes, dominant_of, fourier_modes
@@ -60,7 +60,7 @@ class _Request:
     def modes(self, n: int) -> Modes:
         """The `n` largest of the target."""
         if isinstance(self.grid, Grid):
-            return fourier_modes(self.target, self.grid, ranks_of(self.backend).together(self.backend), n)
+            return fourier_modes(self.target, self.grid, self.backend.processes.distributed(self.backend), n)
         return self.grid.fit(self.backend.to_numpy(self.target), self.backend, n).modes.largest(n)
 
     def dominant_frequency(self) -> float:

@@ -16,7 +16,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from simsnn_ref.backend import Array, Backend, ranks_of, slab_of
+from simsnn_ref.backend import Array, Backend
 from simsnn_ref.network.features.linear import LinearMap
 from simsnn_ref.network.initialization import xavier
 from simsnn_ref.network.network import Network, Parameters
@@ -56,8 +56,8 @@ def near_linear_network(
     tail, v = _tail(hidden, delta, rng)
     phi = Network(backend, "none", tuple(hidden), amplitudes=None)
     scalar = {name: backend.asarray(value) for name, value in {"W1": v[:, None], **tail}.items()}
-    here = ranks_of(backend).share(LinearMap(target[:, None], backend))
-    modes = modes_of(slab_of(here).whole(_inverse(phi, scalar, here.points[:, 0], backend)))
+    here = backend.processes.shard(LinearMap(target[:, None], backend))
+    modes = modes_of(here.shard.gather(_inverse(phi, scalar, here.points[:, 0], backend)))
     network = Network(
         backend=backend,
         first_layer="si",

@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from simsnn_ref.backend import Array, Backend, block_scale
+from simsnn_ref.backend import Array, Backend
 from simsnn_ref.network.features.base import FeatureMap, Features
 from simsnn_ref.network.layers import (
     affine_forward,
@@ -51,7 +51,7 @@ POINT_BLOCK = 2**12
 
 def point_blocks(backend: Backend, n_points: int) -> list[slice]:
     """Whole blocks, as large as suits the backend, then whole tiles, then the rest."""
-    whole, block = n_points - n_points % POINT_TILE, block_scale(backend) * POINT_BLOCK
+    whole, block = n_points - n_points % POINT_TILE, backend.block_scale * POINT_BLOCK
     stops = [*range(block, whole, block), whole, n_points]
     starts = [0, *stops]
     return [slice(start, stop) for start, stop in zip(starts, stops, strict=False) if start < stop]

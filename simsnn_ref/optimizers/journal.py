@@ -205,7 +205,7 @@ class Journal:
         limits = self.limits
         seconds = time.perf_counter() - self._started
         if limits.max_seconds > 0.0:
-            seconds = self.objective.slab.told(seconds)
+            seconds = self.objective.shard.broadcast(seconds)
         rules = (
             (not self.objective.network.trainable(params), "nothing to train"),
             (value == 0.0, "the residual is zero"),

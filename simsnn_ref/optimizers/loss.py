@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-from simsnn_ref.backend import Array, Slab, WholeSlab, largest
+from simsnn_ref.backend import Array, Shard, WholeShard, largest
 from simsnn_ref.errors import ConfigError
 
 __all__ = [
@@ -27,7 +27,7 @@ class LpLoss:
     For even p no absolute value is taken, so that the value is analytic in e and complex-step differentiation holds
     (s then scales without contributing to the derivative).
 
-    Where `e` is that of a part of the points, `slab` says of which.
+    Where `e` is that of a part of the points, `shard` says of which.
 
     Parameters
     ----------
@@ -46,8 +46,8 @@ class LpLoss:
         if not 2.0 <= self.p < float("inf"):
             raise ConfigError(f"p = {self.p}: the L^p loss needs a finite p >= 2")
 
-    def _normalised(self, xp: ModuleType | Any, e: Array, slab: Slab) -> tuple[Array, float]:
-        scale = largest(xp, e, slab)
+    def _normalised(self, xp: ModuleType | Any, e: Array, shard: Shard) -> tuple[Array, float]:
+        scale = largest(xp, e, shard)
         return (e / scale if scale > 0.0 else e), scale
 
     def _power(self, xp: ModuleType | Any, r: Array, exponent: float) -> Array:
@@ -64,25 +64,25 @@ class LpLoss:
                 square = square * square
         return power
 
-    def forward(self, xp: ModuleType | Any, e: Array, slab: Slab | None = None) -> Array:
+    def forward(self, xp: ModuleType | Any, e: Array, shard: Shard | None = None) -> Array:
         """L(e), a 0-d array; `e` of any shape, real (or complex in a complex step)."""
-        slab = slab or WholeSlab(math.prod(e.shape))
-        r, scale = self._normalised(xp, e, slab)
-        [mean] = slab.total(xp.sum(self._power(xp, r, self.p) / slab.n_total))
+        shard = shard or WholeShard(math.prod(e.shape))
+        r, scale = self._normalised(xp, e, shard)
+        [mean] = shard.sum(xp.sum(self._power(xp, r, self.p) / shard.n_total))
         return scale * mean ** (1.0 / self.p)
 
-    def vjp(self, xp: ModuleType | Any, e: Array, slab: Slab | None = None) -> Array:
+    def vjp(self, xp: ModuleType | Any, e: Array, shard: Shard | None = None) -> Array:
         """dL/de_i = (1/n) sign(r_i) |r_i|^(p-1) L(r)^(1-p); the zero vector at e = 0, a subgradient."""
-        slab = slab or WholeSlab(math.prod(e.shape))
-        r, scale = self._normalised(xp, e, slab)
+        shard = shard or WholeShard(math.prod(e.shape))
+        r, scale = self._normalised(xp, e, shard)
         if scale == 0.0:
             return xp.zeros_like(e)
-        [total] = slab.total(xp.sum(self._power(xp, r, self.p)))
-        mean = total / slab.n_total
+        [total] = shard.sum(xp.sum(self._power(xp, r, self.p)))
+        mean = total / shard.n_total
         signed = self._power(xp, r, self.p - 1.0)
         if self.p % 2 != 0:
             signed = xp.sign(r) * signed
-        return signed * (mean ** (1.0 / self.p - 1.0) / slab.n_total)
+        return signed * (mean ** (1.0 / self.p - 1.0) / shard.n_total)
 
     def scaled(self, xp: ModuleType | Any, e: Array, scale: float) -> tuple[Array, Array, Array]:
         """Sum of |r_i|^p, sum of r_i^2 and sign(r_i) |r_i|^(p-1) for r = e / scale: what a part of the points gives.
@@ -107,7 +107,7 @@ class LpLoss:
         mean = total / n
         return scale * mean ** (1.0 / self.p), mean ** (1.0 / self.p - 1.0) / n
 
-    def jvp(self, xp: ModuleType | Any, e: Array, e_dot: Array, slab: Slab | None = None) -> Array:
+    def jvp(self, xp: ModuleType | Any, e: Array, e_dot: Array, shard: Shard | None = None) -> Array:
         """L_dot = <dL/de, e_dot>, a 0-d array."""
-        slab = slab or WholeSlab(math.prod(e.shape))
-        return slab.total(xp.sum(self.vjp(xp, e, slab) * e_dot))[0]
+        shard = shard or WholeShard(math.prod(e.shape))
+        return shard.sum(xp.sum(self.vjp(xp, e, shard) * e_dot))[0]

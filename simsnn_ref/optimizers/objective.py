@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-from simsnn_ref.backend import Array, Backend, Slab, rms, slab_of
+from simsnn_ref.backend import Array, Backend, Shard, rms
 from simsnn_ref.network import Activations, FeatureMap, Network, Parameters
 from simsnn_ref.optimizers.loss import LpLoss
 
@@ -40,26 +40,26 @@ class Objective:
 
     def is_consistent(self, params: Parameters) -> bool:
         """Whether there are as many parameters as points, so that J d = -e can be solved whatever the row weights."""
-        return self.network.n_parameters(params) >= self.slab.n_total
+        return self.network.n_parameters(params) >= self.shard.n_total
 
     @property
-    def slab(self) -> Slab:
+    def shard(self) -> Shard:
         """Which points these are."""
-        return slab_of(self.fmap)
+        return self.fmap.shard
 
     def evaluate(self, params: Parameters) -> tuple[float, Array, Activations]:
         """L(e), the residual e = u - t, and the activations that the products with J take."""
         u, activations = self.network.forward(params, self.fmap)
         e = u - self.target
-        return float(self.loss.forward(self.xp, e, self.slab)), e, activations
+        return float(self.loss.forward(self.xp, e, self.shard)), e, activations
 
     def gradient(self, params: Parameters, e: Array, activations: Activations) -> Parameters:
         """dL/dtheta = J^T dL/de."""
-        return self.total(self.network.vjp(params, self.fmap, activations, self.loss.vjp(self.xp, e, self.slab)))
+        return self.total(self.network.vjp(params, self.fmap, activations, self.loss.vjp(self.xp, e, self.shard)))
 
     def total(self, values: Parameters) -> Parameters:
         """Sums over the points here to sums over all of them."""
-        return dict(zip(values, self.slab.total(*values.values()), strict=True))
+        return dict(zip(values, self.shard.sum(*values.values()), strict=True))
 
     def value_and_gradient(self, params: Parameters, last: float = 1.0) -> tuple[float, float, Parameters]:
         """L(e), the RMS of e and dL/dtheta, in one pass over the points and one sum over the processes.
@@ -84,18 +84,18 @@ class Objective:
         grads = network.forward_and_vjp(params, self.fmap, cotangent)
         # In the order of the points, whatever order the blocks were done in.
         here = (sum(sums[start] for start in sorted(sums)) for sums in (powers, squares))
-        power, square, *gradients = self.slab.total(*here, *grads.values())
-        finished = self.loss.finish(float(power), self.slab.n_total, scale)
+        power, square, *gradients = self.shard.sum(*here, *grads.values())
+        finished = self.loss.finish(float(power), self.shard.n_total, scale)
         if finished is None:
             value, e, activations = self.evaluate(params)
             return value, self.rms(e), self.gradient(params, e, activations)
         value, factor = finished
-        deviation = scale * math.sqrt(float(square) / self.slab.n_total)
+        deviation = scale * math.sqrt(float(square) / self.shard.n_total)
         return value, deviation, {name: factor * gradient for name, gradient in zip(grads, gradients, strict=True)}
 
     def rms(self, e: Array) -> float:
         """The RMS over all points of what `e` is here."""
-        return rms(self.xp, e, self.slab)
+        return rms(self.xp, e, self.shard)
 
     def flatten(self, values: Parameters, params: Parameters) -> Array:
         """`values` (parameters, a direction or scales) as one vector, in the order of ``network.trainable(params)``."""

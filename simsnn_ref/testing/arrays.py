@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from simsnn_ref.backend import Backend, block_scale
+from simsnn_ref.backend import Backend, missing_members
 from simsnn_ref.testing.expect import EPS, expect, expect_close, expect_equal, expect_on_device, expect_ulp, host
 
 __all__ = ["CHECKS"]
@@ -26,13 +26,14 @@ ELEMENTWISE_ULP = 4.0
 
 def _members(backend: Backend) -> None:
     """`Backend`'s members are there, real_dtype is NumPy's float64, and the namespace has what the numerics call."""
-    expect(isinstance(backend, Backend), "lacks a member of simsnn_ref.backend.Backend")
+    lacking = missing_members(backend)
+    expect(not lacking, f"lacks {', '.join(lacking)}: see simsnn_ref.backend.Backend")
     expect(isinstance(backend.name, str) and backend.name != "", f"name: {backend.name!r} is no name")
     expect(":" not in backend.name, f"name: {backend.name!r} has a colon, which begins a device")
     expect(backend.real_dtype is np.float64, f"real_dtype: {backend.real_dtype!r}, expected numpy.float64")
     missing = [name for name in NAMES if not hasattr(backend.xp, name)]
     expect(not missing, f"xp: lacks {', '.join(missing)}")
-    scale: Any = block_scale(backend)
+    scale: Any = backend.block_scale
     expect(type(scale) is int and scale >= 1, f"block_scale: {scale!r}, expected a whole number above 0")
     backend.synchronize()
 

@@ -7,8 +7,20 @@ import numpy as np
 import pytest
 
 from simsnn_ref import Grid, NumpyBackend, fit, load_model
-from simsnn_ref.backend import PI, DoubleDouble, concat, cos, double_double, quotient, sin
-from simsnn_ref.backend.double_double import EPS, stack, tanh, two_prod, two_sum
+from simsnn_ref.backend import double_double
+from simsnn_ref.backend.double_double import (
+    EPS,
+    PI,
+    DoubleDouble,
+    concat,
+    cos,
+    quotient,
+    sin,
+    stack,
+    tanh,
+    two_prod,
+    two_sum,
+)
 from simsnn_ref.errors import ConfigError
 from simsnn_ref.model import certificate as certify_module
 from simsnn_ref.model.certificate import evaluate_by_definition

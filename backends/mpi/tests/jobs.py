@@ -22,8 +22,8 @@ from simsnn_ref.testing import check_backend
 EPS = float(np.finfo(np.float64).eps)
 
 backend = MpiBackend()
-ranks = backend.ranks
-communicator = ranks.communicator
+processes = backend.processes
+communicator = processes.communicator
 
 
 class Along(Callback):
@@ -52,7 +52,7 @@ def short_fits(on, nudge=0.0):
                 along = Along()
                 model = fit(u, Grid(shape), backend=on, callbacks=[along], **options)
                 for stage in model.stages:
-                    ranks.require_same("a stage", stage.params)
+                    processes.require_same("a stage", stage.params)
                 found[f"{len(shape)}d {optimizer} {first_layer}"] = [along.losses, along.deviations]
     return found
 
@@ -92,16 +92,16 @@ def maps():
     several |= {"points": make_map(x, numpy, kind="dense"), "linear": LinearMap(x, numpy)}
     for kind, whole in several.items():
         shared, told, trains = (
-            ranks.share(whole),
+            processes.shard(whole),
             None if kind == "linear" else features,
             kind in ("separable", "points"),
         )
-        assert ranks.size == 1 or shared.n_points < whole.n_points
+        assert processes.size == 1 or shared.n_points < whole.n_points
         for h in (1, 2, 5):
             W, W_dot = rng.standard_normal((2, h, 2 if kind == "linear" else n_f))
             K_dot, b_dot = (rng.standard_normal((n_f, 2)) if trains else None), rng.standard_normal(n_f)
             dz = rng.standard_normal((h, whole.n_points))
-            here = slice(None) if ranks.size == 1 else shared.slab.here
+            here = slice(None) if processes.size == 1 else shared.shard.here
             z, z_dot = shared.forward(W, told), shared.jvp(W, told, W_dot, K_dot, b_dot)
             pulled = shared.vjp(W, told, dz[:, here], wavenumbers=trains)
             exact = whole.vjp(W, told, dz, wavenumbers=trains)
@@ -109,9 +109,9 @@ def maps():
             pairs += [(z_dot, whole.jvp(W, told, W_dot, K_dot, b_dot)[:, here])]
             for name in ("weights", "phases", "wavenumbers"):
                 if getattr(exact, name) is not None:
-                    pairs.append((communicator.total(getattr(pulled, name)), getattr(exact, name)))
+                    pairs.append((communicator.sum(getattr(pulled, name)), getattr(exact, name)))
             worst = max(float(np.linalg.norm(a - b) / np.linalg.norm(b)) for a, b in pairs)
-            found[f"{kind} {h}"] = communicator.largest(worst) / EPS
+            found[f"{kind} {h}"] = communicator.max(worst) / EPS
     return found
 
 
@@ -122,8 +122,8 @@ def transforms():
     for shape in ((30,), (31,), (12, 13), (13, 12), (1, 8), (6, 5, 7), (5, 6, 8), (2, 3, 4)):
         u, axes = rng.standard_normal(shape), tuple(range(len(shape)))
         for kept in (None, 2):
-            same = np.array_equal(ranks.together(backend).rfftn(u, axes, kept), numpy.rfftn(u, axes, kept))
-            found[f"{shape} {kept}"] = communicator.largest(float(not same)) == 0.0
+            same = np.array_equal(processes.distributed(backend).rfftn(u, axes, kept), numpy.rfftn(u, axes, kept))
+            found[f"{shape} {kept}"] = communicator.max(float(not same)) == 0.0
     return found
 
 
@@ -135,11 +135,11 @@ def traffic():
     before = vars(communicator.traffic).copy()
     objective.value_and_gradient(params)
     after_step = vars(communicator.traffic).copy()
-    ranks.together(backend).rfftn(u, (0, 1))
+    processes.distributed(backend).rfftn(u, (0, 1))
     after = vars(communicator.traffic).copy()
     minimize(Adam(), objective, params, Limits(steps=3))
     after_steps = vars(communicator.traffic)["messages"]
-    n, P, trained = grid.size, ranks.size, objective.network.n_parameters(params)
+    n, P, trained = grid.size, processes.size, objective.network.n_parameters(params)
     # Of the half spectrum, 12 x 11 complex numbers, this rank's rows, and its columns for all the others.
     rows, columns = (shares(m, P)[communicator.rank] for m in grid_half)
     rows, columns = rows.stop - rows.start, columns.stop - columns.start
@@ -159,8 +159,8 @@ def _objective(u, grid, h, n_f):
     rng = np.random.default_rng(5)
     network, params = initialize("si", u, grid, n_features=n_f, hidden=(h, 4), rng=rng, backend=backend)
     whole = make_map(grid, backend, kind="fft", indices=network.indices, period=network.period)
-    fmap = ranks.share(whole)
-    target = u.reshape(-1) if ranks.size == 1 else fmap.slab.part(u.reshape(-1))
+    fmap = processes.shard(whole)
+    target = u.reshape(-1) if processes.size == 1 else fmap.shard.part(u.reshape(-1))
     return Objective(network, fmap, target, LpLoss(4.0), backend), params
 
 
@@ -176,7 +176,7 @@ def time_limit():
         fit(u, backend=backend, max_seconds=0.2, callbacks=[along], **options)
     finally:
         time.perf_counter = clock
-    steps = [int(communicator.largest(sign * len(along.losses))) for sign in (1, -1)]
+    steps = [int(communicator.max(sign * len(along.losses))) for sign in (1, -1)]
     return {"most": steps[0], "least": -steps[1]}
 
 
@@ -186,7 +186,7 @@ def refusals():
     few = MpiBackend()
     return {
         "levenberg_marquardt": _said(lambda: fit(u, backend=few, optimizer="levenberg_marquardt")),
-        "few points": _said(lambda: ranks.share(LinearMap(np.zeros((1, 1)), backend))),
+        "few points": _said(lambda: processes.shard(LinearMap(np.zeros((1, 1)), backend))),
         "other data": _said(lambda: fit(u + communicator.rank, backend=few, mode="paper", n_features=5)),
         "other parameters": _said(lambda: communicator.require_same("a stage", {"b": np.full(2, communicator.rank)})),
     }
@@ -210,7 +210,7 @@ def checkpoints(folder):
 
     class Signalled(Callback):
         def on_step(self, step):
-            if (step.stage, step.step) == (2, 2) and communicator.rank == ranks.size - 1:
+            if (step.stage, step.step) == (2, 2) and communicator.rank == processes.size - 1:
                 os.kill(os.getpid(), signal.SIGTERM)
 
     u, found = np.random.default_rng(9).standard_normal((12, 14)), {}
@@ -227,9 +227,9 @@ def checkpoints(folder):
             for stage, other in zip(whole.stages, resumed.stages, strict=True)
             for key, value in stage.params.items()
         ]
-        found[name] = {"same": communicator.largest(float(not all(same))) == 0.0, "stopped": _of_all(stopped)}
+        found[name] = {"same": communicator.max(float(not all(same))) == 0.0, "stopped": _of_all(stopped)}
     # Held by another, or by each of the ranks for itself; of another run: said in all of them.
-    with Checkpoints(f"{folder}/held") if ranks.is_root else contextlib.nullcontext():
+    with Checkpoints(f"{folder}/held") if processes.is_root else contextlib.nullcontext():
         held = _said(lambda: fit(u, backend=backend, checkpoint=f"{folder}/held"))
     with Checkpoints(f"{folder}/own{communicator.rank}") as own:
         each = _said(lambda: fit(u, backend=backend, checkpoint=own))
@@ -253,7 +253,7 @@ def death(way):
 
     class Die(Callback):
         def on_step(self, step):
-            if step.step == 3 and communicator.rank == ranks.size - 1:
+            if step.step == 3 and communicator.rank == processes.size - 1:
                 ends = {
                     "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
                     "exit": lambda: sys.exit(3),
@@ -283,5 +283,5 @@ def _raise(error):
 
 if __name__ == "__main__":
     result = globals()[sys.argv[1]](*sys.argv[2:])
-    if ranks.is_root:
+    if processes.is_root:
         print(json.dumps(result))

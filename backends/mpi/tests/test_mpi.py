@@ -306,7 +306,7 @@ def test_an_error_on_all_ranks_is_told_once(tmp_path):
     assert done.stderr.count("simsnn: error") == 1
 
 
-# Ranks that die
+# Processes that die
 
 
 @needs_mpiexec

@@ -17,7 +17,7 @@ from functools import singledispatch
 from types import ModuleType
 from typing import Any, Protocol
 
-from simsnn_ref.backend import Array
+from simsnn_ref.backend import Array, Shard
 
 __all__ = ["FeatureGradient", "FeatureMap", "Features", "cos_and_sin"]
 
@@ -61,6 +61,8 @@ class FeatureMap(Protocol):
         Number of points, the second axis of z; C order for a grid.
     grid_shape : tuple of int, or None
         Of the uniform grid that the points are; None if they are none.
+    shard : Shard
+        Which of all points these are; all of them unless several processes share a fit.
     """
 
     @property
@@ -71,6 +73,9 @@ class FeatureMap(Protocol):
 
     @property
     def grid_shape(self) -> tuple[int, ...] | None: ...
+
+    @property
+    def shard(self) -> Shard: ...
 
     def forward(self, W: Array, features: Features | None) -> Array:
         """Return z, shape (h, n_points)."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from simsnn_ref.backend import Array, Backend, block_scale
+from simsnn_ref.backend import Array, Backend, WholeShard
 from simsnn_ref.network.features.base import FeatureGradient, Features, cos_and_sin
 
 __all__ = ["BLOCK_ELEMENTS", "DenseMap"]
@@ -31,8 +31,9 @@ class DenseMap:
         self.points = points
         self.grid_shape = grid_shape
         self.n_points = int(points.shape[0])
+        self.shard = WholeShard(self.n_points)
         self.xp = backend.xp
-        self._scale = block_scale(backend)
+        self._scale = backend.block_scale
 
     def _blocks(self, n_features: int) -> Iterator[slice]:
         step = max(1, self._scale * BLOCK_ELEMENTS // max(1, n_features))

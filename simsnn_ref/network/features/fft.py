@@ -14,7 +14,7 @@ import math
 
 import numpy as np
 
-from simsnn_ref.backend import Array, Backend, block_scale
+from simsnn_ref.backend import Array, Backend, WholeShard
 from simsnn_ref.errors import ConfigError
 from simsnn_ref.network.features.base import FeatureGradient, Features
 from simsnn_ref.spectrum import Grid, Period
@@ -63,6 +63,7 @@ class FFTMap:
         self.lattice = lattice
         self.axes = tuple(range(1, grid.ndim + 1))
         self.n_points = grid.size
+        self.shard = WholeShard(self.n_points)
         shape = np.asarray(lattice)
         n_last = lattice[-1]
 
@@ -108,7 +109,7 @@ class FFTMap:
 
     def _blocks(self, h: int) -> list[slice]:
         """Hidden units at a time."""
-        step = max(1, block_scale(self.backend) * BLOCK_ELEMENTS // math.prod(self.lattice))
+        step = max(1, self.backend.block_scale * BLOCK_ELEMENTS // math.prod(self.lattice))
         return [slice(start, min(start + step, h)) for start in range(0, h, step)]
 
     def _synthesize(self, coefficients: Array) -> Array:

@@ -1,6 +1,6 @@
 """gamma(x) = x: the first layer of a plain tanh network."""
 
-from simsnn_ref.backend import Array, Backend
+from simsnn_ref.backend import Array, Backend, WholeShard
 from simsnn_ref.network.features.base import FeatureGradient, Features
 
 __all__ = ["LinearMap"]
@@ -23,6 +23,7 @@ class LinearMap:
         self.points = points
         self.grid_shape = grid_shape
         self.n_points = int(points.shape[0])
+        self.shard = WholeShard(self.n_points)
 
     def forward(self, W: Array, features: Features | None) -> Array:
         """The product z = W X^T, shape (h, n_points)."""

@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from simsnn_ref.backend import Array, Backend, block_scale
+from simsnn_ref.backend import Array, Backend, WholeShard
 from simsnn_ref.network.features.base import FeatureGradient, Features, cos_and_sin
 from simsnn_ref.spectrum import Grid
 
@@ -63,13 +63,14 @@ class SeparableMap:
     ) -> None:
         self.xp = backend.xp
         self.device = backend.device
-        self._scale = block_scale(backend)
+        self._scale = backend.block_scale
         self.rows = backend.asarray(rows)
         self.offsets = backend.asarray(offsets)
         self.mirrored = mirrored
         self.half = backend.asarray(offsets[offsets.shape[0] // 2 :] if mirrored else offsets)
         self.shape = (rows.shape[0], offsets.shape[0])
         self.n_points = rows.shape[0] * offsets.shape[0] if n_points is None else n_points
+        self.shard = WholeShard(self.n_points)
         self.grid_shape = grid_shape
 
     @classmethod

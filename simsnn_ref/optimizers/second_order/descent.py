@@ -192,8 +192,8 @@ def _solve(objective: Objective, model: LinearModel, value: float, e: Array, con
     xp = objective.xp
     while True:
         weights = _weights(objective, e, 0.0 if control.consistent else control.floor)
-        slab = objective.slab
-        square = slab.n_total if control.consistent else float(slab.total(xp.sum(weights * weights))[0])
+        shard = objective.shard
+        square = shard.n_total if control.consistent else float(shard.sum(xp.sum(weights * weights))[0])
         damping = control.damping * (value * value) * square
         path = model.solve(e, weights, damping, Effort(control.forcing, control.reach))
         if objective.loss.p != 2.0:
@@ -204,7 +204,7 @@ def _solve(objective: Objective, model: LinearModel, value: float, e: Array, con
 
 
 def _value(objective: Objective, e: Array) -> float:
-    return float(objective.loss.forward(objective.xp, e, objective.slab))
+    return float(objective.loss.forward(objective.xp, e, objective.shard))
 
 
 def _promised(objective: Objective, e: Array, step: Step) -> float:
@@ -266,17 +266,17 @@ def _weights(objective: Objective, e: Array, floor: float) -> Array:
     if p == 2.0:
         return xp.ones_like(e)
     magnitude = xp.abs(e)
-    largest = objective.slab.largest(float(xp.max(magnitude)))
+    largest = objective.shard.max(float(xp.max(magnitude)))
     return xp.clip((magnitude / largest) ** (0.5 * p - 1.0), min=floor)
 
 
 def _step_length(objective: Objective, e: Array, du: Array) -> float:
     """The alpha in (0, 1] that minimises the convex L(e + alpha du): bisection on its slope."""
-    xp, loss, slab = objective.xp, objective.loss, objective.slab
+    xp, loss, shard = objective.xp, objective.loss, objective.shard
     low, high = 0.0, 1.0
-    if loss.p == 2.0 or float(loss.jvp(xp, e + du, du, slab)) <= 0.0:
+    if loss.p == 2.0 or float(loss.jvp(xp, e + du, du, shard)) <= 0.0:
         return high
     while high - low > 1e-3 * high and high > 1e-6:
         middle = 0.5 * (low + high)
-        low, high = (middle, high) if float(loss.jvp(xp, e + middle * du, du, slab)) < 0.0 else (low, middle)
+        low, high = (middle, high) if float(loss.jvp(xp, e + middle * du, du, shard)) < 0.0 else (low, middle)
     return high

@@ -44,7 +44,7 @@ class _MatrixFree:
         shape = objective.fmap.grid_shape
         if shape is not None and self.consistent:
             self.spectral = SpectralWeights.measure(
-                lambda y: objective.slab.whole(self._push(y)), self.scales.shape[0], shape, objective.backend
+                lambda y: objective.shard.gather(self._push(y)), self.scales.shape[0], shape, objective.backend
             )
 
     def _push(self, y: Array) -> Array:
@@ -66,12 +66,12 @@ class _MatrixFree:
 
     def _weigh(self, v: Array) -> Array:
         """S v where it is not that of L^p. The transform is of the whole field, the same in all processes."""
-        slab = self.objective.slab
-        return v if self.spectral is None else slab.part(self.spectral(slab.whole(v)))
+        shard = self.objective.shard
+        return v if self.spectral is None else shard.part(self.spectral(shard.gather(v)))
 
     def _square(self, v: Array) -> float:
         """|v|^2 over the points."""
-        return float(self.objective.slab.total(self.objective.xp.sum(v * v))[0])
+        return float(self.objective.shard.sum(self.objective.xp.sum(v * v))[0])
 
     def _cgls(self, weigh: Callable[[Array], Array], e: Array, damping: float, effort: Effort) -> list[Step]:
         xp = self.objective.xp

@@ -185,7 +185,7 @@ def _elements(objective: Objective, params: Parameters) -> int:
 
 def is_small(objective: Objective, params: Parameters) -> bool:
     """Whether a step takes seconds at most: little memory, at most `SMALL` operations, and all points at hand."""
-    if not objective.slab.is_whole:
+    if not objective.shard.is_whole:
         return False
     n, P, n_f = objective.fmap.n_points, objective.network.n_parameters(params), params["W1"].shape[1]
     operations = n**2 * (n + 2 * n_f) if n < P else 4 * n * P**2
@@ -215,7 +215,7 @@ class LevenbergMarquardt:
         ConfigError
             If the matrices would not fit, or the points are not all here.
         """
-        if not objective.slab.is_whole:
+        if not objective.shard.is_whole:
             raise ConfigError(
                 f"optimizer = 'levenberg_marquardt': its matrices are not divided among processes, as backend"
                 f" {objective.backend.name!r} divides the points; use 'gauss_newton', 'adam' or 'lbfgs'"

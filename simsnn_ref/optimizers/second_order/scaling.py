@@ -72,7 +72,7 @@ def natural_scales(jacobian: Jacobian) -> NaturalScales:
     """Natural scales of the parameters from the factors of J's columns."""
     objective, params = jacobian.objective, jacobian.params
     xp, network = objective.xp, objective.network
-    n_points = objective.slab.n_total
+    n_points = objective.shard.n_total
 
     def sums(_: slice, hs: list[Array], slopes: list[Array]) -> tuple[list[Array], list[Array], Array]:
         """Over a block of points: D_l^2, l > 1; H_l^2; D_1 D_1^T."""
@@ -85,7 +85,7 @@ def natural_scales(jacobian: Jacobian) -> NaturalScales:
 
     slope_parts, unit_parts, gram_parts = zip(*jacobian.map(sums), strict=True)
     slope_sums, unit_sums = ([sum(part) for part in zip(*parts, strict=True)] for parts in (slope_parts, unit_parts))
-    gram, *totals = objective.slab.total(sum(gram_parts), *slope_sums, *unit_sums)
+    gram, *totals = objective.shard.sum(sum(gram_parts), *slope_sums, *unit_sums)
     squares, units = [xp.linalg.diagonal(gram), *totals[: len(slope_sums)]], totals[len(slope_sums) :]
     rows = [_inverse(objective, xp.sqrt(square / n_points), SMALLEST_EFFECT) for square in squares]
     columns = [_inverse(objective, xp.sqrt(unit / n_points), SMALLEST_EFFECT) for unit in units]

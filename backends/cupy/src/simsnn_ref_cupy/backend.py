@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from simsnn_ref.backend import scale_for
+from simsnn_ref.backend import SERIAL, scale_for
 from simsnn_ref.errors import BackendError
 
 try:
@@ -50,6 +50,7 @@ class CupyBackend:
     name = "cupy"
     xp: Any = array_api
     real_dtype: Any = np.float64
+    processes = SERIAL
 
     def __init__(self, device: str | None = None) -> None:
         self.device = _find(device)

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from simsnn_ref.backend import Array, Backend, NumpyBackend
+from simsnn_ref.backend import Array, Backend, NumpyBackend, WholeShard
 from simsnn_ref.errors import ConfigError
 from simsnn_ref.network import FeatureGradient, Features
 from simsnn_ref.network.features.cost import NUFFT_ELEMENTS
@@ -71,6 +71,7 @@ class NufftMap:
         )
         self.grid_shape = where.shape if isinstance(where, Grid) else None
         self.n_points = int(np.prod(self._transform.shape))
+        self.shard = WholeShard(self.n_points)
         self._backend = backend
         self._lanes: list[Lane[Any]] = []
         self._wavenumbers = np.empty((0, 0))

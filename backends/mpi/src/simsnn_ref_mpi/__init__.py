@@ -2,6 +2,6 @@
 
 from simsnn_ref_mpi.backend import MpiBackend
 from simsnn_ref_mpi.communicator import Communicator, Traffic
-from simsnn_ref_mpi.maps import MpiSlab, SharedMap
+from simsnn_ref_mpi.maps import MpiShard, SharedMap
 
-__all__ = ["Communicator", "MpiBackend", "MpiSlab", "SharedMap", "Traffic"]
+__all__ = ["Communicator", "MpiBackend", "MpiShard", "SharedMap", "Traffic"]

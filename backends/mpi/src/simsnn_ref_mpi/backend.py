@@ -16,9 +16,9 @@ import scipy.fft
 from simsnn_ref.backend import THREADS_VARIABLE, Array, Backend, NumpyBackend, default_threads
 from simsnn_ref.errors import SimsnnError
 from simsnn_ref_mpi.communicator import MPI, Communicator, shares
-from simsnn_ref_mpi.maps import share
+from simsnn_ref_mpi.maps import shard_of
 
-__all__ = ["MpiBackend", "MpiRanks"]
+__all__ = ["MpiBackend", "MpiProcesses"]
 
 Result = TypeVar("Result")
 
@@ -30,8 +30,8 @@ FORWARDING = 0.5
 """Seconds that mpiexec has to pass on the last words of a rank."""
 
 
-class MpiRanks:
-    """See `simsnn_ref.backend.Ranks`. One rank is a process like any other.
+class MpiProcesses:
+    """See `simsnn_ref.backend.Processes`. One rank is a process like any other.
 
     Attributes
     ----------
@@ -46,16 +46,16 @@ class MpiRanks:
         self.size_here = int(here.Get_size())
         here.Free()
 
-    def share(self, fmap: Any) -> Any:
-        return fmap if self.size == 1 else share(fmap, self.communicator)
+    def shard(self, fmap: Any) -> Any:
+        return fmap if self.size == 1 else shard_of(fmap, self.communicator)
 
-    def together(self, backend: Backend) -> Backend:
+    def distributed(self, backend: Backend) -> Backend:
         if self.size == 1 or not isinstance(backend, NumpyBackend):
             return backend
-        return _Together(workers=backend.workers, communicator=self.communicator)
+        return _Distributed(workers=backend.workers, communicator=self.communicator)
 
-    def largest(self, value: float) -> float:
-        return self.communicator.largest(value) if self.size > 1 else value
+    def max(self, value: float) -> float:
+        return self.communicator.max(value) if self.size > 1 else value
 
     def at_root(self, action: Callable[[], Result]) -> Result:
         return self.communicator.at_root(action) if self.size > 1 else action()
@@ -66,7 +66,7 @@ class MpiRanks:
 
     @contextlib.contextmanager
     def guard(self, *, typed: bool = False) -> Iterator[None]:
-        """See `simsnn_ref.backend.Ranks`."""
+        """See `simsnn_ref.backend.Processes`."""
         try:
             yield
         except BaseException as error:
@@ -99,7 +99,7 @@ class MpiRanks:
 
 @dataclass(frozen=True)
 class MpiBackend(NumpyBackend):
-    """NumPy, whose `ranks` share a fit; started as ``mpiexec -n P``, all of them with the same arguments.
+    """NumPy, whose processes share a fit; started as ``mpiexec -n P``, all of them with the same arguments.
 
     Without mpiexec, or with one rank, it does what NumPy does, bit by bit. An exception that nothing catches ends all
     ranks.
@@ -113,22 +113,22 @@ class MpiBackend(NumpyBackend):
     """
 
     name: str = "mpi"
-    ranks: MpiRanks = field(default_factory=MpiRanks, compare=False)
+    processes: MpiProcesses = field(default_factory=MpiProcesses, compare=False)
     workers: int = 0
 
     def __post_init__(self) -> None:
         if self.workers == 0:
-            object.__setattr__(self, "workers", _threads(self.ranks.size_here))
+            object.__setattr__(self, "workers", _threads(self.processes.size_here))
         super().__post_init__()
-        if self.ranks.size > 1:
-            _end_all_by(self.ranks)
+        if self.processes.size > 1:
+            _end_all_by(self.processes)
 
     def describe(self) -> dict[str, str]:
         """What `simsnn doctor` tells of it."""
         return {
             "mpi4py": mpi4py.__version__,
             "library": MPI.Get_library_version().split("\n")[0].rstrip("\0").strip(),
-            "ranks": f"{self.ranks.size}, {self.ranks.size_here} of them on this machine",
+            "ranks": f"{self.processes.size}, {self.processes.size_here} of them on this machine",
             "threads": f"{self.workers} a rank",
         }
 
@@ -141,13 +141,13 @@ def _threads(ranks_here: int) -> int:
     return max(1, threads // ranks_here)
 
 
-def _end_all_by(ranks: MpiRanks) -> None:
+def _end_all_by(processes: MpiProcesses) -> None:
     """An exception that ends this process ends the others."""
-    sys.excepthook = lambda kind, error, where: ranks.end(error)
+    sys.excepthook = lambda kind, error, where: processes.end(error)
 
 
 @dataclass(frozen=True)
-class _Together(NumpyBackend):
+class _Distributed(NumpyBackend):
     """Transforms of a field that every rank has, of which each does a part.
 
     The last axis but one is divided first, and put together before its own transform, when another one is: the axes

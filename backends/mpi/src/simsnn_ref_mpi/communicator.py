@@ -101,7 +101,7 @@ class Communicator:
         self.traffic.gathered += part.nbytes * (self.size - 1)
         self.traffic.messages += 1
 
-    def total(self, values: np.ndarray) -> np.ndarray:
+    def sum(self, values: np.ndarray) -> np.ndarray:
         """Sums of float64 over the ranks, the same bits in all of them."""
         values = np.ascontiguousarray(values)
         sums = np.empty_like(values)
@@ -110,14 +110,14 @@ class Communicator:
         self.traffic.messages += 1
         return sums
 
-    def largest(self, value: float) -> float:
+    def max(self, value: float) -> float:
         """The largest value of all ranks; infinity where one is not a number, for MPI's order of those is undefined."""
         told: float = self.comm.allreduce(math.inf if math.isnan(value) else value, op=MPI.MAX)
         self.traffic.reduced += 8
         self.traffic.messages += 1
         return told
 
-    def told(self, value: float) -> float:
+    def broadcast(self, value: float) -> float:
         """Rank 0's value."""
         self.traffic.messages += 1
         return float(self.comm.bcast(value))

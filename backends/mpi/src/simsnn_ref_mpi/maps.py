@@ -20,13 +20,13 @@ from simsnn_ref.errors import DataError
 from simsnn_ref.network import DenseMap, FeatureGradient, Features, LinearMap
 from simsnn_ref_mpi.communicator import Communicator, shares
 
-__all__ = ["MpiSlab", "SharedMap", "share"]
+__all__ = ["MpiShard", "SharedMap", "shard_of"]
 
 
-class MpiSlab:
+class MpiShard:
     """A rank's points: one after the other in C order, as many as the others have, to within one.
 
-    See `simsnn_ref.backend.Slab`.
+    See `simsnn_ref.backend.Shard`.
     """
 
     is_whole = False
@@ -39,22 +39,22 @@ class MpiSlab:
         self.here = self.all[communicator.rank]
         self.n_points = self.here.stop - self.here.start
 
-    def total(self, *sums: Any) -> list[Any]:
+    def sum(self, *sums: Any) -> list[Any]:
         arrays = [np.asarray(value, dtype=np.float64) for value in sums]
-        flat = self.communicator.total(np.concatenate([array.reshape(-1) for array in arrays]))
+        flat = self.communicator.sum(np.concatenate([array.reshape(-1) for array in arrays]))
         stops = np.cumsum([array.size for array in arrays])
         return [part.reshape(array.shape) for part, array in zip(np.split(flat, stops[:-1]), arrays, strict=True)]
 
-    def largest(self, value: float) -> float:
-        return self.communicator.largest(value)
+    def max(self, value: float) -> float:
+        return self.communicator.max(value)
 
-    def told(self, value: float) -> float:
-        return self.communicator.told(value)
+    def broadcast(self, value: float) -> float:
+        return self.communicator.broadcast(value)
 
     def part(self, x: Array) -> Array:
         return x[self.here]
 
-    def whole(self, x: Array) -> Array:
+    def gather(self, x: Array) -> Array:
         everything = np.empty(self.n_total, dtype=x.dtype)
         self.communicator.gather(np.ascontiguousarray(x), everything)
         return everything
@@ -67,26 +67,26 @@ class SharedMap:
     ----------
     whole : FeatureMap
         Of all points, on NumPy; every rank has it.
-    slab : MpiSlab
+    shard : MpiShard
     """
 
-    def __init__(self, whole: Any, slab: MpiSlab) -> None:
-        self.whole, self.slab = whole, slab
-        self.name, self.grid_shape, self.n_points = whole.name, whole.grid_shape, slab.n_points
-        self._communicator = slab.communicator
+    def __init__(self, whole: Any, shard: MpiShard) -> None:
+        self.whole, self.shard = whole, shard
+        self.name, self.grid_shape, self.n_points = whole.name, whole.grid_shape, shard.n_points
+        self._communicator = shard.communicator
 
     def _units(self, h: int) -> slice:
         return shares(h, self._communicator.size)[self._communicator.rank]
 
     def _to_points(self, z: Array, h: int) -> Array:
         """(units, n) to (h, points)."""
-        slab, size = self.slab, self._communicator.size
+        shard, size = self.shard, self._communicator.size
         own = slice(0, z.shape[0])
-        divided = np.empty((h, slab.n_points), dtype=z.dtype)
-        points = slice(0, slab.n_points)
+        divided = np.empty((h, shard.n_points), dtype=z.dtype)
+        points = slice(0, shard.n_points)
         self._communicator.exchange(
             np.ascontiguousarray(z),
-            [(own, there) for there in slab.all],
+            [(own, there) for there in shard.all],
             divided,
             [(units, points) for units in shares(h, size)],
         )
@@ -94,22 +94,22 @@ class SharedMap:
 
     def _to_units(self, dz: Array) -> Array:
         """Inverse of `_to_points`: (h, points) to (units, n)."""
-        slab, size, h = self.slab, self._communicator.size, dz.shape[0]
+        shard, size, h = self.shard, self._communicator.size, dz.shape[0]
         units = self._units(h)
-        whole = np.empty((units.stop - units.start, slab.n_total), dtype=dz.dtype)
-        points, own = slice(0, slab.n_points), slice(0, whole.shape[0])
+        whole = np.empty((units.stop - units.start, shard.n_total), dtype=dz.dtype)
+        points, own = slice(0, shard.n_points), slice(0, whole.shape[0])
         self._communicator.exchange(
             np.ascontiguousarray(dz),
             [(there, points) for there in shares(h, size)],
             whole,
-            [(own, there) for there in slab.all],
+            [(own, there) for there in shard.all],
         )
         return whole
 
     def forward(self, W: Array, features: Features | None) -> Array:
         """See `simsnn_ref.network.FeatureMap`."""
         own = W[self._units(W.shape[0])]
-        z = self.whole.forward(own, features) if len(own) else np.empty((0, self.slab.n_total), dtype=W.dtype)
+        z = self.whole.forward(own, features) if len(own) else np.empty((0, self.shard.n_total), dtype=W.dtype)
         return self._to_points(z, W.shape[0])
 
     def vjp(self, W: Array, features: Features, dz: Array, *, wavenumbers: bool = True) -> FeatureGradient:
@@ -130,15 +130,15 @@ class SharedMap:
         if len(own):
             z_dot = self.whole.jvp(own, features, W_dot[units], K_dot, b_dot)
         else:
-            z_dot = np.empty((0, self.slab.n_total), dtype=W.dtype)
+            z_dot = np.empty((0, self.shard.n_total), dtype=W.dtype)
         return self._to_points(z_dot, W.shape[0])
 
 
-def share(fmap: Any, communicator: Communicator) -> Any:
+def shard_of(fmap: Any, communicator: Communicator) -> Any:
     """The map at this rank's points."""
-    slab = MpiSlab(fmap.n_points, communicator)
+    shard = MpiShard(fmap.n_points, communicator)
     if not isinstance(fmap, DenseMap | LinearMap):
-        return SharedMap(fmap, slab)
+        return SharedMap(fmap, shard)
     here: Any = copy.copy(fmap)
-    here.points, here.n_points, here.slab = slab.part(fmap.points), slab.n_points, slab
+    here.points, here.n_points, here.shard = shard.part(fmap.points), shard.n_points, shard
     return here

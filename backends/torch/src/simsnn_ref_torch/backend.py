@@ -14,7 +14,7 @@ import array_api_compat.torch as array_api
 import numpy as np
 import torch
 
-from simsnn_ref.backend import THREADS_VARIABLE, NumpyBackend, default_threads, scale_for
+from simsnn_ref.backend import SERIAL, THREADS_VARIABLE, NumpyBackend, default_threads, scale_for
 from simsnn_ref.errors import BackendError
 
 __all__ = ["TorchBackend"]
@@ -54,6 +54,7 @@ class TorchBackend:
     name = "torch"
     xp: Any = array_api
     real_dtype: Any = np.float64
+    processes = SERIAL
 
     def __init__(self, device: str | None = None, workers: int | None = None) -> None:
         self.device = _find(device or "cpu")

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from simsnn_ref import Grid
-from simsnn_ref.backend import ALONE, NumpyBackend, WholeSlab, ranks_of, rms, slab_of
-from simsnn_ref.backend.communicator import Alone
+from simsnn_ref.backend import SERIAL, NumpyBackend, WholeShard, rms
+from simsnn_ref.backend.processes import SerialProcess
 from simsnn_ref.errors import ConfigError
 from simsnn_ref.model import FitConfig
 from simsnn_ref.multistage import forecast
@@ -30,7 +30,7 @@ EPS = np.finfo(np.float64).eps
 
 
 class Half:
-    """Of two slabs: what `total` and the others need is put where both see it."""
+    """One of two shards: what `sum` and the others need is put where both see it."""
 
     is_whole = False
 
@@ -45,19 +45,19 @@ class Half:
         self._barrier.wait(timeout=60)
         return both
 
-    def total(self, *sums):
+    def sum(self, *sums):
         return [a + b for a, b in zip(*self._both(sums), strict=True)]
 
-    def largest(self, value):
+    def max(self, value):
         return max(self._both(value))
 
-    def told(self, value):
+    def broadcast(self, value):
         return self._both(value)[0]
 
     def part(self, x):
         return x[self.here]
 
-    def whole(self, x):
+    def gather(self, x):
         return np.concatenate(self._both(x))
 
 
@@ -69,7 +69,7 @@ def whole_and_halves(p, n_features):
     points, seen, barrier, halves = grid.scaled_points(), [None, None], threading.Barrier(2), []
     for index, here in enumerate((slice(0, 31), slice(31, 72))):
         fmap = make_map(points[here], backend, kind="dense")
-        fmap.slab, fmap.grid_shape = Half(72, here, seen, barrier, index), grid.shape
+        fmap.shard, fmap.grid_shape = Half(72, here, seen, barrier, index), grid.shape
         halves.append(replace(whole, fmap=fmap, target=whole.target[here]))
     return whole, halves, params
 
@@ -86,14 +86,14 @@ def test_loss_gradient_and_products(p):
 
     def compute(objective):
         value, e, activations = objective.evaluate(params)
-        slab = objective.slab
+        shard = objective.shard
         again, _, gradient = objective.value_and_gradient(params)
         return {
             "loss": value,
             "loss in one pass": again,
-            "rms": rms(np, e, slab),
-            "dL/de": slab.whole(objective.loss.vjp(np, e, slab)),
-            "jvp": objective.loss.jvp(np, e, e, slab),
+            "rms": rms(np, e, shard),
+            "dL/de": shard.gather(objective.loss.vjp(np, e, shard)),
+            "jvp": objective.loss.jvp(np, e, e, shard),
             **objective.gradient(params, e, activations),
             **{f"{name} in one pass": value for name, value in gradient.items()},
         }
@@ -129,14 +129,14 @@ def test_dense_matrices_need_all_points():
 
 
 def test_one_process_is_alone():
-    assert ranks_of(NumpyBackend()) is ALONE
+    assert NumpyBackend().processes is SERIAL
     fmap = make_map(Grid((4,)), NumpyBackend(), kind="dense")
-    assert slab_of(ALONE.share(fmap)) == WholeSlab(4)
+    assert SERIAL.shard(fmap).shard == WholeShard(4)
 
 
 def test_a_process_of_many_needs_less_memory():
     grid, config = Grid((256, 256)), FitConfig(optimizer="adam", n_features=(1000,))
-    alone, shared = forecast(grid, config), forecast(grid, config, ranks=Alone(size=8, size_here=4))
+    alone, shared = forecast(grid, config), forecast(grid, config, processes=SerialProcess(size=8, size_here=4))
     # z_1 of 30 units in extended precision, on the twice finer grid.
     assert alone.least_bytes - shared.least_bytes >= 16 * 30 * 512**2 * 7 // 8
     assert shared.stages[0].bytes < 0.5 * alone.stages[0].bytes

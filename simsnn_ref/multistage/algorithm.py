@@ -65,7 +65,7 @@ from simsnn_ref.spectrum import (
     energy_spectrum,
     extension_modes,
     fourier_modes,
-    resolved_level,
+    noise_floor,
 )
 
 __all__ = ["StagedFit"]
@@ -209,7 +209,7 @@ class StagedFit:
         if not self.is_function:
             values, grid = self.training.at_samples(values), self.grid
         assert isinstance(grid, Grid)
-        return resolved_level(np.asarray(values).astype(np.float64), grid)
+        return noise_floor(np.asarray(values).astype(np.float64), grid)
 
     def note(self, text: str) -> None:
         self.notes.append(text)
@@ -518,7 +518,7 @@ class StagedFit:
         source, backend, limit = self.source, self.backend, self.config.max_features
         if isinstance(source, ScatteredModes):
             found = source.fit(backend.to_numpy(field), backend, asked or 1)
-            modes, beyond = found.modes, found.left_out
+            modes, beyond = found.modes, found.fit_residual
             asked = asked or len(modes)
         elif all(source.periodic):
             modes, beyond = fourier_modes(field, source, self.processes.distributed(backend)), 0.0

@@ -7,7 +7,7 @@ import numpy as np
 
 from simsnn_ref.backend import NumpyBackend
 from simsnn_ref.network import DenseMap, ExtendedBackend, LinearMap, evaluate_network, pre_activations
-from simsnn_ref.optimizers import Adam
+from simsnn_ref.optimizers import Adam, AdamState
 from simsnn_ref.verify.cases import loss_of, loss_slope
 from simsnn_ref.verify.dense import solve_positive
 from simsnn_ref.verify.differentiation import STEP, complex_step, complex_step_jacobian
@@ -109,7 +109,7 @@ class Exact:
     def updates(self) -> Tensors:
         """A step of Adam, one of Gauss-Newton, a short training."""
         theta, losses, steps = self.theta, [], []
-        state = ADAM.init(np, {name: theta[name] for name in self.names})
+        state = AdamState.zero(np, {name: theta[name] for name in self.names})
         for _ in range(TRAINING_STEPS):
             losses.append(self.objective(theta))
             theta, state = ADAM.update(np, theta, self.gradient(theta), state, LEARNING_RATE)

@@ -608,7 +608,7 @@ class StagedFit:
 
     def _nonlinear_share(self, network: Network, params: Parameters) -> float:
         fmap = self.processes.shard(network_map(network, self.training.grid, self.backend))
-        u_s, shard = network.evaluate(params, fmap), fmap.shard
+        u_s, shard = network.forward(params, fmap), fmap.shard
         return rms(network.xp, u_s - network.linear_part(params, fmap), shard) / (rms(network.xp, u_s, shard) or 1.0)
 
     def _describe(self, index: int, network: Network, params: Parameters, map_name: str, eps: float) -> None:

@@ -20,16 +20,14 @@ from simsnn_ref.network.features.fft import FFTMap
 from simsnn_ref.network.features.linear import LinearMap
 from simsnn_ref.network.features.separable import SeparableMap
 from simsnn_ref.network.initialization import FIRST_LAYERS, constant_network, initialize
-from simsnn_ref.network.layers import tanh_jvp, tanh_vjp
+from simsnn_ref.network.layers import affine_transpose, tanh_jvp, tanh_vjp
 from simsnn_ref.network.near_linear import near_linear_network
-from simsnn_ref.network.network import KEPT_ELEMENTS, Activations, Network, Parameters, point_blocks, tile, untile
+from simsnn_ref.network.network import Network, Parameters, point_blocks, tile, untile
 
 __all__ = [
     "ENTRY_POINT_GROUP",
     "FEATURE_MAPS",
     "FIRST_LAYERS",
-    "KEPT_ELEMENTS",
-    "Activations",
     "DenseMap",
     "ExtendedBackend",
     "FFTMap",
@@ -40,6 +38,7 @@ __all__ = [
     "Network",
     "Parameters",
     "SeparableMap",
+    "affine_transpose",
     "constant_network",
     "cos_and_sin",
     "evaluate_extended",

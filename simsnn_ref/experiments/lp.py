@@ -212,7 +212,7 @@ class _Bench:
 
     def train(self, values: np.ndarray, stage: int, p: float, seed: int) -> Model:
         """Stage 0 or 1 of the staged algorithm; the two start from random numbers of their own, whatever p is."""
-        steps = (self.plan.steps,) if self.optimizer == "adam" else ()
+        steps = (self.plan.steps,) if self.optimizer == "adam" else None
         return self.settings.fit(
             values, self.grid, mode="paper", stages=1, n_features=self.plan.widths[stage], p=p, steps=steps,
             optimizer=self.optimizer, target=0.0, off_grid="none", certify=False, seed=2 * seed + stage,
@@ -220,7 +220,7 @@ class _Bench:
 
     def between(self, models: list[Model]) -> tuple[float, float]:
         """RMS and largest error of the sum of `models` between the samples, in the field's units."""
-        config = FitConfig(mode="paper").resolved()
+        config = FitConfig.of(mode="paper").resolved()
         judge = choose_off_grid(config, training_set(self.samples, self.grid, self.target, config), self.target, None)
         for model in models:
             for stage in model.stages:

@@ -80,7 +80,7 @@ CERTIFIED_POINTS = 100
 """Random samples, and random points between them, that are certified."""
 
 RANDOM_FEATURES = 256
-"""n_f of a first layer that is not read off the spectrum, where n_features = 0."""
+"""n_f of a first layer that is not read off the spectrum, where n_features is None."""
 
 NOTEWORTHY_LEVEL = 1e-12
 """Of `resolved_level`, and of what a stage's start leaves between the training points; rounding and the extension of
@@ -172,7 +172,7 @@ class StagedFit:
         self.field_max = float(np.max(np.abs(samples)))
         self.is_function = target is not None
         # Sampling stays as it is where it was asked for, where nothing judges it, and in mode paper.
-        is_free = config.mode == "accurate" and not config.refine and judge.method == "random"
+        is_free = config.mode == "accurate" and not config.sampling.refine and judge.method == "random"
         self.finer_target = target if is_free else None
         self.least_squares = ScatteredModes(training.grid) if isinstance(training.grid, Scatter) else None
         self.spectrum = self._spectrum()
@@ -227,7 +227,7 @@ class StagedFit:
                 self._run()
         except DivergenceError as error:
             raise DivergenceError(str(error), self._model(None)) from error
-        certificate = self.certificate() if self.config.certify else None
+        certificate = self.certificate() if self.config.run.certify else None
         return self._model(certificate)
 
     def _model(self, certificate: Certificate | None) -> Model:
@@ -251,7 +251,7 @@ class StagedFit:
             return
         if not self.stages and self.snapshot is None:
             self._prepare()
-        while len(self.stages) < self.config.stages and self._add_stage(len(self.stages) + 1):
+        while len(self.stages) < self.config.stages.count and self._add_stage(len(self.stages) + 1):
             self._save()
         if self.is_function:
             self._note_resolution()
@@ -282,8 +282,8 @@ class StagedFit:
         record = self.records[-1]
         # Mode paper looks at the samples only, as the paper does.
         off_grid = record.rms_off_grid if self.config.mode == "accurate" else None
-        if max(record.rms_on_grid, off_grid or 0.0) < self.config.target:
-            self.note(f"RMS below the target {self.config.target:g} with stage {index - 1}; no further stage")
+        if max(record.rms_on_grid, off_grid or 0.0) < self.config.stages.target:
+            self.note(f"RMS below the target {self.config.stages.target:g} with stage {index - 1}; no further stage")
             return False
         if not self._is_predictable():
             self.note(
@@ -372,10 +372,10 @@ class StagedFit:
     def _check(self) -> None:
         """Find an impossible option before training: in mode paper by building every stage's network for the field."""
         if self.config.mode == "accurate":
-            grid, asked = self.training.grid, max(self.config.n_features)
+            grid, asked = self.training.grid, max(n or 0 for n in self.config.first_layer.n_features)
             if self.least_squares is not None:
                 self.least_squares.require(asked or 1)
-                make_map(np.zeros((1, grid.ndim)), self.backend, kind=self.config.feature_map)
+                make_map(np.zeros((1, grid.ndim)), self.backend, kind=self.config.network.feature_map)
                 return
             assert isinstance(grid, Grid)
             total = count_modes(grid) if all(grid.periodic) else count_extension_modes(grid)
@@ -384,41 +384,41 @@ class StagedFit:
                     f"n_features = {asked}: the training grid of"
                     f" {' x '.join(map(str, grid.shape))} points has {total} Fourier modes; choose 1 to {total}"
                 )
-            if self.config.feature_map == "nufft":
-                make_map(grid, self.backend, kind="nufft", tolerance=self.config.nufft_tolerance)
+            if self.config.network.feature_map == "nufft":
+                make_map(grid, self.backend, kind="nufft", tolerance=self.config.network.nufft_tolerance)
             return
         values = self.backend.asarray(np.asarray(self.training.values, dtype=np.float64))
-        for index in range(1, self.config.stages + 1):
+        for index in range(1, self.config.stages.count + 1):
             network, _ = self._paper_network(index, values)
             self._training_map(network)
 
     def _training_map(self, network: Network) -> Any:
-        config = self.config
-        return network_map(network, self.training.grid, self.backend, config.feature_map, config.nufft_tolerance)
+        options = self.config.network
+        return network_map(network, self.training.grid, self.backend, options.feature_map, options.nufft_tolerance)
 
     def _rng(self, index: int) -> np.random.Generator:
-        return np.random.default_rng([self.config.seed, index])
+        return np.random.default_rng([self.config.run.seed, index])
 
     def _paper_network(self, index: int, normalised: Array) -> tuple[Network, Parameters]:
         """Stage `index` (1-based) before training: the named first layer, Xavier's weights behind it."""
         config, stage = self.config, index - 1
-        first_layer = config.for_stage(config.first_layer, stage)
+        first_layer = config.for_stage(config.first_layer.kind, stage)
         return initialize(
             first_layer,
             normalised,
             self.source,
             n_features=self._n_features(first_layer, stage, normalised),
-            hidden=config.hidden,
+            hidden=config.network.hidden,
             rng=self._rng(index),
             backend=self.backend,
-            sigma=config.sigma,
-            train_wavenumbers=config.train_wavenumbers,
-            z1_rms=config.for_stage(config.z1_rms, stage),
-            output_gain=config.for_stage(config.output_gain, stage),
+            sigma=config.first_layer.sigma,
+            train_wavenumbers=config.first_layer.train_wavenumbers,
+            z1_rms=config.for_stage(config.network.z1_rms, stage) or 0.0,
+            output_gain=config.for_stage(config.network.output_gain, stage),
         )
 
     def _n_features(self, first_layer: str, stage: int, normalised: Array) -> int:
-        asked = self.config.for_stage(self.config.n_features, stage)
+        asked = self.config.for_stage(self.config.first_layer.n_features, stage) or 0
         if asked or first_layer == "none":
             return asked
         if first_layer not in ("si", "fourier"):
@@ -429,7 +429,7 @@ class StagedFit:
         else:
             modes = fourier_modes(normalised, source, self.processes.distributed(self.backend))
         amplitudes = self.backend.to_numpy(modes.amplitudes)
-        primary = int(np.count_nonzero(amplitudes >= self.config.mode_threshold * np.max(amplitudes)))
+        primary = int(np.count_nonzero(amplitudes >= self.config.first_layer.mode_threshold * np.max(amplitudes)))
         return min(primary, self.config.max_features)
 
     def _accurate_network(self, index: int, normalised: Array, eps: float) -> tuple[Network, Parameters, _Found]:
@@ -439,15 +439,15 @@ class StagedFit:
         def modes_of(field: Array) -> Modes:
             nonlocal found
             field = self.backend.xp.reshape(field, self.training.grid.shape)
-            asked = self.config.for_stage(self.config.n_features, index - 1)
+            asked = self.config.for_stage(self.config.first_layer.n_features, index - 1) or 0
             found = self._modes(field, asked, self._enough(eps))
             return found.modes
 
         network, params = near_linear_network(
             self.backend.xp.reshape(normalised, (-1,)),
             modes_of,
-            hidden=self.config.hidden,
-            delta=self.config.delta,
+            hidden=self.config.network.hidden,
+            delta=self.config.network.delta,
             rng=self._rng(index),
             backend=self.backend,
         )
@@ -507,7 +507,7 @@ class StagedFit:
 
     def _enough(self, eps: float) -> float:
         """RMS of a stage's normalised residue below which the whole fit is well within its target."""
-        return 0.5 * self.config.target * self.field_rms / eps
+        return 0.5 * self.config.stages.target * self.field_rms / eps
 
     def _modes(self, field: Array, asked: int, enough: float) -> _Found:
         """`asked` modes, or those that carry all but `tail_tolerance` or a tenth of `enough`, whichever is more.
@@ -527,7 +527,7 @@ class StagedFit:
             asked = asked or len(modes)
         energy = backend.to_numpy(modes.amplitudes) ** 2 / 2.0
         tail = np.append(np.sqrt(np.cumsum(energy[::-1])[::-1]), 0.0)
-        needed = int(np.sum(tail > max(self.config.tail_tolerance, 0.1 * enough)))
+        needed = int(np.sum(tail > max(self.config.first_layer.tail_tolerance, 0.1 * enough)))
         n = min(asked or max(1, needed), limit, len(modes))
         return _Found(modes.largest(n), beyond, float(tail[n]))
 
@@ -550,7 +550,7 @@ class StagedFit:
         self._describe(index, network, start.params, fmap.name, eps)
 
         def on_step(step: int, loss: float, deviation: float) -> None:
-            told = Step(index, config.stages, step, steps, loss, deviation * eps / self.field_rms)
+            told = Step(index, config.stages.count, step, steps, loss, deviation * eps / self.field_rms)
             for callback in self.callbacks:
                 callback.on_step(told)
 
@@ -561,8 +561,8 @@ class StagedFit:
 
         steps = config.for_stage(config.steps, index - 1)
         # A stage need not go further than the whole fit, and its modes hardly can further than what they leave out.
-        floor = 1.5 * start.left_out if config.optimizer == "auto" else 0.0
-        goal = replace(config, target_rms=max(config.target_rms, self._enough(eps), floor))
+        floor = 1.5 * start.left_out if config.training.optimizer == "auto" else 0.0
+        goal = config.with_options(target_rms=max(config.training.target_rms, self._enough(eps), floor))
         target = fmap.shard.part(backend.xp.reshape(start.normalised, (-1,)))
         diverged: DivergenceError | None = None
         self.snapshot, self.stage_seconds = None, 0.0
@@ -572,7 +572,7 @@ class StagedFit:
             )
         except DivergenceError as error:
             trained = error.result
-            can_restart = trained.steps and config.on_divergence == "stop"
+            can_restart = trained.steps and config.training.on_divergence == "stop"
             advice = "; restart with half the step: on_divergence = 'restart'" if can_restart else ""
             diverged = DivergenceError(f"stage {index}: {error}{advice}")
         if trained.restarts:
@@ -615,10 +615,10 @@ class StagedFit:
         layers = " x ".join(map(str, (network.n_features or self.grid.ndim, *network.hidden, 1)))
         text = (
             f"{network.first_layer}, {layers}, {network.n_parameters(params)} parameters,"
-            f" {map_name} map{' (auto)' if self.config.feature_map == 'auto' else ''}, eps = {eps:.2e}"
+            f" {map_name} map{' (auto)' if self.config.network.feature_map == 'auto' else ''}, eps = {eps:.2e}"
         )
         for callback in self.callbacks:
-            callback.on_stage_start(index, self.config.stages, text)
+            callback.on_stage_start(index, self.config.stages.count, text)
 
     def _keep(
         self,
@@ -672,7 +672,7 @@ class StagedFit:
         """The errors at random points and at the worst ones by a second route."""
         digits = second_route_digits(digits)
         self._begin("certifying the errors at single points")
-        rng = np.random.default_rng([self.config.seed, 1])
+        rng = np.random.default_rng([self.config.run.seed, 1])
         n = CERTIFIED_POINTS if digits <= 18 else CERTIFIED_POINTS // 10
         at_samples = self.training.at_samples
         on_grid = sampled_claim(

@@ -5,7 +5,7 @@ e_0 = u;   eps_s = RMS(e_s);   u_s ~ e_s / eps_s on the grid;   e_{s+1} = e_s - 
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -85,13 +85,13 @@ def fit(
     callbacks : sequence of Callback
         Told of every step, stage and note.
     backend : Backend or str, optional
-        Takes precedence over ``config.backend``.
+        Takes precedence over ``config.run.backend``.
     checkpoint : str, Path or Checkpoints, optional
         A folder for states that `resume` takes the fit up from. SIGINT, SIGTERM and SIGUSR1 then end it after saving.
     field : FieldInfo, optional
         What the field is called and measured in, for the model to keep; a DataArray has its own.
     **options
-        Single options of `FitConfig` that replace those of `config`.
+        Options of `FitConfig` by their flat names; they replace those of `config`.
 
     Returns
     -------
@@ -113,9 +113,9 @@ def fit(
     Interrupted
         If a signal ended the fit; its state is in the folder.
     """
-    config = _merge(config, options).resolved()
+    config = (config or FitConfig()).with_options(**options).resolved()
     if backend is None or isinstance(backend, str):
-        backend = load_backend(backend or config.backend)
+        backend = load_backend(backend or config.run.backend)
     u, grid, described, notes = _where_and_what(u, grid, box, periodic)
     field = field or described
     if checkpoint is None:
@@ -173,7 +173,7 @@ def resume(
             else f"{checkpoints.folder}: samples were fitted, which are in the folder; give no function"
         )
     if backend is None or isinstance(backend, str):
-        backend = load_backend(backend or config.backend)
+        backend = load_backend(backend or config.run.backend)
     processes = backend.processes
     with _open(checkpoints, processes), _logged(checkpoints, processes, resumed=True) as logs:
         given = _take_samples(function if values is None else values, grid, field)
@@ -303,10 +303,10 @@ def _staged_fit(
         samples, grid, held_out = hold_out_points(samples, grid, config)
         if held_out is not None:
             notes.append(f"{len(held_out[1])} of the points, drawn at random, are held out to judge the fit")
-    elif config.off_grid == "holdout":
+    elif config.sampling.off_grid == "holdout":
         samples, grid, held_out = hold_out(samples, grid)
         target = None
-    if config.deterministic:
+    if config.run.deterministic:
         _require_deterministic(config, backend)
     processes = backend.processes
     require_memory(forecast(grid, config, is_function=target is not None, processes=processes))
@@ -320,8 +320,8 @@ def _staged_fit(
 
 def _require_deterministic(config: FitConfig, backend: Backend) -> None:
     """Raise ConfigError where the bits of the result would depend on anything but data, options and machine."""
-    if config.max_seconds:
-        raise ConfigError("deterministic = true: max_seconds ends a stage by the clock; leave it at 0 and set steps")
+    if config.training.max_seconds:
+        raise ConfigError("deterministic = true: max_seconds ends a stage by the clock; leave it out and set steps")
     if backend.name != "numpy":
         raise ConfigError(f"deterministic = true: backend {backend.name!r} does not promise it; use numpy")
     if blas_threads() != 1:
@@ -329,14 +329,6 @@ def _require_deterministic(config: FitConfig, backend: Backend) -> None:
             "deterministic = true: sums in BLAS depend on its number of threads; set OMP_NUM_THREADS=1 before Python"
             " starts"
         )
-
-
-def _merge(config: FitConfig | None, options: dict[str, Any]) -> FitConfig:
-    base = FitConfig() if config is None else config
-    try:
-        return replace(base, **options)
-    except TypeError as error:
-        raise ConfigError(f"fit: {str(error).split(') ')[-1]}") from error
 
 
 def _take_samples(

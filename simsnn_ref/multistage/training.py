@@ -1,7 +1,7 @@
 """Train one stage's network on its normalised target, by the method that `config` names."""
 
 from simsnn_ref.backend import Array, Backend, load_backend
-from simsnn_ref.model import FitConfig
+from simsnn_ref.model import FitConfig, TrainingOptions
 from simsnn_ref.network import FeatureMap, Network, Parameters
 from simsnn_ref.optimizers import (
     LBFGS,
@@ -32,27 +32,28 @@ def choose_optimizer(config: FitConfig, objective: Objective, params: Parameters
 
     Small means that a step takes seconds: up to about 64^2 points, or as many parameters on not many more points.
     """
-    if config.optimizer != "auto":
-        return config.optimizer
+    if config.training.optimizer != "auto":
+        return config.training.optimizer
     return "levenberg_marquardt" if is_small(objective, params) else "gauss_newton"
 
 
-def _make_schedule(config: FitConfig, steps: int) -> Schedule:
-    """The step-size schedule that `config` names."""
-    if config.schedule == "constant":
-        return Constant(config.learning_rate)
-    if config.schedule == "plateau":
-        return Plateau(config.learning_rate, config.plateau_window, config.plateau_threshold)
-    return Exponential(config.learning_rate, config.final_learning_rate, steps)
+def _make_schedule(options: TrainingOptions, steps: int) -> Schedule:
+    """The step-size schedule that the options name."""
+    if options.schedule == "constant":
+        return Constant(options.learning_rate)
+    if options.schedule == "plateau":
+        return Plateau(options.learning_rate, options.plateau_window, options.plateau_threshold)
+    return Exponential(options.learning_rate, options.final_learning_rate, steps)
 
 
 def make_method(config: FitConfig, name: str, steps: int) -> Method:
     """The method called `name` with its options, for a stage of so many steps."""
+    options = config.training
     methods: dict[str, Method] = {
-        "adam": Adam(config.beta1, config.beta2, config.epsilon, _make_schedule(config, steps)),
-        "lbfgs": LBFGS(config.memory),
-        "levenberg_marquardt": LevenbergMarquardt(config.damping),
-        "gauss_newton": GaussNewton(config.inner_iterations, config.damping),
+        "adam": Adam(options.beta1, options.beta2, options.epsilon, _make_schedule(options, steps)),
+        "lbfgs": LBFGS(options.memory),
+        "levenberg_marquardt": LevenbergMarquardt(options.damping),
+        "gauss_newton": GaussNewton(options.inner_iterations, options.damping),
     }
     return methods[name]
 
@@ -88,20 +89,20 @@ def train(
     Raises
     ------
     DivergenceError
-        If a number in training is not finite and ``config.on_divergence`` is not to begin again.
+        If a number in training is not finite and ``config.training.on_divergence`` is not to begin again.
     """
-    backend = load_backend(config.backend) if backend is None else backend
+    backend = load_backend(config.run.backend) if backend is None else backend
     objective = Objective(network, fmap, target, LpLoss(config.p), backend)
     name = choose_optimizer(config, objective, params)
     # Adam's loss goes up and down by nature; only the methods that descend can stall.
-    stall_tolerance = 0.0 if name == "adam" else config.stall_tolerance
+    stall_tolerance = 0.0 if name == "adam" else config.training.stall_tolerance
     return minimize(
         make_method(config, name, steps),
         objective,
         params,
-        Limits(steps, config.target_rms, stall_tolerance, config.max_seconds),
+        Limits(steps, config.training.target_rms, stall_tolerance, config.training.max_seconds or 0.0),
         on_step,
         watch=watch,
         snapshot=snapshot,
-        restarts=config.on_divergence == "restart",
+        restarts=config.training.on_divergence == "restart",
     )

@@ -10,7 +10,7 @@ from simsnn_ref import Box, Callback, ConfigError, DataError, FitConfig, Grid, f
 from simsnn_ref.problems import get_problem
 
 EPS = np.finfo(float).eps
-QUICK = FitConfig(mode="paper", optimizer="adam", steps=(40,), hidden=(10, 10), stages=2)
+QUICK = FitConfig.of(mode="paper", optimizer="adam", steps=(40,), hidden=(10, 10), stages=2)
 
 
 def smooth(points):

@@ -14,7 +14,7 @@ from simsnn_ref.backend import NumpyBackend
 from simsnn_ref.commands.main import main
 from simsnn_ref.errors import DataError, DivergenceError
 from simsnn_ref.io.samples import LARGEST
-from simsnn_ref.multistage import algorithm as staged
+from simsnn_ref.multistage import paper_start
 from simsnn_ref.network import Network
 from simsnn_ref.optimizers import Jacobian, LpLoss
 from simsnn_ref.optimizers import minimization as base
@@ -141,13 +141,13 @@ def test_a_function_that_is_not_finite_between_the_samples():
 @pytest.mark.parametrize(("name", "value"), [("W1", np.nan), ("b", np.inf), ("W2", np.inf), ("c3", np.nan)])
 def test_parameters_that_are_not_finite_at_the_start(monkeypatch, optimizer, name, value):
     """Nothing is good yet: the stage is not kept, and to begin again is of no use."""
-    original = staged.StagedFit._paper_network
+    original = paper_start.paper_network
 
-    def spoilt(self, index, normalised):
-        network, params = original(self, index, normalised)
+    def spoilt(number, target, setup):
+        network, params = original(number, target, setup)
         return network, params | {name: first_number(value)(params[name])}
 
-    monkeypatch.setattr(staged.StagedFit, "_paper_network", spoilt)
+    monkeypatch.setattr(paper_start, "paper_network", spoilt)
     for on_divergence in ("stop", "restart"):
         message, model = diverges(wave(16), replace(PAPER, optimizer=optimizer, on_divergence=on_divergence))
         assert message.startswith("stage 1: step 0 led to numbers that are not finite")
@@ -180,13 +180,13 @@ def test_a_gradient_that_is_not_finite_is_named_within_a_step(monkeypatch, optim
 @pytest.mark.parametrize("optimizer", METHODS)
 def test_a_loss_whose_square_overflows(monkeypatch, optimizer):
     """Finite, so that training goes on; what it does about it is the method's, but no number becomes an exception."""
-    original = staged.StagedFit._paper_network
+    original = paper_start.paper_network
 
-    def spoilt(self, index, normalised):
-        network, params = original(self, index, normalised)
+    def spoilt(number, target, setup):
+        network, params = original(number, target, setup)
         return network, params | {"c3": first_number(1e200)(params["c3"])}
 
-    monkeypatch.setattr(staged.StagedFit, "_paper_network", spoilt)
+    monkeypatch.setattr(paper_start, "paper_network", spoilt)
     try:
         model = fit(wave(16), config=replace(PAPER, optimizer=optimizer))
     except DivergenceError as error:

@@ -23,7 +23,6 @@ from simsnn_ref.backend import rms
 from simsnn_ref.experiments.base import Claim, Outcome, Settings, Table
 from simsnn_ref.model import FitConfig, Model
 from simsnn_ref.multistage import choose_off_grid, training_set
-from simsnn_ref.network import extend
 from simsnn_ref.optimizers import LpLoss
 from simsnn_ref.problems import get_problem
 from simsnn_ref.report.drawing import (
@@ -221,11 +220,12 @@ class _Bench:
     def between(self, models: list[Model]) -> tuple[float, float]:
         """RMS and largest error of the sum of `models` between the samples, in the field's units."""
         config = FitConfig(mode="paper").resolved()
-        judge = choose_off_grid(config, training_set(self.samples, self.grid, self.target, config), self.target, None)
+        training = training_set(self.samples, self.grid, self.target, config)
+        off_grid = choose_off_grid(config, training, self.target, None)
         for model in models:
             for stage in model.stages:
-                judge.subtract(stage.eps, *extend(stage.network, stage.params, model.backend))
-        errors = judge.errors()
+                off_grid = off_grid.minus(stage)
+        errors = off_grid.errors()
         assert errors is not None
         return errors
 

@@ -12,7 +12,7 @@ from simsnn_ref.backend import NumpyBackend
 from simsnn_ref.errors import ConfigError, DivergenceError
 from simsnn_ref.model import FitConfig
 from simsnn_ref.multistage import train
-from simsnn_ref.multistage.training import choose_optimizer
+from simsnn_ref.multistage.methods import choose_optimizer
 from simsnn_ref.network import Network, make_map
 from simsnn_ref.network import network as network_module
 from simsnn_ref.optimizers import (

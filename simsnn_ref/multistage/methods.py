@@ -1,0 +1,49 @@
+"""The training method that the options name, with its options."""
+
+from simsnn_ref.model import FitConfig
+from simsnn_ref.network import Parameters
+from simsnn_ref.optimizers import (
+    LBFGS,
+    Adam,
+    Constant,
+    Exponential,
+    GaussNewton,
+    LevenbergMarquardt,
+    Method,
+    Objective,
+    Plateau,
+    Schedule,
+    is_small,
+)
+
+__all__ = ["choose_optimizer", "make_method"]
+
+
+def choose_optimizer(config: FitConfig, objective: Objective, params: Parameters) -> str:
+    """The method that `config` names; ``auto`` is Levenberg-Marquardt where that is small, else Gauss-Newton.
+
+    Small means that a step takes seconds: up to about 64^2 points, or as many parameters on not many more points.
+    """
+    if config.optimizer != "auto":
+        return config.optimizer
+    return "levenberg_marquardt" if is_small(objective, params) else "gauss_newton"
+
+
+def _make_schedule(config: FitConfig, steps: int) -> Schedule:
+    """The step-size schedule that `config` names."""
+    if config.schedule == "constant":
+        return Constant(config.learning_rate)
+    if config.schedule == "plateau":
+        return Plateau(config.learning_rate, config.plateau_window, config.plateau_threshold)
+    return Exponential(config.learning_rate, config.final_learning_rate, steps)
+
+
+def make_method(config: FitConfig, name: str, steps: int) -> Method:
+    """The method called `name` with its options, for a stage of so many steps."""
+    methods: dict[str, Method] = {
+        "adam": Adam(config.beta1, config.beta2, config.epsilon, _make_schedule(config, steps)),
+        "lbfgs": LBFGS(config.memory),
+        "levenberg_marquardt": LevenbergMarquardt(config.damping),
+        "gauss_newton": GaussNewton(config.inner_iterations, config.damping),
+    }
+    return methods[name]

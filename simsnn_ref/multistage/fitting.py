@@ -191,8 +191,8 @@ def _run(setup: Setup, events: Events, notes: Sequence[str] = ()) -> Model:
         if setup.is_constant:
             fit_constant(setup, state, events)
         else:
-            events.note(*before_the_first_stage(setup))
             require_possible(setup)
+            events.note(*before_the_first_stage(setup))
     return _continue(setup, state, events)
 
 

@@ -14,6 +14,9 @@ UNRESOLVED = 1e-12
 FAR_APART = 10.0
 """Error at held-out points over that at the others from which it is worth a note."""
 
+NOT_DESCRIBED = 0.5
+"""Truncation error of a start, relative to its residue, from which it is the modes and not the training that failed."""
+
 
 def before_the_first_stage(setup: Setup) -> list[str]:
     """Notes on the arithmetic and the data."""
@@ -54,11 +57,8 @@ def _noise_floor(setup: Setup) -> list[str]:
 
 def not_kept(number: int, left: float, truncation_error: float, trained: TrainedStage) -> str:
     """Why a stage that left a share `left` of its residue is not part of the model, and the fit ends before it."""
-    if truncation_error > 0.5:
-        reason = (
-            f"Fourier modes describe only part of the residue and leave {truncation_error:.0%} of it, which is noise,"
-            " or finer than the samples resolve"
-        )
+    if truncation_error > NOT_DESCRIBED:
+        reason = f"Fourier modes leave {truncation_error:.0%} of the residue, which is noise, or finer than the samples resolve"
     else:
         reason = f"training ended with {left:.0%} of the residue left ({trained.result.stopped_because})"
     ends = f"the fit ends with stage {number - 1}" if number > 1 else "the model has no stage"

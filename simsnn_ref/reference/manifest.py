@@ -9,15 +9,13 @@ from simsnn_ref.reference.cases import Tensors
 from simsnn_ref.storage import read_file, read_json
 from simsnn_ref.strict_json import shown
 
-__all__ = ["KIND", "ROLES", "SCHEMA", "read_case", "read_manifest"]
+__all__ = ["KIND", "SCHEMA", "read_case", "read_manifest"]
 
 KIND = "simsnn-reference"
 """Of the files; see `simsnn_ref.storage`."""
 
 SCHEMA = "simsnn-reference-2"
 """docs/reference-manifest.schema.json."""
-
-ROLES = ("given", "forward", "backward", "update")
 
 _CASE = {
     "name": str,

@@ -2,7 +2,8 @@
 
 A folder of cases holds `manifest.json` and a file in the safetensors layout for each. All tensors are float64, C order.
 What is given is drawn from raw bits; the rest is computed with mpmath in 50 digits and rounded right. No step of it is
-the processor's or the C library's, so that the bytes are the same wherever they are made. With n points in d dimensions, n_f features and L tanh layers:
+the processor's or the C library's, so that the bytes are the same wherever they are made. With n points in d
+dimensions, n_f features and L tanh layers:
 
     given      points (n, d) in [-1, 1]^d, target (n,), amplitudes (n_f,), B (n_b, d), b (n_f,), W1 (h_1, n_f), c1, ...
                v.<parameter>, w (n,)      a direction, and a cotangent

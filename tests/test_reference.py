@@ -417,7 +417,7 @@ def test_examples_pass_and_a_planted_mistake_is_named(tmp_path, capsys, library)
     assert all(entry.passed for entry in checks)
     script["main"](COMMITTED, tmp_path / "wrong", plant=True)
     assert main(["reference", "check", str(COMMITTED), str(tmp_path / "wrong"), "--tolerance", "1e-14"]) == 1
-    assert f"The first, from the forward pass down: grad.b of {FIRST}, at [0]: 0, expected" in capsys.readouterr().out
+    assert f"The first, from the forward pass down: grad.b of {FIRST}, at [3]: 0, expected" in capsys.readouterr().out
 
 
 @pytest.mark.slow

@@ -58,7 +58,8 @@ def _noise_floor(setup: Setup) -> list[str]:
 def not_kept(number: int, left: float, truncation_error: float, trained: TrainedStage) -> str:
     """Why a stage that left a share `left` of its residue is not part of the model, and the fit ends before it."""
     if truncation_error > NOT_DESCRIBED:
-        reason = f"Fourier modes leave {truncation_error:.0%} of the residue, which is noise, or finer than the samples resolve"
+        share = f"{truncation_error:.0%}"
+        reason = f"Fourier modes leave {share} of the residue, which is noise, or finer than the samples resolve"
     else:
         reason = f"training ended with {left:.0%} of the residue left ({trained.result.stopped_because})"
     ends = f"the fit ends with stage {number - 1}" if number > 1 else "the model has no stage"

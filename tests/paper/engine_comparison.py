@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from simsnn_ref import FitConfig, Grid, fit, paper
-from simsnn_ref.features import make_map
-from simsnn_ref.initialization import initialize
-from simsnn_ref.losses import LpLoss
-from simsnn_ref.optimizers import Objective
-from simsnn_ref.spectrum import count_modes, energy_spectrum, fourier_modes
-from simsnn_ref.stage import train
+from simsnn_ref.multistage.training import train
+from simsnn_ref.network.features.choose import make_map
+from simsnn_ref.network.initialization import initialize
+from simsnn_ref.optimizers.loss import LpLoss
+from simsnn_ref.optimizers.objective import Objective
+from simsnn_ref.spectrum.energy import energy_spectrum
+from simsnn_ref.spectrum.modes import count_modes, fourier_modes
 
 EPS = float(np.finfo(np.float64).eps)
 
@@ -111,7 +112,7 @@ class EngineAgainstPaper:
         B, b, A = map(backend.to_numpy, paper.algorithm_1(on, count_modes(grid)))
         assert len(A) == count_modes(grid)
         assert np.array_equal(B, backend.to_numpy(engine.wavenumbers))
-        # Two fast Fourier transforms: a few roundings of u~, whose size is the RMS of u over sqrt(N^d), and of phases of
+        # Two fast Fourier transforms: a few roundings of u~, of size RMS(u) over sqrt(N^d), and of phases of
         # up to 2 pi. Measured: 11.
         size = 1.0 / np.sqrt(u.size)
         engine_A, engine_b = map(backend.to_numpy, (engine.amplitudes, engine.phases))

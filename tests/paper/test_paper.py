@@ -24,10 +24,10 @@ from paper.engine_comparison import (
 )
 
 from simsnn_ref import Grid, paper
-from simsnn_ref.features import make_map
-from simsnn_ref.initialization import initialize, scale_factor
-from simsnn_ref.losses import LpLoss
-from simsnn_ref.optimizers import Plateau
+from simsnn_ref.network.features.choose import make_map
+from simsnn_ref.network.initialization import initialize, scale_factor
+from simsnn_ref.optimizers.loss import LpLoss
+from simsnn_ref.optimizers.schedules import Plateau
 
 
 class TestEngine(EngineAgainstPaper):

@@ -13,7 +13,7 @@ from simsnn_ref.backend import NumpyBackend
 from simsnn_ref.commands.main import main
 from simsnn_ref.errors import DataError, DivergenceError
 from simsnn_ref.io.samples import LARGEST
-from simsnn_ref.multistage import algorithm as staged
+from simsnn_ref.multistage import paper_start
 from simsnn_ref.network import Network
 from simsnn_ref.optimizers import Jacobian, LpLoss
 from simsnn_ref.optimizers import minimization as base
@@ -140,13 +140,13 @@ def test_a_function_that_is_not_finite_between_the_samples():
 @pytest.mark.parametrize(("name", "value"), [("W1", np.nan), ("b", np.inf), ("W2", np.inf), ("c3", np.nan)])
 def test_parameters_that_are_not_finite_at_the_start(monkeypatch, optimizer, name, value):
     """Nothing is good yet: the stage is not kept, and to begin again is of no use."""
-    original = staged.StagedFit._paper_network
+    original = paper_start.paper_network
 
-    def spoilt(self, index, normalised):
-        network, params = original(self, index, normalised)
+    def spoilt(number, target, setup):
+        network, params = original(number, target, setup)
         return network, params | {name: first_number(value)(params[name])}
 
-    monkeypatch.setattr(staged.StagedFit, "_paper_network", spoilt)
+    monkeypatch.setattr(paper_start, "paper_network", spoilt)
     for on_divergence in ("stop", "restart"):
         message, model = diverges(wave(16), PAPER.with_options(optimizer=optimizer, on_divergence=on_divergence))
         assert message.startswith("stage 1: step 0 led to numbers that are not finite")
@@ -179,13 +179,13 @@ def test_a_gradient_that_is_not_finite_is_named_within_a_step(monkeypatch, optim
 @pytest.mark.parametrize("optimizer", METHODS)
 def test_a_loss_whose_square_overflows(monkeypatch, optimizer):
     """Finite, so that training goes on; what it does about it is the method's, but no number becomes an exception."""
-    original = staged.StagedFit._paper_network
+    original = paper_start.paper_network
 
-    def spoilt(self, index, normalised):
-        network, params = original(self, index, normalised)
+    def spoilt(number, target, setup):
+        network, params = original(number, target, setup)
         return network, params | {"c3": first_number(1e200)(params["c3"])}
 
-    monkeypatch.setattr(staged.StagedFit, "_paper_network", spoilt)
+    monkeypatch.setattr(paper_start, "paper_network", spoilt)
     try:
         model = fit(wave(16), config=PAPER.with_options(optimizer=optimizer))
     except DivergenceError as error:
@@ -467,7 +467,7 @@ def test_resolved_fields_are_fitted_to_rounding(tmp_path, name):
     model = checked(u, tmp_path, ACCURATE)
     assert recorded(model) < 0.25 * EPS
     assert model.history.stages[-1].rms_off_grid < 0.25 * EPS
-    assert not note_of(model, "stop being resolved")
+    assert not note_of(model, "noise floor of the samples")
     assert note_of(model, "RMS below the target 5e-17")
     if name.startswith("offset"):
         signal = u - 1e8
@@ -482,7 +482,7 @@ def test_unresolved_fields_are_followed_at_the_samples_and_said_to_be_unresolved
     assert recorded(model) < 0.25 * EPS
     level = model.history.resolved_level
     assert level > 1e3 * EPS
-    assert note_of(model, f"the samples stop being resolved at an RMS of {level:.1e}")
+    assert note_of(model, f"the noise floor of the samples is at an RMS of {level:.1e}")
     # 24 bits are left of float32, digits before the point of integers; of the others nothing.
     expected = {"float32": 2.0**-24, "integers": 0.04, "equal but for one": 0.12}.get(name, 0.5)
     assert expected / 4.0 < level < 4.0 * expected
@@ -500,11 +500,11 @@ def test_without_periodicity(tmp_path, name):
     if name in RESOLVED:
         # The coefficients of the extension are some ten times the field.
         assert recorded(model) < 32 * EPS
-        assert not note_of(model, "stop being resolved")
+        assert not note_of(model, "noise floor of the samples")
     else:
         assert recorded(model) == pytest.approx(model.history.resolved_level, rel=0.5)
-        assert note_of(model, "stop being resolved")
-        assert note_of(model, "stage 2 did not lower the RMS")
+        assert note_of(model, "noise floor of the samples")
+        assert note_of(model, "stage 2 is not kept")
 
 
 def alternating():
@@ -528,7 +528,7 @@ def test_mode_paper(tmp_path, name, optimizer, steps):
     errors = [1.0, *(stage.rms_on_grid for stage in model.history.stages)]
     assert errors == sorted(errors, reverse=True)
     assert all(np.all(np.isfinite(stage.loss_history)) for stage in model.history.stages)
-    assert len(model.stages) == 2 or note_of(model, f"stage {len(model.stages) + 1} did not lower the RMS")
+    assert len(model.stages) == 2 or note_of(model, f"stage {len(model.stages) + 1} is not kept")
     if optimizer == "gauss_newton":
         assert recorded(model) < 0.9
     if name == "offset" and optimizer == "adam":
@@ -604,7 +604,7 @@ def test_an_offset_is_not_the_signal(tmp_path):
     model = checked(u, tmp_path, grid=Grid(u.shape, periodic=False))
     level = model.history.resolved_level
     assert 1e-11 < level < 1e-8
-    assert note_of(model, "stop being resolved")
+    assert note_of(model, "noise floor of the samples")
     assert 1e-3 < recorded(model) * 1e8 < 1.0
 
 

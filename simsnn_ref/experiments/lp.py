@@ -23,7 +23,6 @@ from simsnn_ref.backend import rms
 from simsnn_ref.experiments.base import Claim, Outcome, Settings, Table
 from simsnn_ref.model import FitConfig, Model
 from simsnn_ref.multistage import choose_off_grid, training_set
-from simsnn_ref.network import extend
 from simsnn_ref.optimizers import LpLoss
 from simsnn_ref.problems import get_problem
 from simsnn_ref.report.drawing import (
@@ -212,7 +211,7 @@ class _Bench:
 
     def train(self, values: np.ndarray, stage: int, p: float, seed: int) -> Model:
         """Stage 0 or 1 of the staged algorithm; the two start from random numbers of their own, whatever p is."""
-        steps = (self.plan.steps,) if self.optimizer == "adam" else None
+        steps = (self.plan.steps,) if self.optimizer == "adam" else ()
         return self.settings.fit(
             values, self.grid, mode="paper", stages=1, n_features=self.plan.widths[stage], p=p, steps=steps,
             optimizer=self.optimizer, target=0.0, off_grid="none", certify=False, seed=2 * seed + stage,
@@ -221,11 +220,12 @@ class _Bench:
     def between(self, models: list[Model]) -> tuple[float, float]:
         """RMS and largest error of the sum of `models` between the samples, in the field's units."""
         config = FitConfig.of(mode="paper").resolved()
-        judge = choose_off_grid(config, training_set(self.samples, self.grid, self.target, config), self.target, None)
+        training = training_set(self.samples, self.grid, self.target, config)
+        off_grid = choose_off_grid(config, training, self.target, None)
         for model in models:
             for stage in model.stages:
-                judge.subtract(stage.eps, *extend(stage.network, stage.params, model.backend))
-        errors = judge.errors()
+                off_grid = off_grid.minus(stage)
+        errors = off_grid.errors()
         assert errors is not None
         return errors
 

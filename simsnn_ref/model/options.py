@@ -10,7 +10,19 @@ from typing import Any, get_args, get_origin
 
 from simsnn_ref.errors import ConfigError
 
-__all__ = ["ABOVE_0", "DECAY", "SHARE", "Option", "OptionGroup", "at_least", "nearest", "option", "options_of", "shown"]
+__all__ = [
+    "ABOVE_0",
+    "DECAY",
+    "SHARE",
+    "Interval",
+    "Option",
+    "OptionGroup",
+    "at_least",
+    "nearest",
+    "option",
+    "options_of",
+    "shown",
+]
 
 _INTEGER_LIMIT = 2**63
 """Larger integers are not kept in files."""

@@ -153,7 +153,7 @@ def test_fit_of_a_file(capsys):
     converted, unresolved = told["notes"]
     assert converted == "u.npy is float32; it is computed in float64"
     # 6e-8 of rounding to float32, in 20 samples of which the extension follows some.
-    assert "stop being resolved at an RMS of" in unresolved
+    assert "the noise floor of the samples is at an RMS of" in unresolved
     assert 1e-9 < told["resolved_level"] < 1e-6
     assert Path("u.safetensors").is_file()
     told = run_json(capsys, "fit", "u.npy", "--periodic", "false", "--off-grid", "holdout", *FAST)

@@ -271,7 +271,7 @@ def test_zero_and_constant_fields_are_certified():
     [
         ({"first_layer": "rff"}, "use mode 'paper'"),
         ({"train_wavenumbers": True}, "use mode 'paper'"),
-        ({"n_features": (5, 200)}, "n_features = 200: the training grid of 16 x 16 points has 130 Fourier modes"),
+        ({"n_features": (5, 200)}, "n_features = 200: a grid of 16 x 16 points has 130 Fourier modes"),
     ],
 )
 def test_options_that_mode_accurate_does_not_have(options, message):

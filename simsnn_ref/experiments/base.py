@@ -51,7 +51,7 @@ class Settings:
         if self.checkpoints is None:
             return fit(u, grid, **options)
         values = np.reshape(u(grid.points()), grid.shape) if callable(u) else u
-        told = json.dumps([FitConfig(**options).to_dict(), package_version(), digest(values)])
+        told = json.dumps([FitConfig.of(**options).to_dict(), package_version(), digest(values)])
         folder = self.checkpoints / hashlib.sha256(told.encode()).hexdigest()[:16]
         with Checkpoints(folder) as checkpoints:
             if checkpoints.data_file.exists():

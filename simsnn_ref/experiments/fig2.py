@@ -42,8 +42,8 @@ class Setup:
     optimizer : str
     steps : tuple of int
         Of the first stage and of those that follow.
-    z1_rms, output_gain : float, tuple of float
-        See `simsnn_ref.FitConfig`; 0 and 1 are Xavier's rule, the paper's start.
+    z1_rms, output_gain : float or None, tuple of float
+        See `simsnn_ref.model.NetworkOptions`; None and 1 are Xavier's rule, the paper's start.
     """
 
     size: int
@@ -51,7 +51,7 @@ class Setup:
     n_features: tuple[int, int]
     optimizer: str
     steps: tuple[int, int]
-    z1_rms: float = 0.0
+    z1_rms: float | None = None
     output_gain: tuple[float, float] = (1.0, 1.0)
 
 
@@ -79,7 +79,7 @@ def staged_fit(settings: Settings, setup: Setup, u: np.ndarray, optimizer: str =
         stages=stages,
         steps=setup.steps,
         optimizer=optimizer or setup.optimizer,
-        z1_rms=(setup.z1_rms if own else 0.0,),
+        z1_rms=setup.z1_rms if own else None,
         output_gain=setup.output_gain if own else (1.0,),
         certify=False,
     )

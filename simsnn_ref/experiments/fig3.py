@@ -71,7 +71,7 @@ def run(settings: Settings) -> Outcome:
     started = time.perf_counter()
     setups = [setup for setup in SETUPS[settings.size] if settings.optimizer in ("", setup.optimizer)]
     if not setups:
-        setups = [replace(SETUPS[settings.size][0], optimizer=settings.optimizer, z1_rms=0.0, output_gain=(1.0, 1.0))]
+        setups = [replace(SETUPS[settings.size][0], optimizer=settings.optimizer, z1_rms=None, output_gain=(1.0, 1.0))]
     u = snapshot(setups[0].size, setups[0].reynolds, settings.say)
     target = _spectrum(u, u)
     runs = []

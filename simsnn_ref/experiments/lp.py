@@ -219,7 +219,7 @@ class _Bench:
 
     def between(self, models: list[Model]) -> tuple[float, float]:
         """RMS and largest error of the sum of `models` between the samples, in the field's units."""
-        config = FitConfig(mode="paper").resolved()
+        config = FitConfig.of(mode="paper").resolved()
         training = training_set(self.samples, self.grid, self.target, config)
         off_grid = choose_off_grid(config, training, self.target, None)
         for model in models:

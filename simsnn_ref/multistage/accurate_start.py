@@ -52,14 +52,15 @@ def accurate_start(number: int, residue: Residue, setup: Setup) -> Start:
 
     def modes_of(field: Array) -> Modes:
         field = backend.xp.reshape(field, residue.training.grid.shape)
-        found.append(_find_modes(field, config.for_stage(config.n_features, number - 1), residue, setup))
+        asked = config.for_stage(config.first_layer.n_features, number - 1)
+        found.append(_find_modes(field, asked, residue, setup))
         return found[-1].modes
 
     network, params = near_linear_network(
         backend.xp.reshape(target, (-1,)),
         modes_of,
-        hidden=config.hidden,
-        delta=config.delta,
+        hidden=config.network.hidden,
+        delta=config.network.delta,
         rng=generator(config, number),
         backend=backend,
     )
@@ -67,7 +68,7 @@ def accurate_start(number: int, residue: Residue, setup: Setup) -> Start:
     return Start(residue, target, network, params, math.hypot(found[-1].fit_residual, tail), tail)
 
 
-def _find_modes(field: Array, asked: int, residue: Residue, setup: Setup) -> _Found:
+def _find_modes(field: Array, asked: int | None, residue: Residue, setup: Setup) -> _Found:
     """`asked` modes, or those that carry all but `tail_tolerance` or a tenth of the goal, whichever is more.
 
     They belong to the extended box if not all axes are periodic. Where they are found by least squares all are taken:
@@ -87,7 +88,7 @@ def _find_modes(field: Array, asked: int, residue: Residue, setup: Setup) -> _Fo
         asked = asked or len(modes)
     energy = backend.to_numpy(modes.amplitudes) ** 2 / 2.0
     tail = np.append(np.sqrt(np.cumsum(energy[::-1])[::-1]), 0.0)
-    needed = int(np.sum(tail > max(config.tail_tolerance, TAIL_OF_GOAL * setup.goal(residue.rms))))
+    needed = int(np.sum(tail > max(config.first_layer.tail_tolerance, TAIL_OF_GOAL * setup.goal(residue.rms))))
     n = min(asked or max(1, needed), config.max_features, len(modes))
     return _Found(modes.largest(n), fit_residual, float(tail[n]))
 

@@ -37,7 +37,7 @@ def fit_stages(setup: Setup, state: FitState, events: Events) -> None:
         If a signal ended the fit.
     """
     config = setup.config
-    for number in range(len(state.stages) + 1, config.stages + 1):
+    for number in range(len(state.stages) + 1, config.stages.count + 1):
         reason = _reason_to_stop(number, state, setup)
         if reason:
             events.note(reason)
@@ -77,8 +77,8 @@ def _reason_to_stop(number: int, state: FitState, setup: Setup) -> str:
     config, last = setup.config, state.records[-1]
     # Mode paper looks at the samples only, as the paper does.
     off_grid = last.rms_off_grid if config.mode == "accurate" else None
-    if max(last.rms_on_grid, off_grid or 0.0) < config.target:
-        return f"RMS below the target {config.target:g} with stage {number - 1}; no further stage"
+    if max(last.rms_on_grid, off_grid or 0.0) < config.stages.target:
+        return f"RMS below the target {config.stages.target:g} with stage {number - 1}; no further stage"
     if config.mode == "accurate" and setup.least_squares is not None:
         residue = state.residue.rounded.astype(np.float64) / state.residue.rms
         if setup.least_squares.fit(residue, NumpyBackend()).predicted >= PREDICTABLE:

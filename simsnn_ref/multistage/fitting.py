@@ -2,14 +2,13 @@
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from simsnn_ref.backend import Backend, Processes, load_backend
-from simsnn_ref.errors import ConfigError, DataError, DivergenceError
+from simsnn_ref.errors import DataError, DivergenceError
 from simsnn_ref.io import FieldInfo, is_dataarray, provenance
 from simsnn_ref.model import (
     Callback,
@@ -70,7 +69,7 @@ def fit(
     callbacks : sequence of Callback
         Told of every step, stage and note.
     backend : Backend or str, optional
-        Takes precedence over ``config.backend``.
+        Takes precedence over ``config.run.backend``.
     checkpoint : str, Path or Checkpoints, optional
         A folder for states that `resume` takes the fit up from. SIGINT, SIGTERM and SIGUSR1 then end it after saving.
     field : FieldInfo, optional
@@ -98,7 +97,7 @@ def fit(
     Interrupted
         If a signal ended the fit; its state is in the folder.
     """
-    config = _merge(config, options).resolved()
+    config = (config or FitConfig()).with_options(**options).resolved()
     backend = _loaded(backend, config)
     data = take_in(u, grid, box=box, periodic=periodic, info=field)
     if checkpoint is None:
@@ -206,7 +205,7 @@ def _continue(setup: Setup, state: FitState, events: Events) -> Model:
     except DivergenceError as error:
         raise DivergenceError(str(error), _model(setup, state, events, None)) from error
     certified = None
-    if setup.config.certify:
+    if setup.config.run.certify:
         events.activity("certifying the errors at single points")
         certified = certificate(state, setup)
         if not certified.agrees:
@@ -230,7 +229,7 @@ def _model(setup: Setup, state: FitState, events: Events, certified: Certificate
 
 
 def _loaded(backend: Backend | str | None, config: FitConfig) -> Backend:
-    return load_backend(backend or config.backend) if backend is None or isinstance(backend, str) else backend
+    return load_backend(backend or config.run.backend) if backend is None or isinstance(backend, str) else backend
 
 
 def _checkpoints(checkpoint: str | Path | Checkpoints) -> Checkpoints:
@@ -259,11 +258,3 @@ def _logged(checkpoints: Checkpoints, processes: Processes, *, resumed: bool) ->
     log = LogFile(checkpoints.log_file)
     with log.run(resumed=resumed):
         yield [log]
-
-
-def _merge(config: FitConfig | None, options: dict[str, Any]) -> FitConfig:
-    base = FitConfig() if config is None else config
-    try:
-        return replace(base, **options)
-    except TypeError as error:
-        raise ConfigError(f"fit: {str(error).split(') ')[-1]}") from error

@@ -75,7 +75,7 @@ def _nonlinear_fraction(network: Network, params: Parameters, state: FitState, s
 def certificate(state: FitState, setup: Setup, digits: int = LONG_DOUBLE_DIGITS) -> Certificate:
     """The errors at random points and at the worst ones, by an independent evaluation of the stages."""
     digits = second_route_digits(digits)
-    rng = np.random.default_rng([setup.config.seed, 1])
+    rng = np.random.default_rng([setup.config.run.seed, 1])
     n = CERTIFIED_POINTS if digits <= LONG_DOUBLE_DIGITS else CERTIFIED_POINTS // MPMATH_SHARE
     at_samples = setup.training.at_samples
     on_grid = sample_errors(

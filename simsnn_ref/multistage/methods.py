@@ -1,6 +1,6 @@
 """The training method that the options name, with its options."""
 
-from simsnn_ref.model import FitConfig
+from simsnn_ref.model import FitConfig, TrainingOptions
 from simsnn_ref.network import Parameters
 from simsnn_ref.optimizers import (
     LBFGS,
@@ -24,26 +24,27 @@ def choose_optimizer(config: FitConfig, objective: Objective, params: Parameters
 
     Small means that a step takes seconds: up to about 64^2 points, or as many parameters on not many more points.
     """
-    if config.optimizer != "auto":
-        return config.optimizer
+    if config.training.optimizer != "auto":
+        return config.training.optimizer
     return "levenberg_marquardt" if is_small(objective, params) else "gauss_newton"
 
 
-def _make_schedule(config: FitConfig, steps: int) -> Schedule:
-    """The step-size schedule that `config` names."""
-    if config.schedule == "constant":
-        return Constant(config.learning_rate)
-    if config.schedule == "plateau":
-        return Plateau(config.learning_rate, config.plateau_window, config.plateau_threshold)
-    return Exponential(config.learning_rate, config.final_learning_rate, steps)
+def _make_schedule(options: TrainingOptions, steps: int) -> Schedule:
+    """The step-size schedule that the options name."""
+    if options.schedule == "constant":
+        return Constant(options.learning_rate)
+    if options.schedule == "plateau":
+        return Plateau(options.learning_rate, options.plateau_window, options.plateau_threshold)
+    return Exponential(options.learning_rate, options.final_learning_rate, steps)
 
 
 def make_method(config: FitConfig, name: str, steps: int) -> Method:
     """The method called `name` with its options, for a stage of so many steps."""
+    options = config.training
     methods: dict[str, Method] = {
-        "adam": Adam(config.beta1, config.beta2, config.epsilon, _make_schedule(config, steps)),
-        "lbfgs": LBFGS(config.memory),
-        "levenberg_marquardt": LevenbergMarquardt(config.damping),
-        "gauss_newton": GaussNewton(config.inner_iterations, config.damping),
+        "adam": Adam(options.beta1, options.beta2, options.epsilon, _make_schedule(options, steps)),
+        "lbfgs": LBFGS(options.memory),
+        "levenberg_marquardt": LevenbergMarquardt(options.damping),
+        "gauss_newton": GaussNewton(options.inner_iterations, options.damping),
     }
     return methods[name]

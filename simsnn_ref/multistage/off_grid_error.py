@@ -126,7 +126,7 @@ def choose_off_grid(
     held_out: tuple[np.ndarray, np.ndarray] | None,
     backend: Backend | None = None,
 ) -> OffGridError:
-    """The error between the points by the method that `config.off_grid` names, or by the best for these data.
+    """The error between the points by the method that `config.sampling.off_grid` names, or by the best for these data.
 
     Parameters
     ----------
@@ -142,7 +142,7 @@ def choose_off_grid(
     ConfigError
         If the method does not fit the data.
     """
-    method, grid = config.off_grid, training.grid
+    method, grid = config.sampling.off_grid, training.grid
     backend = NumpyBackend() if backend is None else backend
     if isinstance(grid, Scatter):
         if held_out is None:
@@ -169,9 +169,9 @@ def choose_off_grid(
 
 def _random(config: FitConfig, grid: Grid, target: Callable[[np.ndarray], Any]) -> list[_PointSet]:
     """Random points: copies of a periodic grid at random offsets, which the fft map reaches, else scattered ones."""
-    rng = np.random.default_rng([config.seed, 0])
+    rng = np.random.default_rng([config.run.seed, 0])
     if not all(grid.periodic):
-        points = rng.uniform(grid.lower, grid.upper, (config.off_grid_points, grid.ndim))
+        points = rng.uniform(grid.lower, grid.upper, (config.sampling.off_grid_points, grid.ndim))
         return [_scattered(points, sample_function(target, points, extended=True), grid)]
     point_sets, asarray = [], extended_backend().asarray
     for _ in range(RANDOM_COPIES):
@@ -198,7 +198,7 @@ HELD_OUT = 0.1
 def hold_out_points(
     u: np.ndarray, scatter: Scatter, config: FitConfig
 ) -> tuple[np.ndarray, Scatter, tuple[np.ndarray, np.ndarray] | None]:
-    """Split scattered points: a random tenth, drawn with the seed, unless `config.off_grid` is ``none``.
+    """Split scattered points: a random tenth, drawn with the seed, unless `config.sampling.off_grid` is ``none``.
 
     Returns
     -------
@@ -210,20 +210,22 @@ def hold_out_points(
     Raises
     ------
     ConfigError
-        If `config.off_grid` names a method for grids.
+        If `config.sampling.off_grid` names a method for grids.
     DataError
         If too few points are left.
     """
-    if config.off_grid not in ("auto", "holdout", "none"):
-        raise ConfigError(f"off_grid = {config.off_grid!r} needs a grid or a function; points take 'holdout' or 'none'")
-    n_held = 0 if config.off_grid == "none" else math.ceil(HELD_OUT * scatter.size)
+    if config.sampling.off_grid not in ("auto", "holdout", "none"):
+        raise ConfigError(
+            f"off_grid = {config.sampling.off_grid!r} needs a grid or a function; points take 'holdout' or 'none'"
+        )
+    n_held = 0 if config.sampling.off_grid == "none" else math.ceil(HELD_OUT * scatter.size)
     if scatter.size - n_held < LEAST_SAMPLES:
         raise DataError(
             f"points: {scatter.size} of them, {n_held} held out, are too few to fit; at least {LEAST_SAMPLES} train"
         )
     if n_held == 0:
         return u, scatter, None
-    order = np.random.default_rng([config.seed, 0]).permutation(scatter.size)
+    order = np.random.default_rng([config.run.seed, 0]).permutation(scatter.size)
     held, kept = np.sort(order[:n_held]), np.sort(order[n_held:])
     return u[kept], scatter.subset(kept), (scatter.points[held], u[held])
 

@@ -24,19 +24,19 @@ def paper_start(number: int, residue: Residue, setup: Setup) -> Start:
 def paper_network(number: int, target: Array, setup: Setup) -> tuple[Network, Parameters]:
     """Its network and parameters, for a target of RMS 1 on the training grid."""
     config, stage = setup.config, number - 1
-    first_layer = config.for_stage(config.first_layer, stage)
+    first_layer = config.for_stage(config.first_layer.kind, stage)
     return initialize(
         first_layer,
         target,
         setup.least_squares or _grid(setup),
         n_features=_n_features(first_layer, stage, target, setup),
-        hidden=config.hidden,
+        hidden=config.network.hidden,
         rng=generator(config, number),
         backend=setup.backend,
-        sigma=config.sigma,
-        train_wavenumbers=config.train_wavenumbers,
-        z1_rms=config.for_stage(config.z1_rms, stage),
-        output_gain=config.for_stage(config.output_gain, stage),
+        sigma=config.first_layer.sigma,
+        train_wavenumbers=config.first_layer.train_wavenumbers,
+        z1_rms=config.for_stage(config.network.z1_rms, stage) or 0.0,
+        output_gain=config.for_stage(config.network.output_gain, stage),
     )
 
 
@@ -48,7 +48,7 @@ def _grid(setup: Setup) -> Grid:
 def _n_features(first_layer: str, stage: int, target: Array, setup: Setup) -> int:
     """n_f as asked, or the number of primary modes: those above a share of the largest amplitude."""
     config, backend = setup.config, setup.backend
-    asked = config.for_stage(config.n_features, stage)
+    asked = config.for_stage(config.first_layer.n_features, stage) or 0
     if asked or first_layer == "none":
         return asked
     if first_layer not in ("si", "fourier"):
@@ -58,5 +58,5 @@ def _n_features(first_layer: str, stage: int, target: Array, setup: Setup) -> in
     else:
         modes = fourier_modes(target, _grid(setup), backend.processes.distributed(backend))
     amplitudes = backend.to_numpy(modes.amplitudes)
-    primary = int(np.count_nonzero(amplitudes >= config.mode_threshold * np.max(amplitudes)))
+    primary = int(np.count_nonzero(amplitudes >= config.first_layer.mode_threshold * np.max(amplitudes)))
     return min(primary, config.max_features)

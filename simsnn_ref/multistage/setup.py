@@ -81,7 +81,7 @@ class Setup:
         the points is not measured at random ones, and in mode paper.
         """
         config = self.config
-        is_free = config.mode == "accurate" and not config.refine and self.off_grid.method == "random"
+        is_free = config.mode == "accurate" and not config.sampling.refine and self.off_grid.method == "random"
         return self.function is not None and is_free
 
     @cached_property
@@ -114,7 +114,7 @@ class Setup:
 
     def goal(self, eps: float) -> float:
         """RMS of the normalised residue of a stage below which the whole fit is well within its target."""
-        return WITHIN_TARGET * self.config.target * self.rms / eps
+        return WITHIN_TARGET * self.config.stages.target * self.rms / eps
 
 
 def prepare(data: FieldData, config: FitConfig, backend: Backend) -> Setup:
@@ -134,10 +134,10 @@ def prepare(data: FieldData, config: FitConfig, backend: Backend) -> Setup:
         samples, grid, held_out = hold_out_points(samples, grid, config)
         if held_out is not None:
             notes = (*notes, f"{len(held_out[1])} of the points, drawn at random, are held out to check the fit")
-    elif config.off_grid == "holdout":
+    elif config.sampling.off_grid == "holdout":
         samples, grid, held_out = hold_out(samples, grid)
         function = None
-    if config.deterministic:
+    if config.run.deterministic:
         _require_deterministic(config, backend)
     require_memory(forecast(grid, config, is_function=function is not None, processes=backend.processes))
     training = training_set(samples, grid, function, config)
@@ -147,7 +147,7 @@ def prepare(data: FieldData, config: FitConfig, backend: Backend) -> Setup:
 
 def _require_deterministic(config: FitConfig, backend: Backend) -> None:
     """Raise ConfigError where the bits of the result would depend on anything but data, options and machine."""
-    if config.max_seconds:
+    if config.training.max_seconds:
         raise ConfigError("deterministic = true: max_seconds ends a stage by the clock; leave it out and set steps")
     if backend.name != "numpy":
         raise ConfigError(f"deterministic = true: backend {backend.name!r} does not promise it; use numpy")

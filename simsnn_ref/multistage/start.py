@@ -53,4 +53,4 @@ class Start:
 
 def generator(config: FitConfig, number: int) -> np.random.Generator:
     """The random numbers of stage `number`, which do not depend on those of other stages."""
-    return np.random.default_rng([config.seed, number])
+    return np.random.default_rng([config.run.seed, number])

@@ -1,7 +1,7 @@
 """Train one stage's network on its normalised target, by the method that the options name."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from simsnn_ref.backend import Array, Backend, load_backend
@@ -47,7 +47,7 @@ class TrainedStage:
 def training_map(network: Network, setup: Setup, grid: Any) -> Any:
     """The feature map that the options name, for training at all points of a grid."""
     config = setup.config
-    return network_map(network, grid, setup.backend, config.feature_map, config.nufft_tolerance)
+    return network_map(network, grid, setup.backend, config.network.feature_map, config.network.nufft_tolerance)
 
 
 def describe(network: Network, params: Parameters, ndim: int, feature_map: str, eps: float) -> str:
@@ -65,15 +65,15 @@ def train_stage(number: int, start: Start, state: FitState, setup: Setup, events
     fmap = processes.shard(training_map(network, setup, start.residue.training.grid))
     # Several processes train one network: they must have found the same, to the bit.
     processes.require_same("the start of a stage", start.params | {"target": start.target})
-    chosen = f"{fmap.name}{' (auto)' if config.feature_map == 'auto' else ''}"
+    chosen = f"{fmap.name}{' (auto)' if config.network.feature_map == 'auto' else ''}"
     text = describe(network, start.params, setup.grid.ndim, chosen, start.eps)
-    events.stage_start(number, config.stages, text)
+    events.stage_start(number, config.stages.count, text)
     steps = config.for_stage(config.steps, number - 1)
-    margin = TRUNCATION_MARGIN * start.truncation_error if config.optimizer == "auto" else 0.0
-    goal = replace(config, target_rms=max(config.target_rms, setup.goal(start.eps), margin))
+    margin = TRUNCATION_MARGIN * start.truncation_error if config.training.optimizer == "auto" else 0.0
+    goal = config.with_options(target_rms=max(config.training.target_rms, setup.goal(start.eps), margin))
 
     def on_step(step: int, loss: float, rms: float) -> None:
-        events.step(Step(number, config.stages, step, steps, loss, rms * start.eps / setup.rms))
+        events.step(Step(number, config.stages.count, step, steps, loss, rms * start.eps / setup.rms))
 
     def watch(take: Callable[[], Snapshot]) -> None:
         events.in_training(state, take)
@@ -90,7 +90,7 @@ def train_stage(number: int, start: Start, state: FitState, setup: Setup, events
         )
     except DivergenceError as error:
         result = error.result
-        can_restart = result.steps and config.on_divergence == "stop"
+        can_restart = result.steps and config.training.on_divergence == "stop"
         advice = "; restart with half the step: on_divergence = 'restart'" if can_restart else ""
         divergence = DivergenceError(f"stage {number}: {error}{advice}")
     if result.restarts:
@@ -133,20 +133,20 @@ def train(
     Raises
     ------
     DivergenceError
-        If a number in training is not finite and ``config.on_divergence`` is not to begin again.
+        If a number in training is not finite and ``config.training.on_divergence`` is not to begin again.
     """
-    backend = load_backend(config.backend) if backend is None else backend
+    backend = load_backend(config.run.backend) if backend is None else backend
     objective = Objective(network, fmap, target, LpLoss(config.p), backend)
     name = choose_optimizer(config, objective, params)
     # Adam's loss goes up and down by nature; only the methods that descend can stall.
-    stall_tolerance = 0.0 if name == "adam" else config.stall_tolerance
+    stall_tolerance = 0.0 if name == "adam" else config.training.stall_tolerance
     return minimize(
         make_method(config, name, steps),
         objective,
         params,
-        Limits(steps, config.target_rms, stall_tolerance, config.max_seconds),
+        Limits(steps, config.training.target_rms, stall_tolerance, config.training.max_seconds or 0.0),
         on_step,
         watch=watch,
         snapshot=snapshot,
-        restarts=config.on_divergence == "restart",
+        restarts=config.training.on_divergence == "restart",
     )

@@ -139,7 +139,7 @@ def _second_order(backend: Backend) -> None:
         ("levenberg_marquardt", "fft", SMALL, DENSE),
         ("levenberg_marquardt", "separable", SMALL, DENSE),
     ):
-        config = FitConfig(optimizer=method, p=2.0, inner_iterations=20)
+        config = FitConfig.of(optimizer=method, p=2.0, inner_iterations=20)
         losses = []
         for each in (backend, NumpyBackend()):
             objective, params = make_objective(each, "si", kind, grid)

@@ -135,7 +135,7 @@ def test_one_process_is_alone():
 
 
 def test_a_process_of_many_needs_less_memory():
-    grid, config = Grid((256, 256)), FitConfig(optimizer="adam", n_features=(1000,))
+    grid, config = Grid((256, 256)), FitConfig.of(optimizer="adam", n_features=(1000,))
     alone, shared = forecast(grid, config), forecast(grid, config, processes=SerialProcess(size=8, size_here=4))
     # z_1 of 30 units in extended precision, on the twice finer grid.
     assert alone.least_bytes - shared.least_bytes >= 16 * 30 * 512**2 * 7 // 8

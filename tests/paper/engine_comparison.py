@@ -177,7 +177,7 @@ class EngineAgainstPaper:
     @each_dimension
     def test_200_steps_of_adam(self, backend, d, p, frozen, kind):
         case = Setting(noise(ODD_SHAPES[d]), backend, frozen, kind)
-        config = FitConfig(optimizer="adam", learning_rate=1e-3, schedule="constant", p=float(p), target_rms=0.0)
+        config = FitConfig.of(optimizer="adam", learning_rate=1e-3, schedule="constant", p=float(p), target_rms=0.0)
         trained = train(case.network, case.engine_params, case.map, case.t, config, STEPS, backend=backend)
         best = paper.train(case.x, case.t, case.A, case.params, STEPS, p, frozen=frozen)
         assert trained.steps == STEPS

@@ -88,7 +88,7 @@ def test_example():
 
 
 def test_groups_and_flat_names_are_two_ways_to_the_same():
-    config = FitConfig.of(
+    config = FitConfig(
         mode="paper",
         stages=StageOptions(count=2, target=1e-9),
         first_layer=FirstLayerOptions(kind="msnn", n_features=5),
@@ -240,7 +240,7 @@ def test_bad_groups():
     with pytest.raises(ConfigError, match="above 0"):
         TrainingOptions(learning_rate=0.0)
     with pytest.raises(ConfigError, match=r"stages = 2: expected StageOptions; FitConfig\.of takes options"):
-        FitConfig.of(stages=2)
+        FitConfig(stages=2)
     with pytest.raises(ConfigError, match="use mode 'paper'"):
         FitConfig(first_layer=FirstLayerOptions(kind="rff"))
 

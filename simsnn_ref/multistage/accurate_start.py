@@ -47,12 +47,12 @@ class _Found:
 def accurate_start(number: int, residue: Residue, setup: Setup) -> Start:
     """Stage `number` (1-based) before training, on the grid of `residue`."""
     config, backend = setup.config, setup.backend
-    asked = config.for_stage(config.first_layer.n_features, number - 1) or 0
     target = residue.normalised()
     found: list[_Found] = []
 
     def modes_of(field: Array) -> Modes:
         field = backend.xp.reshape(field, residue.training.grid.shape)
+        asked = config.for_stage(config.first_layer.n_features, number - 1)
         found.append(_find_modes(field, asked, residue, setup))
         return found[-1].modes
 
@@ -68,7 +68,7 @@ def accurate_start(number: int, residue: Residue, setup: Setup) -> Start:
     return Start(residue, target, network, params, math.hypot(found[-1].fit_residual, tail), tail)
 
 
-def _find_modes(field: Array, asked: int, residue: Residue, setup: Setup) -> _Found:
+def _find_modes(field: Array, asked: int | None, residue: Residue, setup: Setup) -> _Found:
     """`asked` modes, or those that carry all but `tail_tolerance` or a tenth of the goal, whichever is more.
 
     They belong to the extended box if not all axes are periodic. Where they are found by least squares all are taken:

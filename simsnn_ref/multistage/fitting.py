@@ -75,7 +75,7 @@ def fit(
     field : FieldInfo, optional
         What the field is called and measured in, for the model to keep; a DataArray has its own.
     **options
-        Options of `FitConfig` by their flat names; they replace those of `config`.
+        Single options of `FitConfig` that replace those of `config`.
 
     Returns
     -------

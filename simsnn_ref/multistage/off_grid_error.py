@@ -126,7 +126,7 @@ def choose_off_grid(
     held_out: tuple[np.ndarray, np.ndarray] | None,
     backend: Backend | None = None,
 ) -> OffGridError:
-    """The error between the points by the method that `off_grid` names, or by the best for these data.
+    """The error between the points by the method that `config.sampling.off_grid` names, or by the best for these data.
 
     Parameters
     ----------
@@ -198,7 +198,7 @@ HELD_OUT = 0.1
 def hold_out_points(
     u: np.ndarray, scatter: Scatter, config: FitConfig
 ) -> tuple[np.ndarray, Scatter, tuple[np.ndarray, np.ndarray] | None]:
-    """Split scattered points: a random tenth, drawn with the seed, unless `off_grid` is ``none``.
+    """Split scattered points: a random tenth, drawn with the seed, unless `config.sampling.off_grid` is ``none``.
 
     Returns
     -------
@@ -210,14 +210,15 @@ def hold_out_points(
     Raises
     ------
     ConfigError
-        If `off_grid` names a method for grids.
+        If `config.sampling.off_grid` names a method for grids.
     DataError
         If too few points are left.
     """
-    method = config.sampling.off_grid
-    if method not in ("auto", "holdout", "none"):
-        raise ConfigError(f"off_grid = {method!r} needs a grid or a function; points take 'holdout' or 'none'")
-    n_held = 0 if method == "none" else math.ceil(HELD_OUT * scatter.size)
+    if config.sampling.off_grid not in ("auto", "holdout", "none"):
+        raise ConfigError(
+            f"off_grid = {config.sampling.off_grid!r} needs a grid or a function; points take 'holdout' or 'none'"
+        )
+    n_held = 0 if config.sampling.off_grid == "none" else math.ceil(HELD_OUT * scatter.size)
     if scatter.size - n_held < LEAST_SAMPLES:
         raise DataError(
             f"points: {scatter.size} of them, {n_held} held out, are too few to fit; at least {LEAST_SAMPLES} train"

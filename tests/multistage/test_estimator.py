@@ -165,8 +165,8 @@ def test_in_a_pipeline_and_a_search():
 
     X, y = points_and_values()
     pipeline = make_pipeline(StandardScaler(), SIMSNNRegressor(**FAST))
-    search = GridSearchCV(pipeline, {"simsnnregressor__n_features": [(2,), None]}, cv=2).fit(X, y)
-    assert search.best_params_ == {"simsnnregressor__n_features": None}
+    search = GridSearchCV(pipeline, {"simsnnregressor__n_features": [(2,), (None,)]}, cv=2).fit(X, y)
+    assert search.best_params_ == {"simsnnregressor__n_features": (None,)}
     assert search.score(X, y) > 0.999
     assert cross_val_score(clone(search.best_estimator_), X, y, cv=2).min() > 0.999
     assert is_regressor(pipeline)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from simsnn_ref import Grid, fit
-from simsnn_ref.experiments import lp
 from simsnn_ref.experiments.base import Settings, to_dict, to_markdown
+from simsnn_ref.experiments.lp import study as lp
 from simsnn_ref.problems import get_problem
 
 EPS = float(np.finfo(np.float64).eps)

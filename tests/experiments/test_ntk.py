@@ -11,7 +11,7 @@ from small_problems import CASES, field, problem
 from simsnn_ref.backend import NumpyBackend
 from simsnn_ref.errors import ConfigError
 from simsnn_ref.experiments.base import Settings, to_dict, to_markdown
-from simsnn_ref.experiments.ntk import (
+from simsnn_ref.experiments.ntk.study import (
     FIRST_LAYERS,
     WAVES,
     _amplitudes,

@@ -229,7 +229,7 @@ class Pair:
     def at_root(self, action):
         return action()
 
-    def largest(self, value):
+    def max(self, value):
         return max(value, self.other)
 
 

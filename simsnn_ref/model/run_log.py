@@ -18,7 +18,7 @@ from simsnn_ref.errors import Interrupted, ModelFileError
 from simsnn_ref.io import parse_json
 from simsnn_ref.model.history import Callback, StageRecord, Step
 
-__all__ = ["ENDS", "LogFile", "parse_line", "read_log"]
+__all__ = ["ENDS", "LogFile", "parse_line"]
 
 ENDS = ("finished", "stopped", "failed")
 
@@ -97,9 +97,3 @@ def parse_line(line: str | bytes) -> dict[str, Any] | None:
         isinstance(told, dict) and isinstance(told.get("event"), str) and isinstance(told.get("time"), int | float)
     )
     return told if is_told else None
-
-
-def read_log(path: Path) -> Iterator[dict[str, Any]]:
-    """The objects of a log; lines that a crash cut short are left out."""
-    with path.open("rb") as stream:
-        yield from filter(None, map(parse_line, stream))

@@ -8,15 +8,13 @@ from simsnn_ref.errors import ModelFileError
 from simsnn_ref.io import read_file, read_json, shown
 from simsnn_ref.verify.reference.cases import Tensors
 
-__all__ = ["KIND", "ROLES", "SCHEMA", "read_case", "read_manifest"]
+__all__ = ["KIND", "SCHEMA", "read_case", "read_manifest"]
 
 KIND = "simsnn-reference"
 """Of the files; see `simsnn_ref.io.storage`."""
 
 SCHEMA = "simsnn-reference-2"
 """docs/reference-manifest.schema.json."""
-
-ROLES = ("given", "forward", "backward", "update")
 
 _CASE = {
     "name": str,

@@ -359,6 +359,27 @@ def test_forged_states_are_an_error_or_work(optimizer, count, tmp_path):
     assert refused > count // 4
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda c, a: c.pop("about"), "content.about is missing"),
+        (lambda c, a: c["config"].pop("backend"), "content.config.backend is missing"),
+        (lambda c, a: c["config"].update(steps="many"), "steps = 'many': expected an integer"),
+        (lambda c, a: c["grid"].update(periodic=[1, 0]), r"content.grid.periodic\[0\] is not true or false"),
+        (lambda c, a: c.update(field={"name": "u"}), "field.axes is missing"),
+        (lambda c, a: a.update(values=a["values"][0]), r"tensor values has the shape \(16,\), not \(any, any\)"),
+        (lambda c, a: a.update(more=a["values"]), "tensor more is none of this model's"),
+    ],
+)
+def test_forged_data_name_the_culprit(tmp_path, change, message):
+    fit(periodic(), **SMALL, mode="paper", optimizer="adam", steps=1, checkpoint=tmp_path)
+    content, arrays = read_file(tmp_path / "data.safetensors", kind=KIND)
+    change(content, arrays)
+    storage.write_file(tmp_path / "data.safetensors", content, arrays, kind=KIND)
+    with pytest.raises(CheckpointError, match=f"not the checkpoints of a fit: {message}"):
+        resume(tmp_path)
+
+
 @pytest.mark.parametrize("fault", ["write", "fsync", "rename", "mkstemp"])
 def test_a_checkpoint_that_cannot_be_saved_does_not_end_the_fit(fault, tmp_path, monkeypatch):
     """From the second state on: disk full, or a folder that has become read-only."""

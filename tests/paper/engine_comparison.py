@@ -111,7 +111,7 @@ class EngineAgainstPaper:
         B, b, A = map(backend.to_numpy, paper.algorithm_1(on, count_modes(grid)))
         assert len(A) == count_modes(grid)
         assert np.array_equal(B, backend.to_numpy(engine.wavenumbers))
-        # Two fast Fourier transforms: a few roundings of u~, whose size is the RMS of u over sqrt(N^d), and of phases of
+        # Two fast Fourier transforms: a few roundings of u~, whose size is the RMS of u over sqrt(N^d), and of phases
         # up to 2 pi. Measured: 11.
         size = 1.0 / np.sqrt(u.size)
         engine_A, engine_b = map(backend.to_numpy, (engine.amplitudes, engine.phases))

@@ -114,7 +114,7 @@ def network_forward(x: Array, A: Array, params: Parameters) -> tuple[Array, list
 
     >>> one, zero = np.ones((1, 1)), np.zeros(1)
     >>> params = {"B": one, "b": zero, "W1": one, "c1": zero, "W2": 4.0 * one, "c2": zero}
-    >>> network_forward(np.zeros((1, 1)), np.ones(1), params)[0] == 4.0 * np.tanh(1.0)
+    >>> np.isclose(network_forward(np.zeros((1, 1)), np.ones(1), params)[0], 4.0 * np.tanh(1.0))
     array([ True])
     """
     last = sum(name.startswith("W") for name in params)  # L + 1
@@ -404,8 +404,8 @@ def u_g(x: Array) -> Array:
 
 
 TABLE = """\
-u_g on 16 x 16 samples in three stages: 500 steps of Adam each, tanh layers of 30, 30 and 30 units, p = 10. The learning
-rate is 1e-2, halved after windows of 100 steps; the paper takes 150000 steps from 1e-3.
+u_g on 16 x 16 samples, fitted in three stages with the settings of section 4.2 (tanh layers of 30, 30 and 30 units,
+p = 10, learning rate 1e-3), but 500 steps of Adam a stage where the paper takes 150000.
 
                        error at the samples   error between them
 stage  n_f       eps       RMS    largest       RMS    largest
@@ -416,7 +416,8 @@ error at the samples    of the sum of all stages so far, at the points where the
 error between them      the same half a cell further along both axes, where no stage was trained
 
 Samples do not tell what the residue is between them, all the less as u_g is not periodic: there the later stages bring
-nothing. `simsnn fit` trains between the samples too (mode accurate).
+nothing. `simsnn fit` trains between the samples too (mode accurate). Training amplifies rounding, so that another
+processor prints other errors of about this size.
 """
 
 
@@ -425,7 +426,7 @@ def main() -> None:
     n = 16
     at = grid(np.zeros((n, n)))
     between = at + 1.0 / n
-    stages = fit(u_g(at).reshape(n, n), n_f=[20, 40, 80], steps=500, learning_rate=1e-2, window=100)
+    stages = fit(u_g(at).reshape(n, n), n_f=[20, 40, 80], steps=500)
     rows = ""
     for s, (eps, A, _) in enumerate(stages, start=1):
         rows += f"{s:5} {len(A):4}  {eps:.2e}"

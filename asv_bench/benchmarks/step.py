@@ -8,7 +8,7 @@ import numpy as np
 from simsnn_ref.model import FitConfig
 from simsnn_ref.multistage import train
 from simsnn_ref.network import make_map
-from simsnn_ref.optimizers import Adam, LpLoss, Objective
+from simsnn_ref.optimizers import Adam, AdamState, LpLoss, Objective
 from simsnn_ref.spectrum import Grid
 
 from .common import BACKEND, MAPS, field, network, skip_what_does_not_fit
@@ -35,7 +35,7 @@ class TimeStep:
         self.objective = Objective(net, fmap, field(grid).ravel(), LpLoss(10.0), BACKEND)
         self.adam = Adam()
         names = net.trainable(self.params_0)
-        self.state = self.adam.init(np, {name: self.params_0[name] for name in names})
+        self.state = AdamState.zero(np, {name: self.params_0[name] for name in names})
 
     def step(self):
         _, _, grads = self.objective.value_and_gradient(self.params_0)

@@ -77,7 +77,7 @@ def _find_modes(field: Array, asked: int | None, residue: Residue, setup: Setup)
     config, backend, grid = setup.config, setup.backend, residue.training.grid
     if setup.least_squares is not None:
         fit = setup.least_squares.fit(backend.to_numpy(field), backend, asked or 1)
-        modes, fit_residual = fit.modes, fit.left_out
+        modes, fit_residual = fit.modes, fit.fit_residual
         asked = asked or len(modes)
     elif all(grid.periodic):
         assert isinstance(grid, Grid)

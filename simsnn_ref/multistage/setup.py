@@ -16,7 +16,7 @@ from simsnn_ref.multistage.off_grid_error import OffGridError, choose_off_grid, 
 from simsnn_ref.multistage.residue import Residue
 from simsnn_ref.multistage.resources import forecast, require_memory
 from simsnn_ref.multistage.sampling import TrainingSet, training_set
-from simsnn_ref.spectrum import EnergySpectrum, Grid, Scatter, ScatteredModes, energy_spectrum, resolved_level
+from simsnn_ref.spectrum import EnergySpectrum, Grid, Scatter, ScatteredModes, energy_spectrum, noise_floor
 
 __all__ = ["Setup", "prepare"]
 
@@ -102,7 +102,7 @@ class Setup:
         if self.function is None:
             values, grid = self.samples, self.grid
         assert isinstance(grid, Grid)
-        return resolved_level(values.astype(np.float64), grid)
+        return noise_floor(values.astype(np.float64), grid)
 
     def spectrum(self, residue: Residue) -> EnergySpectrum:
         """E(k) of a residue at the samples, relative to the field, so that the squares stay in range in any units."""

@@ -271,8 +271,8 @@ def initialize(
         decay, and the network nearly linear. Not used by ``none`` and ``fourier``.
     output_gain : float
         Factor on W_{L+1}. A network that starts far larger than its target gets there by small changes of its
-        parameters, so that it hardly bends on the way (lazy training; Chizat, Oyallon & Bach 2019), and its range
-        covers the target's peaks. Not used by ``fourier``.
+        parameters, so that it stays nearly linear in them on the way (lazy training; Chizat, Oyallon & Bach 2019), and
+        its range covers the target's peaks. Not used by ``fourier``.
 
     Raises
     ------

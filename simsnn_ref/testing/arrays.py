@@ -26,7 +26,7 @@ ELEMENTWISE_ULP = 4.0
 
 def _members(backend: Backend) -> None:
     """`Backend`'s members are there, real_dtype is NumPy's float64, and the namespace has what the numerics call."""
-    lacking = missing_members(backend)
+    lacking = missing_members(backend, Backend)
     expect(not lacking, f"lacks {', '.join(lacking)}: see simsnn_ref.backend.Backend")
     expect(isinstance(backend.name, str) and backend.name != "", f"name: {backend.name!r} is no name")
     expect(":" not in backend.name, f"name: {backend.name!r} has a colon, which begins a device")

@@ -10,7 +10,7 @@ from simsnn_ref.backend import Backend, NumpyBackend
 from simsnn_ref.model import FitConfig
 from simsnn_ref.multistage import fit, train
 from simsnn_ref.network import LinearMap, Network, Parameters, initialize, make_map
-from simsnn_ref.optimizers import Adam, LpLoss, Objective
+from simsnn_ref.optimizers import Adam, AdamState, LpLoss, Objective
 from simsnn_ref.spectrum import Grid
 from simsnn_ref.testing.expect import EPS, expect, expect_close, host
 from simsnn_ref.verify import require, verify
@@ -87,7 +87,7 @@ def _compute(backend: Backend, first_layer: str, kind: str) -> Parameters:
     objective, params = make_objective(backend, first_layer, kind)
     network, fmap = objective.network, objective.fmap
     value, e, activations = objective.evaluate(params)
-    in_one_pass, deviation, gradient = objective.value_and_gradient(params)
+    in_one_pass, found_rms, gradient = objective.value_and_gradient(params)
     rng = np.random.default_rng(12)
     direction = {
         name: backend.asarray(rng.standard_normal(tuple(params[name].shape))) for name in network.trainable(params)
@@ -97,7 +97,7 @@ def _compute(backend: Backend, first_layer: str, kind: str) -> Parameters:
     return {
         "loss": np.asarray(value),
         "loss in one pass": np.asarray(in_one_pass),
-        "RMS in one pass": np.asarray(deviation),
+        "RMS in one pass": np.asarray(found_rms),
         **_to_host(backend, "forward", {"u": u, "e": e}),
         **_to_host(backend, "gradient", objective.gradient(params, e, activations)),
         **{f"{name} in one pass": array for name, array in _to_host(backend, "gradient", gradient).items()},
@@ -121,7 +121,7 @@ def _adam(backend: Backend) -> None:
     def moved(backend: Backend) -> Parameters:
         objective, params = make_objective(backend, "si", "fft")
         adam, start = Adam(), params
-        state = adam.init(objective.xp, {name: params[name] for name in objective.network.trainable(params)})
+        state = AdamState.zero(objective.xp, {name: params[name] for name in objective.network.trainable(params)})
         for _ in range(ADAM_STEPS):
             _, _, gradient = objective.value_and_gradient(params)
             params, state = adam.update(objective.xp, params, gradient, state, LEARNING_RATE)

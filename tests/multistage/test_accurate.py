@@ -76,8 +76,8 @@ def test_extension_finds_a_sum_of_its_own_modes(d):
     grid = Grid((20, 18, 16)[:d], periodic=(False, True, False)[:d])
     x = grid.scaled_points()
     t = np.cos(0.5 * np.pi * x[:, 0] + 0.3) + 0.2 * np.cos(np.pi * x.sum(axis=1) - 1.0)
-    modes, left_out = extension_modes(t.reshape(grid.shape), grid, NumpyBackend())
-    assert left_out < 1e-12
+    modes, fit_residual = extension_modes(t.reshape(grid.shape), grid, NumpyBackend())
+    assert fit_residual < 1e-12
     total = np.cos(x @ modes.wavenumbers.T + modes.phases) @ modes.amplitudes
     # The truncation of the singular values, 1e-14, is the accuracy asked for.
     assert np.max(np.abs(total - t)) < 1e-12
@@ -135,9 +135,9 @@ def test_the_start_is_the_target_whatever_the_bend(backend, delta, hidden):
     error = backend.to_numpy(network.evaluate(params, fmap) - t)
     # The sum of all modes and a few layers behind it: a few roundings of numbers of order 1.
     assert np.max(np.abs(error)) < 40 * EPS
-    bend = backend.to_numpy(network.evaluate(params, fmap) - network.linear_part(params, fmap))
-    # Rows of W_1 and the field exceed their RMS by a few, and the bend is cubic in them.
-    assert np.max(np.abs(bend)) < 40 * delta**2 + 40 * EPS
+    nonlinear = backend.to_numpy(network.evaluate(params, fmap) - network.linear_part(params, fmap))
+    # Rows of W_1 and the field exceed their RMS by a few, and the nonlinear is cubic in them.
+    assert np.max(np.abs(nonlinear)) < 40 * delta**2 + 40 * EPS
 
 
 def test_training_sets():

@@ -32,6 +32,7 @@ from simsnn_ref.optimizers import (
     minimize,
     natural_scales,
 )
+from simsnn_ref.optimizers.adam import AdamState
 from simsnn_ref.optimizers.second_order.descent import Effort
 from simsnn_ref.optimizers.second_order.gauss_newton import _MatrixFree
 from simsnn_ref.spectrum import Grid
@@ -361,7 +362,7 @@ def test_adam_is_its_loop_to_the_bit():
     config = FitConfig.of(optimizer="adam", p=10.0)
     result = train(network, params, fmap, objective.target, config, 30)
     adam, schedule = Adam(), Exponential(config.training.learning_rate, config.training.final_learning_rate, 30)
-    state = adam.init(np, {name: params[name] for name in network.trainable(params)})
+    state = AdamState.zero(np, {name: params[name] for name in network.trainable(params)})
     losses, met = [1.0], []
     for _ in range(31):
         value, _, grads = objective.value_and_gradient(params, losses[-1])

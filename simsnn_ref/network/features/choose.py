@@ -123,7 +123,7 @@ def _fastest(
         sizes,
         is_grid=isinstance(where, Grid),
         lattice=None if fft is None else fft.lattice,
-        reach=None if fft is None else fft.half_shape[-1],
+        bandwidth=None if fft is None else fft.half_shape[-1],
         has_nufft=tolerance is not None and is_host and has_nufft(),
     )
     for kind in sorted(costs, key=lambda kind: costs[kind]):

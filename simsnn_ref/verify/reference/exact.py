@@ -16,7 +16,7 @@ import numpy as np
 from simsnn_ref.backend.numpy_backend import NumpyBackend
 from simsnn_ref.network.definition import pre_activations
 from simsnn_ref.network.network import Network
-from simsnn_ref.optimizers.adam import Adam
+from simsnn_ref.optimizers.adam import Adam, AdamState
 from simsnn_ref.verify.numbers import import_mpmath
 from simsnn_ref.verify.reference.cases import Case, Tensors, draw, uniform
 
@@ -151,7 +151,7 @@ class Exact:
     def updates(self) -> Tensors:
         """A step of Adam, one of Gauss-Newton, a short training."""
         adam = Adam(*map(self.mp.mpf, (ADAM.beta1, ADAM.beta2, ADAM.epsilon)))
-        state = adam.init(self.xp, {name: self.theta[name] for name in self.case.trained})
+        state = AdamState.zero(self.xp, {name: self.theta[name] for name in self.case.trained})
         theta, losses, steps = self.theta, [], []
         for _ in range(TRAINING_STEPS):
             here = self.run(theta)

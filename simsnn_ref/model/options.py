@@ -119,7 +119,7 @@ class Option:
             return self._in_range(self._converted(value))
         entries = value if isinstance(value, list | tuple) else (value,)
         if self.per_stage and not entries:
-            raise ConfigError(f"{self.name}: needs at least one entry")
+            raise ConfigError(f"{self.name}: needs at least one entry{self._or_none}")
         return self._in_range(tuple(self._converted(entry) for entry in entries))
 
     def _converted(self, entry: Any) -> Any:

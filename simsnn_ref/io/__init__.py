@@ -3,6 +3,7 @@
 Nothing here unpickles; what is wrong with a file is one line that names it.
 """
 
+from simsnn_ref.io.atomic import check_writable
 from simsnn_ref.io.coordinates import SampledField
 from simsnn_ref.io.field_info import FieldInfo
 from simsnn_ref.io.provenance import blas_and_simd, blas_threads, git_commit, package_version, provenance, versions
@@ -17,7 +18,7 @@ from simsnn_ref.io.samples import (
     save_array,
 )
 from simsnn_ref.io.schema import conform
-from simsnn_ref.io.storage import check_writable, read_file, read_json, read_tensors, write_file
+from simsnn_ref.io.storage import read_file, read_json, read_tensors, write_file
 from simsnn_ref.io.strict_json import parse_json, shown
 from simsnn_ref.io.writing import check_output, to_dataarray, write_field
 

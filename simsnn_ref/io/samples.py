@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from simsnn_ref.errors import DataError, OutputError
+from simsnn_ref.errors import DataError
+from simsnn_ref.io.atomic import write_whole
 from simsnn_ref.spectrum import Grid
 
 __all__ = [
@@ -142,15 +143,17 @@ def check_grid(u: np.ndarray, grid: Grid) -> None:
 
 
 def save_array(path: str | Path, values: np.ndarray) -> None:
-    """Write an array as .npy.
+    """Write an array as .npy, complete or not at all.
 
     Raises
     ------
     OutputError
         If the file cannot be written.
     """
-    try:
-        with Path(path).open("wb") as stream:
-            np.save(stream, values, allow_pickle=False)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+    write_whole(Path(path), lambda new: _save(new, values))
+
+
+def _save(path: Path, values: np.ndarray) -> None:
+    # numpy.save adds an ending to a name that has another one.
+    with path.open("wb") as stream:
+        np.save(stream, values, allow_pickle=False)

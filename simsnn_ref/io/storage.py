@@ -11,12 +11,8 @@ The layout is that of safetensors (`simsnn_ref.io.safetensors`), so that any saf
 docs/format.md has it all.
 """
 
-import contextlib
-import errno
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from simsnn_ref.errors import ModelFileError, OutputError
+from simsnn_ref.io.atomic import write_whole
 from simsnn_ref.io.npz import read_npz
 from simsnn_ref.io.safetensors import (
     DTYPES,
@@ -39,7 +36,7 @@ from simsnn_ref.io.safetensors import (
 from simsnn_ref.io.schema import conform
 from simsnn_ref.io.strict_json import parse_json, shown
 
-__all__ = ["FORMAT_VERSION", "KINDS", "check_writable", "read_file", "read_json", "read_tensors", "write_file"]
+__all__ = ["FORMAT_VERSION", "KINDS", "read_file", "read_json", "read_tensors", "write_file"]
 
 KINDS = {
     "simsnn-model": "a model: load_model and simsnn predict, info and certify read it",
@@ -54,21 +51,6 @@ FORMAT_VERSION = "1"
 _LONGEST_JSON = 2**26
 _NO_DIGEST = "0" * 64
 _TENSOR_DIGEST = "sha256:"
-
-
-def check_writable(path: str | Path, what: str) -> None:
-    """Raise OutputError now if `path` could not be written later."""
-    path = Path(path)
-    if path.is_dir():
-        raise OutputError(f"{what} {path}: is a folder; name a file")
-    if not path.parent.is_dir():
-        raise OutputError(f"{what} {path}: folder {path.parent} does not exist; create it first")
-    try:
-        handle, probe = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        os.close(handle)
-        Path(probe).unlink()
-    except OSError as error:
-        raise OutputError(f"{what} {path}: folder {path.parent} cannot be written: {error.strerror}") from error
 
 
 def write_file(
@@ -91,10 +73,12 @@ def write_file(
     for name in in_file_order:
         whole.update(blobs[name])
     header = header.replace(_NO_DIGEST.encode(), whole.hexdigest().encode(), 1)
-    try:
-        _replace(path, [header, *(blobs[name] for name in in_file_order)])
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+    write_whole(path, lambda new: _write_parts(new, [header, *(blobs[name] for name in in_file_order)]))
+
+
+def _write_parts(path: Path, parts: Iterable[bytes | memoryview]) -> None:
+    with path.open("wb") as stream:
+        stream.writelines(parts)
 
 
 def _file_bytes(array: np.ndarray, where: str) -> memoryview:
@@ -142,40 +126,6 @@ def _header(
             " than can be read within the size of the file and a MiB; keep more in fewer, larger tensors"
         )
     return len(raw).to_bytes(8, "little") + raw
-
-
-def _replace(path: Path, parts: Iterable[bytes | memoryview]) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            for part in parts:
-                stream.write(part)
-            stream.flush()
-            os.fsync(stream.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        temporary.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Have the new name survive a power cut as the bytes do; not every system and file system can."""
-    if not hasattr(os, "O_DIRECTORY"):
-        return
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
-            raise
-    finally:
-        os.close(descriptor)
 
 
 def read_file(path: str | Path, kind: str = "simsnn-model") -> tuple[dict[str, Any], dict[str, np.ndarray]]:

@@ -1,9 +1,7 @@
 """Fields to files: .npy, .npz, and through xarray netCDF, HDF5 and Zarr, called and measured as the input was."""
 
 import json
-import tempfile
 import zipfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from simsnn_ref.errors import DataError, OutputError
+from simsnn_ref.io.atomic import check_writable, write_whole
 from simsnn_ref.io.coordinates import follows
 from simsnn_ref.io.field_info import Attributes, FieldInfo, default_info
 from simsnn_ref.io.reading import DESCRIPTION, ZARR_SUFFIX, is_labelled, load_xarray
 from simsnn_ref.io.samples import save_array
-from simsnn_ref.io.storage import check_writable
 from simsnn_ref.spectrum import Grid
 
 __all__ = ["check_output", "to_dataarray", "write_field"]
@@ -82,15 +80,15 @@ def write_field(
         return
     described = _describe(values, where, info, provenance or {})
     if suffix == ".npz":
-        _replacing(path, lambda temporary: _write_npz(temporary, described))
+        write_whole(path, lambda new: _write_npz(new, described))
         return
     dataset = _dataset(load_xarray(path, _engine(path)), described)
     encoding = {name: {"_FillValue": None} for name, item in dataset.variables.items() if item.dtype.kind == "f"}
     if suffix == ZARR_SUFFIX:
         options: dict[str, Any] = {"zarr_format": 2, "consolidated": True, "encoding": encoding}
-        _replacing(path, lambda temporary: dataset.to_zarr(temporary, mode="w", **options))
+        write_whole(path, lambda new: dataset.to_zarr(new, mode="w", **options))
     else:
-        _replacing(path, lambda temporary: dataset.to_netcdf(temporary, engine=_engine(path), encoding=encoding))
+        write_whole(path, lambda new: dataset.to_netcdf(new, engine=_engine(path), encoding=encoding))
 
 
 def to_dataarray(
@@ -189,18 +187,3 @@ def _engine(path: Path) -> str:
 
 def _is_zarr(folder: Path) -> bool:
     return any((folder / name).is_file() for name in (".zgroup", ".zattrs", "zarr.json"))
-
-
-def _replacing(path: Path, write: Callable[[Path], Any]) -> None:
-    """Let `write` make a file or a folder beside `path`, and put it there once it is complete."""
-    try:
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
-            new = Path(folder) / path.name
-            write(new)
-            if path.is_dir():
-                path.rename(Path(folder) / "old")
-            new.replace(path)
-    except Exception as error:
-        # Each engine has its own kinds of errors.
-        said = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
-        raise OutputError(f"{path}: cannot be written: {' '.join(said.split())}") from error

@@ -493,13 +493,17 @@ def test_outputs_that_cannot_be(capsys, model):
     assert (Path("kept.zarr") / "thesis.tex").read_text() == "years of work"
 
 
-@pytest.mark.parametrize("output", [*OUTPUTS, "out.npz"])
+@pytest.mark.parametrize("output", [*OUTPUTS, "out.npz", "out.npy"])
 def test_a_failed_write_keeps_what_was_there(monkeypatch, output):
     grid = Grid(8)
     write_field(output, np.ones(8), grid)
 
+    replace = Path.replace
+
     def fail(self, target):
-        raise OSError(28, "No space left on device")
+        if target == Path(output):
+            raise OSError(28, "No space left on device")
+        return replace(self, target)
 
     monkeypatch.setattr(Path, "replace", fail)
     with pytest.raises(OutputError, match=f"{output}: cannot be written: No space left on device"):

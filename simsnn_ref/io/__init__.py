@@ -5,9 +5,10 @@ Nothing here unpickles; what is wrong with a file is one line that names it.
 
 from simsnn_ref.io.atomic import check_writable
 from simsnn_ref.io.coordinates import SampledField
+from simsnn_ref.io.dataarrays import is_dataarray, read_dataarray
 from simsnn_ref.io.field_info import FieldInfo
 from simsnn_ref.io.provenance import blas_and_simd, blas_threads, git_commit, package_version, provenance, versions
-from simsnn_ref.io.reading import is_dataarray, read_dataarray, read_field, read_scattered
+from simsnn_ref.io.reading import read_field, read_scattered
 from simsnn_ref.io.samples import (
     LEAST_SAMPLES,
     check_grid,

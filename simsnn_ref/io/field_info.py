@@ -89,6 +89,12 @@ class Scalar:
     value: float | str
     attrs: Attributes = field(default_factory=dict)
 
+    @classmethod
+    def from_array(cls, name: str, value: np.ndarray, attrs: Attributes) -> "Scalar":
+        """From an array without axes: its number if it is a finite one, else its text."""
+        number = value.dtype.kind in "fiu" and bool(np.isfinite(value))
+        return cls(name, value.item() if number else str(value), attrs)
+
 
 @dataclass(frozen=True, eq=False)
 class FieldInfo:

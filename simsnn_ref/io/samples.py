@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -16,6 +16,7 @@ __all__ = [
     "check_range",
     "check_samples",
     "load_samples",
+    "read_npy",
     "sample_function",
     "save_array",
 ]
@@ -102,13 +103,25 @@ def load_samples(path: str | Path) -> np.ndarray:
             stream.seek(0)
             if magic != b"\x93NUMPY":
                 raise DataError(f"{path}: not a .npy file; save the samples with numpy.save")
-            return np.lib.format.read_array(stream, allow_pickle=False)
+            return read_npy(stream, str(path))
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except (ValueError, EOFError, SyntaxError) as error:
+
+
+def read_npy(stream: IO[bytes], where: str) -> np.ndarray:
+    """Read an array in the .npy format, never unpickling; `where` is the name of the stream in messages.
+
+    Raises
+    ------
+    DataError
+        If it is truncated or damaged, or holds objects.
+    """
+    try:
+        return np.lib.format.read_array(stream, allow_pickle=False)
+    except (ValueError, EOFError, SyntaxError, TypeError) as error:
         if "Object arrays" in str(error):
-            raise DataError(f"{path}: holds Python objects, which are never unpickled; save real numbers") from error
-        raise DataError(f"{path}: truncated or damaged .npy file ({' '.join(str(error).split())})") from error
+            raise DataError(f"{where}: holds Python objects, which are never unpickled; save real numbers") from error
+        raise DataError(f"{where}: truncated or damaged .npy file ({' '.join(str(error).split())})") from error
 
 
 def sample_function(target: Callable[[np.ndarray], Any], points: np.ndarray, *, extended: bool = False) -> np.ndarray:

@@ -219,7 +219,7 @@ def read_tensors(path: str | Path) -> dict[str, np.ndarray]:
     path = Path(path)
     with open_regular(path) as stream:
         if path.suffix == ".npz":
-            return read_npz(stream, path)
+            return read_npz(stream, path, only_tensors=True)
         header = read_header(stream, path, dtypes=("F64",))
         return {
             tensor.name: read_array(stream, header, tensor, path).astype(np.float64, copy=False)

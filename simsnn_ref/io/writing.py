@@ -1,8 +1,5 @@
 """Fields to files: .npy, .npz, and through xarray netCDF, HDF5 and Zarr, called and measured as the input was."""
 
-import json
-import zipfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +9,9 @@ from simsnn_ref.errors import DataError, OutputError
 from simsnn_ref.io.atomic import check_writable, write_whole
 from simsnn_ref.io.coordinates import follows
 from simsnn_ref.io.field_info import Attributes, FieldInfo, default_info
-from simsnn_ref.io.reading import DESCRIPTION, ZARR_SUFFIX, is_labelled, load_xarray
+from simsnn_ref.io.npz_fields import Variable, write_variable
 from simsnn_ref.io.samples import save_array
+from simsnn_ref.io.xarray_files import ZARR_SUFFIX, is_labelled, load_xarray
 from simsnn_ref.spectrum import Grid
 
 __all__ = ["check_output", "to_dataarray", "write_field"]
@@ -78,11 +76,11 @@ def write_field(
     if suffix == ".npy":
         save_array(path, values)
         return
-    described = _describe(values, where, info, provenance or {})
+    variable = _describe(values, where, info, provenance or {})
     if suffix == ".npz":
-        write_whole(path, lambda new: _write_npz(new, described))
+        write_whole(path, lambda new: write_variable(new, variable))
         return
-    dataset = _dataset(load_xarray(path, _engine(path)), described)
+    dataset = _dataset(load_xarray(path, _engine(path)), variable)
     encoding = {name: {"_FillValue": None} for name, item in dataset.variables.items() if item.dtype.kind == "f"}
     if suffix == ZARR_SUFFIX:
         options: dict[str, Any] = {"zarr_format": 2, "consolidated": True, "encoding": encoding}
@@ -101,25 +99,11 @@ def to_dataarray(
     DataError
         If xarray is missing, or the values are not those of `where`.
     """
-    described = _describe(values, where, info, provenance or {})
-    return _dataset(load_xarray("to_dataarray", "xarray"), described)[described.name]
+    variable = _describe(values, where, info, provenance or {})
+    return _dataset(load_xarray("to_dataarray", "xarray"), variable)[variable.name]
 
 
-@dataclass(frozen=True)
-class _Described:
-    """A variable with what belongs to it; `coords` has dimensions, values and attributes by name."""
-
-    name: str
-    dims: tuple[str, ...]
-    values: np.ndarray
-    attrs: Attributes
-    coords: dict[str, tuple[tuple[str, ...], Any, Attributes]]
-    dataset_attrs: Attributes
-
-
-def _describe(
-    values: np.ndarray, where: Grid | np.ndarray, info: FieldInfo | None, provenance: Attributes
-) -> _Described:
+def _describe(values: np.ndarray, where: Grid | np.ndarray, info: FieldInfo | None, provenance: Attributes) -> Variable:
     if isinstance(where, Grid):
         d, shape, places = where.ndim, where.shape, where.axes()
     else:
@@ -139,7 +123,7 @@ def _describe(
     coords |= {one.name: ((), one.value, one.attrs) for one in info.scalars}
     directions = ("derivative",) if order == 1 else tuple(f"derivative_{i + 1}" for i in range(order))
     coords |= {direction: ((direction,), np.asarray(info.dims), {}) for direction in directions}
-    return _Described(
+    return Variable(
         name=f"{info.name}_{ORDERS[order].lower()}" if order else info.name,
         dims=(*dims, *directions),
         values=values,
@@ -159,26 +143,9 @@ def _attributes_of_derivative(info: FieldInfo, order: int) -> Attributes:
     return attrs
 
 
-def _dataset(xarray: Any, described: _Described) -> Any:
-    variable = (described.dims, described.values, described.attrs)
-    return xarray.Dataset({described.name: variable}, described.coords, described.dataset_attrs)
-
-
-def _write_npz(path: Path, described: _Described) -> None:
-    text = {
-        "name": described.name,
-        "dims": described.dims,
-        "attrs": described.attrs,
-        "coords": {name: attrs for name, (_, _, attrs) in described.coords.items()},
-        "dataset_attrs": described.dataset_attrs,
-    }
-    members = {name: np.asarray(values) for name, (_, values, _) in described.coords.items()}
-    members = {described.name: described.values, **members, DESCRIPTION: np.asarray(json.dumps(text))}
-    # numpy.savez takes no member called "file".
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, array in members.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as stream:
-                np.lib.format.write_array(stream, array, allow_pickle=False)
+def _dataset(xarray: Any, variable: Variable) -> Any:
+    values = (variable.dims, variable.values, variable.attrs)
+    return xarray.Dataset({variable.name: values}, variable.coords, variable.dataset_attrs)
 
 
 def _engine(path: Path) -> str:

@@ -4,7 +4,7 @@ Nothing here unpickles; what is wrong with a file is one line that names it.
 """
 
 from simsnn_ref.io.atomic import check_writable
-from simsnn_ref.io.coordinates import SampledField
+from simsnn_ref.io.coordinates import SampledField, follows
 from simsnn_ref.io.dataarrays import is_dataarray, read_dataarray
 from simsnn_ref.io.field_info import FieldInfo
 from simsnn_ref.io.provenance import blas_and_simd, blas_threads, git_commit, package_version, provenance, versions
@@ -35,6 +35,7 @@ __all__ = [
     "check_samples",
     "check_writable",
     "conform",
+    "follows",
     "git_commit",
     "is_dataarray",
     "load_samples",

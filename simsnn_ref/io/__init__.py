@@ -1,6 +1,6 @@
-"""Files and labels: samples, coordinates and units read and written, and the one format of models and checkpoints.
+"""Files: fields with their coordinates and units, read and written, and the one format of models and checkpoints.
 
-Nothing here unpickles; what is wrong with a file is one line that names it.
+Nothing here unpickles, and an error is one line that names the file and the entry.
 """
 
 from simsnn_ref.io.atomic import check_writable

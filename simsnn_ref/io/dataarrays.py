@@ -17,7 +17,7 @@ LISTED = 5
 
 
 def is_dataarray(value: Any) -> bool:
-    """Whether it looks like an xarray.DataArray, which is not imported for it."""
+    """Whether a value looks like an xarray.DataArray; xarray is not imported for that."""
     return all(hasattr(value, name) for name in ("dims", "coords", "attrs", "isel", "values"))
 
 
@@ -31,7 +31,23 @@ def read_dataarray(
     box: Box | None = None,
     periodic: bool | Sequence[bool] = True,
 ) -> SampledField:
-    """`read_field` of an xarray.DataArray."""
+    """Read samples on a uniform grid from an xarray.DataArray, as `read_field` does from a file.
+
+    Parameters
+    ----------
+    array : xarray.DataArray
+    source : str, optional
+        Name of the file, for messages.
+    dataset_attrs : mapping, optional
+        Attributes of the file.
+    select, isel, box, periodic
+        As for `read_field`.
+
+    Raises
+    ------
+    DataError
+        As for `read_field`.
+    """
     name = "u" if array.name is None else str(array.name)
     where = f"{source}: {name}" if source else name
     dims = [str(dim) for dim in array.dims]
@@ -41,7 +57,7 @@ def read_dataarray(
         if n == 1 and dim not in chosen:
             chosen[dim] = 0
             notes.append(f"{where}: dimension {dim} has one entry and is left out")
-    packing = getattr(array, "encoding", {}).get("scale_factor")
+    step = getattr(array, "encoding", {}).get("scale_factor")
     array = array.isel(chosen)
     if not 1 <= array.ndim <= 3:
         sizes = ", ".join(f"{dim} {n}" for dim, n in zip(array.dims, array.shape, strict=True)) or "none is left"
@@ -49,8 +65,8 @@ def read_dataarray(
             f"{where}: {array.ndim} dimensions ({sizes}), a field has 1, 2 or 3; choose one entry of the others with"
             " --select DIM=VALUE or --isel DIM=INDEX"
         )
-    if packing is not None:
-        notes.append(f"{where}: packed in steps of {float(np.abs(packing)):.3g}, which a fit then sees as noise")
+    if step is not None:
+        notes.append(f"{where}: packed in steps of {float(np.abs(step)):.3g}, which a fit then sees as noise")
     attrs, dropped = plain_attributes(array.attrs)
     dataset_attrs, others = plain_attributes(dataset_attrs or {})
     dropped += others
@@ -79,6 +95,7 @@ def read_dataarray(
 def _indices(
     array: Any, dims: list[str], select: Mapping[str, float | str], isel: Mapping[str, int], where: str
 ) -> dict[str, int]:
+    """The entries that are selected, by dimension."""
     chosen = {}
     select = {dim if dim in dims or dim != "time" else _time_of(array, dims): value for dim, value in select.items()}
     for dim in (*select, *isel):
@@ -99,7 +116,7 @@ def _indices(
 
 
 def _time_of(array: Any, dims: list[str]) -> str:
-    """The dimension that is the time under another name, else that name."""
+    """The dimension that is the time under another name, else ``time``."""
     times = (d for d in dims if d in array.coords and array.coords[d].attrs.get("standard_name") == "time")
     return next(times, "t" if "t" in dims else "time")
 

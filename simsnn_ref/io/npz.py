@@ -41,7 +41,7 @@ _HEADER = re.compile(
 _MOST_DIMENSIONS = 32
 
 _ZIP_FAULTS = (zipfile.BadZipFile, zlib.error, EOFError, OverflowError, RuntimeError, ValueError)
-"""What `zipfile` raises at archives that are damaged, and (RuntimeError) at encrypted and exotic ones."""
+"""What `zipfile` raises where an archive is damaged, and (RuntimeError) where it is encrypted or exotic."""
 
 
 def read_npz(stream: FileIO, path: Path, *, only_tensors: bool = False) -> dict[str, np.ndarray]:
@@ -80,7 +80,7 @@ def read_npz(stream: FileIO, path: Path, *, only_tensors: bool = False) -> dict[
 
 
 def _check_directory(stream: FileIO, size: int, path: Path) -> None:
-    """`zipfile` holds an object for each entry of the directory: see how long that is before it does."""
+    """Raise ModelFileError if the directory is long: `zipfile` makes an object of each of its entries."""
     tail_size = min(size, _END.size + _END_64_BYTES)
     stream.seek(size - tail_size)
     tail = stream.read(tail_size)
@@ -158,7 +158,7 @@ def _check_type(descr: str, where: str) -> None:
 
 
 def _fill(member: Any, flat: np.ndarray, where: str) -> None:
-    """In chunks: `zipfile` makes a copy of each. The last one has it check the CRC-32."""
+    """Fill an array in chunks, since `zipfile` makes a copy of each; with the last one it checks the CRC-32."""
     view, done = bytes_of(flat), 0
     while done < len(view):
         chunk = member.read(min(_CHUNK, len(view) - done))

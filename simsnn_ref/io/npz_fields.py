@@ -1,4 +1,4 @@
-"""Fields in .npz archives: arrays by name, and beside them a text that says what they are, docs/io.md."""
+"""Fields in .npz archives: arrays by name, and among them a text that describes the others, docs/io.md."""
 
 import json
 import zipfile
@@ -35,7 +35,21 @@ _DESCRIPTION = {
 
 @dataclass(frozen=True)
 class Variable:
-    """A variable with what belongs to it; `coords` has dimensions, values and attributes by name."""
+    """A variable with all that a file says of it.
+
+    Attributes
+    ----------
+    name : str
+    dims : tuple of str
+        Names of the axes of `values`.
+    values : ndarray
+    attrs : dict
+        Attributes of the variable.
+    coords : dict
+        Dimensions, values and attributes of each coordinate, by name.
+    dataset_attrs : dict
+        Attributes of the file.
+    """
 
     name: str
     dims: tuple[str, ...]
@@ -79,7 +93,13 @@ def read_members(path: Path) -> dict[str, np.ndarray]:
 
 
 def description(path: Path, members: Mapping[str, np.ndarray]) -> dict[str, Any] | None:
-    """The description in a .npz file, every name in it one of a member."""
+    """The text that describes the members of an archive, None where there is none.
+
+    Raises
+    ------
+    DataError
+        If it is not right, or names what is no member.
+    """
     text = members.get(DESCRIPTION)
     if text is None or text.dtype.kind != "U" or text.ndim:
         return None
@@ -97,17 +117,23 @@ def description(path: Path, members: Mapping[str, np.ndarray]) -> dict[str, Any]
 
 
 def labels_of(path: Path, members: Mapping[str, np.ndarray]) -> Labels | None:
-    """What the text beside the arrays says of them; None where there is none, or it describes no field on a grid."""
-    told = description(path, members)
-    if told is None or members[told["name"]].ndim != len(told["dims"]):
+    """The labels of the field on a grid that an archive describes; None where it describes none.
+
+    Raises
+    ------
+    DataError
+        As for `description`.
+    """
+    text = description(path, members)
+    if text is None or members[text["name"]].ndim != len(text["dims"]):
         return None
-    values, dims = members[told["name"]], tuple(told["dims"])
+    values, dims = members[text["name"]], tuple(text["dims"])
     axes, scalars = {}, []
-    for name, attrs in told["coords"].items():
+    for name, attrs in text["coords"].items():
         own = plain_attributes(attrs)[0]
         if name in dims and members[name].shape == (values.shape[dims.index(name)],):
             axes[name] = (members[name], own)
         elif members[name].ndim == 0:
             scalars.append(Scalar.from_array(name, members[name], own))
-    attrs, dataset = plain_attributes(told["attrs"])[0], plain_attributes(told["dataset_attrs"])[0]
-    return Labels(told["name"], dims, axes, attrs, tuple(scalars), dataset)
+    attrs, dataset = plain_attributes(text["attrs"])[0], plain_attributes(text["dataset_attrs"])[0]
+    return Labels(text["name"], dims, axes, attrs, tuple(scalars), dataset)

@@ -27,21 +27,22 @@ def read_field(
     box: Box | None = None,
     periodic: bool | Sequence[bool] = True,
 ) -> SampledField:
-    """Samples on a uniform grid, with the grid that their coordinates tell.
+    """Read samples on a uniform grid, with the grid that their coordinates make up.
 
     Parameters
     ----------
     source : path or xarray.DataArray
-        A file in one of the formats .npy, .npz, .nc, .h5 and .zarr, told by its ending; .npy for any other.
+        A file whose ending names the format: .npy, .npz, .nc, .h5 or .zarr; .npy for any other.
     var : str, optional
         Name of the variable, where the file holds several; ``group/name`` in a group.
     select, isel : mapping, optional
         One value of a coordinate, or one index, along each dimension that is not part of the field. A value has to be
         there, to rounding.
     box : Box, optional
-        Takes precedence over the coordinates.
+        The domain, in place of what the coordinates span.
     periodic : bool or sequence of bools, optional
-        Whether the end is left out, so that the box is one spacing longer than the coordinates. No file says so.
+        Whether an axis is periodic, its end left out, so that the box is one spacing longer than the coordinates. No
+        file says so.
 
     Returns
     -------
@@ -91,7 +92,18 @@ def read_scattered(
     box: Box | None = None,
     periodic: bool | Sequence[bool] = False,
 ) -> SampledField:
-    """Values at scattered points: variables of one dimension, `coordinates` the names of those of the points.
+    """Read values at scattered points, which are variables of one dimension.
+
+    Parameters
+    ----------
+    path : str or Path
+        A file whose ending is .npz, .nc, .h5 or .zarr.
+    var : str or None
+        Name of the variable with the values, where the file holds several; ``group/name`` in a group.
+    coordinates : sequence of d str
+        Names of the variables with the coordinates of the points.
+    box, periodic
+        As for `Scatter`.
 
     Raises
     ------
@@ -101,11 +113,11 @@ def read_scattered(
     path = Path(path)
     if path.suffix.lower() == ".npz":
         members = read_members(path)
-        told = description(path, members) or {"name": None, "attrs": {}, "coords": {}, "dataset_attrs": {}}
-        name = _variable(path, var or told["name"], [one for one in members if one not in coordinates])
-        attributes = told["coords"] | ({name: told["attrs"]} if name == told["name"] else {})
+        text = description(path, members) or {"name": None, "attrs": {}, "coords": {}, "dataset_attrs": {}}
+        name = _variable(path, var or text["name"], [one for one in members if one not in coordinates])
+        attributes = text["coords"] | ({name: text["attrs"]} if name == text["name"] else {})
         described = {one: (array, attributes.get(one, {})) for one, array in members.items()}
-        dataset_attrs = told["dataset_attrs"]
+        dataset_attrs = text["dataset_attrs"]
     elif is_labelled(path):
         with open_dataset(path, var) as dataset:
             candidates = [name for name in dataset.data_vars if name not in coordinates]
@@ -136,7 +148,7 @@ def read_scattered(
 
 
 def _variable(path: Path, var: str | None, candidates: list[Any], others: Sequence[Any] = ()) -> str:
-    """The name of the variable in its group."""
+    """The name, in its group, of the variable that is asked for, or of the only one."""
     names = [str(name) for name in candidates]
     if var is not None:
         name = var.rpartition("/")[2]

@@ -1,4 +1,4 @@
-"""Checks of what users bring: samples become float64 without a silent loss, or an error names the culprit."""
+"""Samples of users: they become float64 without a silent loss, or an error names the first that does not."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -22,15 +22,17 @@ __all__ = [
 ]
 
 LEAST_SAMPLES = 4
-"""Points per axis below which there is nothing to fit."""
+"""Number of points per axis below which there is nothing to fit."""
 
 EXACT_INTEGER = 2**53
+"""Largest integer up to which float64 holds all."""
 
 LARGEST = 2.0**1000
-"""Of |u|, its inverse the smallest: residues, 2^-60 of it, and what a network overshoots stay in range."""
+"""Largest |u|, and its inverse the smallest: residues of 2^-60 |u|, and what a network overshoots, stay in range."""
 
 
 def _first(mask: np.ndarray) -> str:
+    """The index of the first entry that is true, for a message."""
     index = np.unravel_index(int(np.argmax(mask)), mask.shape)
     return f"[{', '.join(str(int(i)) for i in index)}]"
 
@@ -125,10 +127,10 @@ def read_npy(stream: IO[bytes], where: str) -> np.ndarray:
 
 
 def sample_function(target: Callable[[np.ndarray], Any], points: np.ndarray, *, extended: bool = False) -> np.ndarray:
-    """Values of `target` at `points` (n, d), shape (n,), in float64; with `extended` in long double.
+    """Values of the function `target` at `points` (n, d), shape (n,), in float64; with `extended` in long double.
 
     A function written with NumPy keeps the type of its points, so that long double points give long double values. One
-    that does not is as exact as the type it returns.
+    that does not is as accurate as the type it returns.
 
     Raises
     ------
@@ -156,7 +158,7 @@ def check_grid(u: np.ndarray, grid: Grid) -> None:
 
 
 def save_array(path: str | Path, values: np.ndarray) -> None:
-    """Write an array as .npy, complete or not at all.
+    """Write an array as .npy, whole or not at all.
 
     Raises
     ------

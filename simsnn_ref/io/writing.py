@@ -1,4 +1,4 @@
-"""Fields to files: .npy, .npz, and through xarray netCDF, HDF5 and Zarr, called and measured as the input was."""
+"""Fields to files: .npy, .npz, and through xarray netCDF, HDF5 and Zarr, with the names and units of the input."""
 
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,10 @@ from simsnn_ref.spectrum import Grid
 __all__ = ["check_output", "to_dataarray", "write_field"]
 
 SAMPLE = "sample"
-"""The dimension of scattered points."""
+"""Name of the dimension of scattered points."""
 
 FLOAT32_EPS = float(np.finfo(np.float32).eps)
-"""The coarsest rounding of a coordinate that is usual: up to there the input's values are the grid's."""
+"""The coarsest usual rounding of a coordinate: values of the input that differ from the grid's by no more are kept."""
 
 ORDERS = ("", "gradient", "Hessian")
 
@@ -47,7 +47,7 @@ def write_field(
     info: FieldInfo | None = None,
     provenance: Attributes | None = None,
 ) -> None:
-    """Write values or derivatives in the format that the ending of `path` tells; complete or not at all.
+    """Write values or derivatives in the format that the ending of `path` names; whole or not at all.
 
     ``.npy`` holds the array alone. The others hold the variable under its name with its dimensions, coordinates and
     attributes; ``.npz`` has the latter as JSON text in the member ``description``.
@@ -58,11 +58,11 @@ def write_field(
         Values, shape (n,) at points or that of the grid; first derivatives, (..., d), or second ones, (..., d, d),
         become the variable NAME_gradient or NAME_hessian with one or two more dimensions.
     where : Grid, or ndarray of shape (n, d)
-        Where they are.
+        Where the values are.
     info : FieldInfo, optional
         What the field is called; u over x, y, z by default.
     provenance : dict, optional
-        Further attributes of the file.
+        More attributes of the file.
 
     Raises
     ------
@@ -92,7 +92,16 @@ def write_field(
 def to_dataarray(
     values: np.ndarray, where: Grid | np.ndarray, info: FieldInfo | None = None, provenance: Attributes | None = None
 ) -> Any:
-    """What `write_field` writes, as an xarray.DataArray.
+    """Values or derivatives as an xarray.DataArray, with what `write_field` writes beside them.
+
+    Parameters
+    ----------
+    values, where, info, provenance
+        As for `write_field`.
+
+    Returns
+    -------
+    xarray.DataArray
 
     Raises
     ------
@@ -134,7 +143,7 @@ def _describe(values: np.ndarray, where: Grid | np.ndarray, info: FieldInfo | No
 
 
 def _attributes_of_derivative(info: FieldInfo, order: int) -> Attributes:
-    """Name and, where all coordinates have the same, units: those of the field over those of the coordinates."""
+    """The name of a derivative and, where all coordinates have the same units, its units."""
     attrs = {"long_name": f"{ORDERS[order]} of {info.attrs.get('long_name', info.name)}"}
     lengths = {axis.attrs.get("units") for axis in info.axes}
     length = lengths.pop()

@@ -14,12 +14,12 @@ ZARR_SUFFIX = ".zarr"
 
 
 def is_labelled(path: str | Path) -> bool:
-    """Whether the name is one of a file that xarray reads."""
+    """Whether the ending of a name is that of a file that xarray reads."""
     return Path(path).suffix.lower() in (*NETCDF_SUFFIXES, *HDF5_SUFFIXES, ZARR_SUFFIX)
 
 
 def load_xarray(path: str | Path, engine: str) -> Any:
-    """xarray, with the package that its `engine` needs.
+    """The module xarray, with the packages that its `engine` needs; `path` is named where they are missing.
 
     Raises
     ------
@@ -35,7 +35,13 @@ def load_xarray(path: str | Path, engine: str) -> Any:
 
 
 def open_dataset(path: Path, var: str | None) -> Any:
-    """The xarray.Dataset of the group, numbers as they are written but unpacked, nothing loaded yet."""
+    """The xarray.Dataset of the group that `var` names; nothing is loaded yet, and times are left numbers.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read, or a package is missing.
+    """
     options: dict[str, Any] = {"decode_times": False}
     if path.suffix.lower() == ZARR_SUFFIX:
         if not path.is_dir():

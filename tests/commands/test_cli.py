@@ -404,7 +404,7 @@ def test_unwritable_folder_is_found_before_training(capsys, monkeypatch):
     def refuse(**options):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("simsnn_ref.io.storage.tempfile.mkstemp", refuse)
+    monkeypatch.setattr("simsnn_ref.io.atomic.tempfile.mkstemp", refuse)
     status, _, err = run(capsys, "fit", "--example", "turbulence", "-o", "locked", "--no-figure")
     assert status == 2
     assert err.startswith("simsnn: error: -o locked: folder . cannot be written: Permission denied")

@@ -15,6 +15,7 @@ from simsnn_ref.network.extended_precision import (
 )
 from simsnn_ref.network.features.base import FeatureGradient, FeatureMap, Features, cos_and_sin
 from simsnn_ref.network.features.choose import ENTRY_POINT_GROUP, FEATURE_MAPS, has_nufft, make_map
+from simsnn_ref.network.features.cost import NUFFT_ELEMENTS, MapSizes, step_seconds
 from simsnn_ref.network.features.dense import DenseMap
 from simsnn_ref.network.features.fft import FFTMap
 from simsnn_ref.network.features.linear import LinearMap
@@ -29,6 +30,7 @@ __all__ = [
     "FEATURE_MAPS",
     "FIRST_LAYERS",
     "KEPT_ELEMENTS",
+    "NUFFT_ELEMENTS",
     "Activations",
     "DenseMap",
     "ExtendedBackend",
@@ -37,6 +39,7 @@ __all__ = [
     "FeatureMap",
     "Features",
     "LinearMap",
+    "MapSizes",
     "Network",
     "Parameters",
     "SeparableMap",
@@ -57,6 +60,7 @@ __all__ = [
     "point_blocks",
     "pre_activations",
     "scaled_points",
+    "step_seconds",
     "tanh_jvp",
     "tanh_vjp",
     "tile",

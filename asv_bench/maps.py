@@ -61,11 +61,11 @@ def compare(grid: Grid, n_f: int, trains: bool, longest: float) -> dict | None:
     measured, expected = {}, {}
     for kind in kinds:
         fmap = None
-        reach = None
+        bandwidth = None
         if kind == "fft":
             fmap = FFTMap(grid, modes, backend)
-            reach = fmap.half_shape[-1]
-        expected[kind] = step_seconds(kind, grid.shape, grid.ndim, sizes, reach=reach)
+            bandwidth = fmap.half_shape[-1]
+        expected[kind] = step_seconds(kind, grid.shape, grid.ndim, sizes, bandwidth=bandwidth)
         if expected[kind] > longest:
             continue
         fmap = fmap or make_map(grid, backend, kind=kind, tolerance=1e-13)

@@ -7,7 +7,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from simsnn_ref.errors import DataError
+from simsnn_ref.errors import DataError, ModelFileError
+from simsnn_ref.io.schema import conform
+from simsnn_ref.io.strict_json import shown
 
 __all__ = ["Attributes", "Axis", "FieldInfo", "Scalar", "default_info", "plain_attributes"]
 
@@ -15,6 +17,16 @@ Attributes: TypeAlias = dict[str, Any]
 """Texts, finite numbers, and lists of either: what netCDF, HDF5, Zarr and JSON all hold."""
 
 _DEFAULT_AXES = ("x", "y", "z")
+
+_AXIS = {"name": str, "attrs": {str: object}}
+_ENTRY = {
+    "name": str,
+    "axes": [_AXIS],
+    "attrs": {str: object},
+    "scalars": [{**_AXIS, "value": str | float}],
+    "dataset_attrs": {str: object},
+}
+"""What `FieldInfo.to_dict` gives."""
 
 _NOT_OF_THE_FIELD = frozenset(
     # How numbers were stored, the range of values that are not the predicted ones, other variables of the file.
@@ -133,30 +145,37 @@ class FieldInfo:
         }
 
     @classmethod
-    def from_dict(cls, told: Any, coordinates: Sequence[np.ndarray | None]) -> "FieldInfo":
-        """Build it from plain values and, per axis, those of the coordinate where they are known.
+    def from_dict(cls, entry: Any, coordinates: Sequence[np.ndarray | None]) -> "FieldInfo":
+        """The description in an entry of a file; inverse of `to_dict`.
+
+        Parameters
+        ----------
+        entry : object
+            Value from JSON.
+        coordinates : sequence of d ndarrays, each None or of float64 and shape (n,)
+            Values of each coordinate, where they are known.
 
         Raises
         ------
+        ModelFileError
+            If anything is missing or of the wrong kind; the message names it.
         DataError
-            If anything is missing or of the wrong type; the message names it.
+            If two names are the same.
         """
-        told = _taken(told, dict, "field")
-        axes = _taken(told.get("axes"), list, "field.axes")
-        if len(axes) != len(coordinates):
-            raise DataError(f"field.axes: {len(axes)} entries for {len(coordinates)} dimensions")
+        conform(entry, _ENTRY, "field")
+        if len(entry["axes"]) != len(coordinates):
+            raise ModelFileError(f"field.axes has {len(entry['axes'])} entries for {len(coordinates)} dimensions")
+        described = [(entry["attrs"], "field.attrs"), (entry["dataset_attrs"], "field.dataset_attrs")]
+        for part in ("axes", "scalars"):
+            described += [(one["attrs"], f"field.{part}[{i}].attrs") for i, one in enumerate(entry[part])]
+        for attributes, where in described:
+            _check_attributes(attributes, where)
         return cls(
-            name=_taken(told.get("name"), str, "field.name"),
-            axes=tuple(
-                Axis(*_name_and_attrs(axis, f"field.axes[{i}]"), _checked(values, f"field.axes[{i}]"))
-                for i, (axis, values) in enumerate(zip(axes, coordinates, strict=True))
-            ),
-            attrs=_attributes(told.get("attrs"), "field.attrs"),
-            scalars=tuple(
-                _scalar(one, f"field.scalars[{i}]")
-                for i, one in enumerate(_taken(told.get("scalars"), list, "field.scalars"))
-            ),
-            dataset_attrs=_attributes(told.get("dataset_attrs"), "field.dataset_attrs"),
+            name=entry["name"],
+            axes=tuple(Axis(**axis, values=values) for axis, values in zip(entry["axes"], coordinates, strict=True)),
+            attrs=entry["attrs"],
+            scalars=tuple(Scalar(**one) for one in entry["scalars"]),
+            dataset_attrs=entry["dataset_attrs"],
         )
 
 
@@ -170,34 +189,7 @@ def _in_units(attrs: Attributes) -> str:
     return f" [{attrs['units']}]" if "units" in attrs else ""
 
 
-def _taken(value: Any, kind: type, name: str) -> Any:
-    if not isinstance(value, kind):
-        raise DataError(f"{name}: expected {kind.__name__}, got {type(value).__name__}")
-    return value
-
-
-def _attributes(value: Any, name: str) -> Attributes:
-    value = _taken(value, dict, name)
-    for key, entry in value.items():
-        if _plain(entry) is None:
-            raise DataError(f"{name}: {key!r} is neither a text nor a finite number nor a list of one of them")
-    return dict(value)
-
-
-def _name_and_attrs(value: Any, name: str) -> tuple[str, Attributes]:
-    value = _taken(value, dict, name)
-    return _taken(value.get("name"), str, f"{name}.name"), _attributes(value.get("attrs"), f"{name}.attrs")
-
-
-def _scalar(value: Any, name: str) -> Scalar:
-    own_name, attrs = _name_and_attrs(value, name)
-    plain = _plain(value.get("value"))
-    if plain is None or isinstance(plain, list):
-        raise DataError(f"{name}.value: expected a text or a finite number")
-    return Scalar(own_name, plain, attrs)
-
-
-def _checked(values: np.ndarray | None, name: str) -> np.ndarray | None:
-    if values is not None and not (values.ndim == 1 and values.dtype == np.float64 and np.all(np.isfinite(values))):
-        raise DataError(f"{name}: its coordinate is not a list of finite numbers")
-    return values
+def _check_attributes(attributes: Mapping[str, Any], where: str) -> None:
+    for name, value in attributes.items():
+        if _plain(value) is None:
+            raise ModelFileError(f"{where}.{shown(name)} is neither a text nor a finite number nor a list of either")

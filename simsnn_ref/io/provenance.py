@@ -27,7 +27,7 @@ def package_version() -> str:
 @cache
 def git_commit() -> str | None:
     """Commit of the source tree this package runs from, with "-dirty" for local changes; None outside one."""
-    root = Path(__file__).resolve().parent.parent
+    root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return None
     try:

@@ -1,6 +1,5 @@
 """Fields from files: .npy, .npz, and through xarray netCDF, HDF5 and Zarr, with names, coordinates and attributes."""
 
-import json
 import zipfile
 from collections.abc import Mapping, Sequence
 from importlib import import_module
@@ -9,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from simsnn_ref.errors import DataError
+from simsnn_ref.errors import DataError, ModelFileError
 from simsnn_ref.io.coordinates import ROUNDINGS, Labelled, Labels, SampledField, eps_of, on_grid
 from simsnn_ref.io.field_info import Attributes, Axis, FieldInfo, Scalar, default_info, plain_attributes
 from simsnn_ref.io.samples import check_samples, load_samples
+from simsnn_ref.io.schema import conform
+from simsnn_ref.io.strict_json import parse_json, shown
 from simsnn_ref.spectrum import Box, Scatter
 
 __all__ = [
@@ -34,6 +35,16 @@ ZARR_SUFFIX = ".zarr"
 
 DESCRIPTION = "description"
 """Member of a .npz file with the names and attributes, as JSON text."""
+
+_ATTRIBUTES = {str: object}
+_DESCRIPTION = {
+    "name": str,
+    "dims": [str],
+    "attrs": _ATTRIBUTES,
+    "coords": {str: _ATTRIBUTES},
+    "dataset_attrs": _ATTRIBUTES,
+    ...: object,
+}
 
 LISTED = 5
 """Of what there is, entries that an error lists."""
@@ -274,8 +285,7 @@ def _index_of(coordinate: np.ndarray, value: float | str, name: str) -> int:
 
 
 def _listed(entries: Any) -> str:
-    shown = [str(entry) for entry in entries[:LISTED]]
-    return ", ".join(shown) + (", ..." if len(entries) > LISTED else "")
+    return ", ".join(str(entry) for entry in entries[:LISTED]) + (", ..." if len(entries) > LISTED else "")
 
 
 def _scalar(name: str, value: np.ndarray, attrs: Attributes) -> Scalar:
@@ -374,13 +384,13 @@ def _description(path: Path, members: Mapping[str, np.ndarray]) -> dict[str, Any
     if text is None or text.dtype.kind != "U" or text.ndim:
         return None
     try:
-        told = json.loads(str(text))
-        name, dims, coords = told["name"], told["dims"], told["coords"]
-        parts = (told["attrs"], told["dataset_attrs"], coords, *coords.values())
-        if all(isinstance(dim, str) for dim in (name, *dims)) and all(isinstance(part, dict) for part in parts):
-            missing = [one for one in (name, *coords) if one not in members]
-            if not missing:
-                return dict(told)
-    except (ValueError, KeyError, TypeError, AttributeError):
-        pass
-    raise DataError(f"{path}: the member {DESCRIPTION!r} does not describe the others; see docs/io.md")
+        described: dict[str, Any] = parse_json(str(text), DESCRIPTION)
+        conform(described, _DESCRIPTION, DESCRIPTION)
+    except ModelFileError as error:
+        fault = str(error)
+    else:
+        missing = [name for name in (described["name"], *described["coords"]) if name not in members]
+        if not missing:
+            return described
+        fault = f"{shown(missing[0])} is no member"
+    raise DataError(f"{path}: the member {DESCRIPTION!r} does not describe the others: {fault}; see docs/io.md")

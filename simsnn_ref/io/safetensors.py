@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from simsnn_ref.errors import ModelFileError
+from simsnn_ref.io.schema import conform
 from simsnn_ref.io.strict_json import parse_json, parsed_bytes, shown
 
 __all__ = [
@@ -41,6 +42,8 @@ __all__ = [
 DTYPES: dict[str, np.dtype[Any]] = {"F64": np.dtype("<f8"), "I64": np.dtype("<i8"), "U8": np.dtype("u1")}
 
 METADATA = "__metadata__"
+
+_ENTRY = {"dtype": str, "shape": [int], "data_offsets": [int]}
 
 SLACK = 2**20
 """Bytes of memory that reading may take beyond the size of the file."""
@@ -167,8 +170,7 @@ def _parse_header(raw: bytearray, data: int, path: Path, dtypes: Sequence[str]) 
     where = f"{path}: header"
     header = _parse_text(raw, data, where)
     metadata = header.pop(METADATA, {})
-    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
-        raise ModelFileError(f"{where}: {METADATA} is not an object of strings")
+    conform(metadata, {str: str}, f"{where}: {METADATA}")
     tensors = tuple(_parse_entry(name, entry, where, dtypes) for name, entry in header.items())
     found = Header(raw, metadata, tensors)
     if not fits_beside(metadata, {tensor.name: tensor.shape for tensor in tensors}):
@@ -196,26 +198,20 @@ def _parse_text(raw: bytearray, data: int, where: str) -> dict[str, Any]:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
         raise ModelFileError(f"{where}: not UTF-8 ({error.reason} at byte {error.start})") from None
-    header = parse_json(text, where)
-    if not isinstance(header, dict):
-        raise ModelFileError(f"{where}: not an object")
+    header: dict[str, Any] = parse_json(text, where)
+    conform(header, {str: object}, where)
     return header
 
 
 def _parse_entry(name: str, entry: Any, where: str, dtypes: Sequence[str]) -> Tensor:
     where = f"{where}: {shown(name)}"
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        raise ModelFileError(f"{where}: the name is not Unicode") from None
-    if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
-        raise ModelFileError(f"{where}: not described by dtype, shape and data_offsets")
+    conform(entry, _ENTRY, where)
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
-    if not isinstance(dtype, str) or dtype not in dtypes:
+    if dtype not in dtypes:
         raise ModelFileError(f"{where} has the type {shown(dtype)}; {' or '.join(dtypes)} is needed")
-    if not _are_sizes(shape, _MOST_DIMENSIONS):
+    if len(shape) > _MOST_DIMENSIONS or min(shape, default=0) < 0:
         raise ModelFileError(f"{where}: the shape is not a list of up to {_MOST_DIMENSIONS} sizes")
-    if not _are_sizes(offsets, 2) or len(offsets) != 2:
+    if len(offsets) != 2 or min(offsets) < 0:
         raise ModelFileError(f"{where}: the data_offsets are not two places")
     itemsize = DTYPES[dtype].itemsize
     if math.prod(n for n in shape if n) * itemsize > _LARGEST_ARRAY:
@@ -223,10 +219,6 @@ def _parse_entry(name: str, entry: Any, where: str, dtypes: Sequence[str]) -> Te
     if offsets[1] - offsets[0] != math.prod(shape) * itemsize:
         raise ModelFileError(f"{where}: the shape {shape} of {dtype} does not fit bytes {offsets[0]} to {offsets[1]}")
     return Tensor(name, dtype, tuple(shape), *offsets)
-
-
-def _are_sizes(values: object, most: int) -> bool:
-    return isinstance(values, list) and len(values) <= most and all(type(n) is int and n >= 0 for n in values)
 
 
 def bytes_of(array: np.ndarray) -> memoryview:

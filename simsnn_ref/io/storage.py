@@ -36,6 +36,7 @@ from simsnn_ref.io.safetensors import (
     read_array,
     read_header,
 )
+from simsnn_ref.io.schema import conform
 from simsnn_ref.io.strict_json import parse_json, shown
 
 __all__ = ["FORMAT_VERSION", "KINDS", "check_writable", "read_file", "read_json", "read_tensors", "write_file"]
@@ -230,9 +231,9 @@ def _check_kind(path: Path, header: Header, kind: str) -> None:
 
 
 def _read_content(path: Path, header: Header) -> dict[str, Any]:
-    content = parse_json(header.metadata.get("content", ""), f"{path}: content")
-    if not isinstance(content, dict):
-        raise ModelFileError(f"{path}: content: not an object")
+    where = f"{path}: content"
+    content: dict[str, Any] = parse_json(header.metadata.get("content", ""), where)
+    conform(content, {str: object}, where)
     return content
 
 

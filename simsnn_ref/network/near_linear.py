@@ -1,4 +1,5 @@
-"""The start of a stage in mode accurate: a network that equals the sum of its features up to a known, small bend.
+"""The start of a stage in mode accurate: a network that equals the sum of its features up to a small,
+known nonlinear part.
 
 All rows of W_1 are proportional to (1, ..., 1): z_1 = delta v S(x) with S the sum of the features (eq. 10) and v a
 fixed vector. The network is then one function of one number, u = phi(S), with
@@ -6,7 +7,7 @@ fixed vector. The network is then one function of one number, u = phi(S), with
     phi(s) = W_{L+1} tanh(... W_2 tanh(delta v s)),     phi(s) = s + O(delta^2 s^3)
 
 once W_{L+1} is scaled so that phi'(0) = 1. It is monotone for |s| of order 1, so the features are made from the modes
-of phi^-1(t) instead of those of the target t: the start is exact up to the modes that are left out, whatever delta is.
+of phi^-1(t) instead of those of the target t: the start is exact up to their truncation error, whatever delta is.
 No precision is lost at small delta, since tanh is relatively accurate near 0.
 """
 
@@ -88,7 +89,7 @@ def _tail(hidden: Sequence[int], delta: float, rng: np.random.Generator) -> tupl
 
 
 def _inverse(phi: Network, params: Parameters, target: Array, backend: Backend) -> Array:
-    """phi^-1(t) at every point by Newton's method, which converges cubically from s = t for a cubic bend."""
+    """phi^-1(t) at every point by Newton's method, which converges cubically from s = t for a cubic nonlinear part."""
     xp = backend.xp
     blocks = []
     for start in range(0, target.shape[0], POINT_BLOCK):

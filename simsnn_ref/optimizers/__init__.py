@@ -1,6 +1,6 @@
 """Training methods, one per file."""
 
-from simsnn_ref.optimizers.adam import Adam, adam_step
+from simsnn_ref.optimizers.adam import Adam, AdamState, adam_step
 from simsnn_ref.optimizers.journal import Limits, OnStep, Result, Snapshot
 from simsnn_ref.optimizers.loss import LpLoss
 from simsnn_ref.optimizers.minimization import Method, Watch, minimize
@@ -15,6 +15,7 @@ from simsnn_ref.optimizers.second_order.scaling import SpectralWeights, natural_
 __all__ = [
     "LBFGS",
     "Adam",
+    "AdamState",
     "Constant",
     "Exponential",
     "GaussNewton",

@@ -38,7 +38,7 @@ class Objective:
     def xp(self) -> ModuleType | Any:
         return self.network.xp
 
-    def is_consistent(self, params: Parameters) -> bool:
+    def is_overparameterized(self, params: Parameters) -> bool:
         """Whether there are as many parameters as points, so that J d = -e can be solved whatever the row weights."""
         return self.network.n_parameters(params) >= self.shard.n_total
 
@@ -90,8 +90,8 @@ class Objective:
             value, e, activations = self.evaluate(params)
             return value, self.rms(e), self.gradient(params, e, activations)
         value, factor = finished
-        deviation = scale * math.sqrt(float(square) / self.shard.n_total)
-        return value, deviation, {name: factor * gradient for name, gradient in zip(grads, gradients, strict=True)}
+        rms = scale * math.sqrt(float(square) / self.shard.n_total)
+        return value, rms, {name: factor * gradient for name, gradient in zip(grads, gradients, strict=True)}
 
     def rms(self, e: Array) -> float:
         """The RMS over all points of what `e` is here."""

@@ -10,7 +10,7 @@ from simsnn_ref.backend import Backend, NumpyBackend
 from simsnn_ref.model import FitConfig
 from simsnn_ref.multistage import fit, train
 from simsnn_ref.network import LinearMap, Network, Parameters, initialize, make_map
-from simsnn_ref.optimizers import Adam, LpLoss, Objective
+from simsnn_ref.optimizers import Adam, AdamState, LpLoss, Objective
 from simsnn_ref.spectrum import Grid
 from simsnn_ref.testing.expect import EPS, expect, expect_close, host
 from simsnn_ref.verify import require, verify
@@ -132,7 +132,7 @@ def _adam(backend: Backend) -> None:
     def moved(backend: Backend) -> Parameters:
         objective, params = make_objective(backend, "si", "fft")
         adam, start = Adam(), params
-        state = adam.init(objective.xp, {name: params[name] for name in objective.network.trainable(params)})
+        state = AdamState.zero(objective.xp, {name: params[name] for name in objective.network.trainable(params)})
         for _ in range(ADAM_STEPS):
             _, _, gradient = objective.value_and_gradient(params)
             params, state = adam.update(objective.xp, params, gradient, state, LEARNING_RATE)
@@ -150,7 +150,7 @@ def _second_order(backend: Backend) -> None:
         ("levenberg_marquardt", "fft", SMALL, DENSE),
         ("levenberg_marquardt", "separable", SMALL, DENSE),
     ):
-        config = FitConfig(optimizer=method, p=2.0, inner_iterations=20)
+        config = FitConfig.of(optimizer=method, p=2.0, inner_iterations=20)
         losses = []
         for each in (backend, NumpyBackend()):
             objective, params = make_objective(each, "si", kind, grid)

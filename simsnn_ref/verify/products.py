@@ -37,14 +37,14 @@ def _check_gradients(subject: Subject) -> list[Check]:
     objective, params = subject.objective, subject.params
     value, e, activations = objective.evaluate(params)
     gradient = subject.host(objective.gradient(params, e, activations))
-    value_in_one_pass, deviation, in_one_pass = objective.value_and_gradient(params)
+    value_in_one_pass, found_rms, in_one_pass = objective.value_and_gradient(params)
     u = objective.backend.to_numpy(objective.network.evaluate(params, objective.fmap))
     residual = subject.u - objective.backend.to_numpy(objective.target)
     return [
         _one(subject, "u", u, subject.u),
         _one(subject, "loss", value, subject.exact_loss(subject.wide)),
         _one(subject, "loss in one pass", value_in_one_pass, subject.exact_loss(subject.wide)),
-        _one(subject, "RMS in one pass", deviation, np.sqrt(np.mean(residual * residual))),
+        _one(subject, "RMS in one pass", found_rms, np.sqrt(np.mean(residual * residual))),
         compare("gradient", subject.name, gradient, subject.gradient, subject.tolerance),
         compare("gradient in one pass", subject.name, subject.host(in_one_pass), subject.gradient, subject.tolerance),
     ]

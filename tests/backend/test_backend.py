@@ -233,7 +233,7 @@ def test_an_unknown_device_is_one_clear_line(plugins, capsys, name, message):
     assert capsys.readouterr().err == f"simsnn: error: {caught.value}\n"
 
 
-@pytest.mark.parametrize("named", [{"backend": "device:gpu:1"}, {"config": FitConfig(backend="device:gpu:1")}])
+@pytest.mark.parametrize("named", [{"backend": "device:gpu:1"}, {"config": FitConfig.of(backend="device:gpu:1")}])
 def test_the_device_reaches_a_fit(plugins, named):
     model = fit(np.sin(np.linspace(0.0, 6.0, 16)), stages=1, **named)
     assert model.backend.device == "gpu:1"

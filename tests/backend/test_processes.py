@@ -111,7 +111,7 @@ def test_minimisation(method, n_features):
     # 30 features are more parameters than points, where Gauss-Newton weighs wavenumbers. Few inner iterations: they
     # amplify rounding.
     whole, halves, params = whole_and_halves(4.0, n_features)
-    assert whole.is_consistent(params) == all(half.is_consistent(params) for half in halves) == (n_features == 30)
+    assert all(each.is_overparameterized(params) == (n_features == 30) for each in (whole, *halves))
     exact = minimize(method, whole, params, Limits(steps=3))
     found = on_both(lambda half: minimize(method, half, params, Limits(steps=3, max_seconds=1e3)), halves)
     for result in found:
@@ -125,7 +125,7 @@ def test_dense_matrices_need_all_points():
     assert is_small(whole, params)
     assert not is_small(halves[0], params)
     with pytest.raises(ConfigError, match="'levenberg_marquardt': its matrices are not divided among processes"):
-        LevenbergMarquardt().begin(halves[0], params)
+        LevenbergMarquardt().init(halves[0], params)
 
 
 def test_numpy_has_one_process_with_all_points():
@@ -135,7 +135,7 @@ def test_numpy_has_one_process_with_all_points():
 
 
 def test_a_process_of_many_needs_less_memory():
-    grid, config = Grid((256, 256)), FitConfig(optimizer="adam", n_features=(1000,))
+    grid, config = Grid((256, 256)), FitConfig.of(optimizer="adam", n_features=(1000,))
     one, of_eight = forecast(grid, config), forecast(grid, config, processes=SerialProcess(size=8, size_here=4))
     # z_1 of 30 units in extended precision, on the twice finer grid.
     assert one.least_bytes - of_eight.least_bytes >= 16 * 30 * 512**2 * 7 // 8

@@ -1,6 +1,5 @@
 """The staged fit as a user meets it: errors fall, figures are true, odd fields are said to be odd."""
 
-from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -10,7 +9,7 @@ from simsnn_ref import Box, Callback, ConfigError, DataError, FitConfig, Grid, f
 from simsnn_ref.problems import get_problem
 
 EPS = np.finfo(float).eps
-QUICK = FitConfig(mode="paper", optimizer="adam", steps=(40,), hidden=(10, 10), stages=2)
+QUICK = FitConfig.of(mode="paper", optimizer="adam", steps=(40,), hidden=(10, 10), stages=2)
 
 
 def smooth(points):
@@ -211,7 +210,7 @@ def test_callbacks_hear_everything():
         def on_stage_end(self, record):
             heard.append(("end", record.index, record.steps))
 
-    model = fit(smooth, Grid(10, 0, 6), replace(QUICK, steps=(30, 40)), callbacks=[Listener()])
+    model = fit(smooth, Grid(10, 0, 6), QUICK.with_options(steps=(30, 40)), callbacks=[Listener()])
     assert heard == [
         ("start", 1, 2),
         *[("step", 1, i) for i in range(1, 31)],

@@ -34,7 +34,7 @@ from simsnn_ref.network import (
     tile,
     untile,
 )
-from simsnn_ref.optimizers import Adam, LpLoss, adam_step
+from simsnn_ref.optimizers import Adam, AdamState, LpLoss, adam_step
 from simsnn_ref.spectrum import Grid
 from simsnn_ref.testing import make_objective
 
@@ -384,7 +384,7 @@ def test_kernels_of_a_type_of_array_are_used(monkeypatch):
     # Two tanh layers, one block.
     assert calls == {"tanh_vjp": 2, "cos_and_sin": 1}
     adam = Adam()
-    adam.update(np, params, gradient, adam.init(np, params), 1e-3)
+    adam.update(np, params, gradient, AdamState.zero(np, params), 1e-3)
     assert calls["adam_step"] == len(params)
 
 

@@ -254,8 +254,8 @@ class Rounding:
         factor = np.mean(r**p) ** (1.0 / p - 1.0) / e.size
         slope = factor * r ** (p - 1.0)
         # A power magnifies by its exponent; e that rounding alone decides is no larger than that.
-        bend = factor * (p - 1.0) * (r + EPS * r_error) ** (p - 2.0) * r_error
-        error = bend + slope * (ROUNDING + p + (p - 1.0) * shift)
+        change = factor * (p - 1.0) * (r + EPS * r_error) ** (p - 2.0) * r_error
+        error = change + slope * (ROUNDING + p + (p - 1.0) * shift)
         return Carried(value, value * (ROUNDING + shift)), Carried(slope, error)
 
     def pulled(self, w):
@@ -312,9 +312,9 @@ def check_gradient(subject, exact_loss, exact_gradient, guesses=(1.0, 5e-324, 1.
     slope = Carried(slope.magnitude, slope.error + slope.magnitude * math.log(FARTHEST_SUM) / p)
     bounds = rounding.pulled(slope)
     for last in (value, *guesses):
-        again, deviation, in_one_pass = objective.value_and_gradient(params, last)
+        again, found_rms, in_one_pass = objective.value_and_gradient(params, last)
         # Two sums of n squares, each of up to n roundings, that a root halves.
-        assert abs(deviation - objective.rms(e)) <= (e.size + 4) * EPS * deviation
+        assert abs(found_rms - objective.rms(e)) <= (e.size + 4) * EPS * found_rms
         agree("loss in one pass", subject, {"loss": again}, {"loss": exact_loss}, {"loss": loss})
         agree("gradient in one pass", subject, in_one_pass, exact_gradient, bounds)
 

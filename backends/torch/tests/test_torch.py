@@ -115,12 +115,12 @@ def test_every_method_and_first_layer(optimizer, first_layer):
 
 
 def test_a_config_file_names_it(tmp_path, capsys):
-    (tmp_path / "fit.toml").write_text('backend = "torch:cpu"\nstages = 1\n')
+    (tmp_path / "fit.toml").write_text('[run]\nbackend = "torch:cpu"\n[stages]\ncount = 1\n')
     output = str(tmp_path / "m.safetensors")
     arguments = ["fit", "--example", "ug", "--size", "16", "--config", str(tmp_path / "fit.toml"), "-o", output]
     assert main([*arguments, "--json", "--quiet", "--no-figure"]) == 0
     assert json.loads(capsys.readouterr().out)["device"] == "cpu"
-    assert load_model(output, load_backend("torch")).config.backend == "torch:cpu"
+    assert load_model(output, load_backend("torch")).config.run.backend == "torch:cpu"
 
 
 def test_functions_and_scattered_points():

@@ -15,6 +15,7 @@ from simsnn_ref.network.extended_precision import (
 )
 from simsnn_ref.network.features.base import FeatureGradient, FeatureMap, Features, cos_and_sin
 from simsnn_ref.network.features.choose import ENTRY_POINT_GROUP, FEATURE_MAPS, has_nufft, make_map, require_map
+from simsnn_ref.network.features.cost import NUFFT_ELEMENTS, MapSizes, step_seconds
 from simsnn_ref.network.features.dense import DenseMap
 from simsnn_ref.network.features.fft import FFTMap
 from simsnn_ref.network.features.linear import LinearMap
@@ -36,6 +37,7 @@ __all__ = [
     "FIRST_LAYERS",
     "KEPT_ELEMENTS",
     "MODES_OF_THE_TARGET",
+    "NUFFT_ELEMENTS",
     "Activations",
     "DenseMap",
     "ExtendedBackend",
@@ -44,6 +46,7 @@ __all__ = [
     "FeatureMap",
     "Features",
     "LinearMap",
+    "MapSizes",
     "Network",
     "Parameters",
     "SeparableMap",
@@ -66,6 +69,7 @@ __all__ = [
     "require_first_layer",
     "require_map",
     "scaled_points",
+    "step_seconds",
     "tanh_jvp",
     "tanh_vjp",
     "tile",

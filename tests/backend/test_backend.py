@@ -19,6 +19,7 @@ from simsnn_ref.backend import (
     WholeShard,
     available_backends,
     block_scale,
+    double_double,
     load_backend,
     loading,
     missing_members,
@@ -198,7 +199,7 @@ def test_one_process_has_all_members():
     assert missing_members(WholeShard(1), Shard) == []
 
 
-@pytest.mark.parametrize("module", [block_scale, loading, norms], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [block_scale, double_double, loading, norms], ids=lambda module: module.__name__)
 def test_examples_of_docstrings(module):
     failed, attempted = doctest.testmod(module)
     assert (failed, attempted > 0) == (0, True)

@@ -374,7 +374,7 @@ def test_forged_states_are_an_error_or_work(optimizer, count, tmp_path):
     [
         (lambda c, a: c.pop("about"), "content.about is missing"),
         (lambda c, a: c["config"].pop("backend"), "content.config.backend is missing"),
-        (lambda c, a: c["config"].update(steps="many"), "steps = 'many': expected an integer"),
+        (lambda c, a: c["config"].update(steps="many"), "config: steps = 'many': expected an integer"),
         (lambda c, a: c["grid"].update(periodic=[1, 0]), r"content.grid.periodic\[0\] is not true or false"),
         (lambda c, a: c.update(field={"name": "u"}), "field.axes is missing"),
         (lambda c, a: a.update(values=a["values"][0]), r"tensor values has the shape \(16,\), not \(any, any\)"),

@@ -164,7 +164,7 @@ def test_a_gradient_that_is_not_finite_is_named_within_a_step(monkeypatch, optim
     """Of each tensor; the parameters before it are kept, here the first three losses' lowest."""
     config = PAPER.with_options(optimizer=optimizer)
     clean = fit(wave(16), config=config).history.stages[0]
-    Poison(monkeypatch, Network, "forward_and_vjp", in_gradient(name, value), first=4)
+    Poison(monkeypatch, Network, "backward", in_gradient(name, value), first=4)
     message, model = diverges(wave(16), config)
     assert f"not finite: the gradient of {name}, 1 of " in message
     assert message.endswith("restart with half the step: on_divergence = 'restart'")
@@ -264,7 +264,7 @@ def test_mode_accurate_keeps_its_start(monkeypatch):
 
 def test_finished_stages_are_kept(monkeypatch):
     clean = fit(wave(16), config=PAPER.with_options(optimizer="adam"))
-    poison = Poison(monkeypatch, Network, "forward_and_vjp", in_gradient("W2", np.nan), first=9 + 3)
+    poison = Poison(monkeypatch, Network, "backward", in_gradient("W2", np.nan), first=9 + 3)
     message, model = diverges(wave(16), PAPER.with_options(optimizer="adam"))
     assert message.startswith("stage 2: step 3 led")
     assert poison.calls == 9 + 4
@@ -279,7 +279,7 @@ def test_checkpoints_hold_a_good_state_and_lead_to_the_same_end(monkeypatch, tmp
     config = PAPER.with_options(optimizer="adam")
     clean = fit(wave(16), config=config)
     with monkeypatch.context() as patch, Checkpoints(tmp_path, every_steps=1, every_minutes=0.0) as checkpoints:
-        Poison(patch, Network, "forward_and_vjp", in_gradient("W2", np.nan), first=5)
+        Poison(patch, Network, "backward", in_gradient("W2", np.nan), first=5)
         message, _ = diverges(wave(16), config, checkpoint=checkpoints)
         assert "the gradient of W2" in message
     with Checkpoints(tmp_path) as checkpoints:
@@ -294,7 +294,7 @@ def test_command_line_keeps_what_was_reached(monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
     np.save("u.npy", wave(16))
     config = [f"--{option}={value}" for option, value in (("mode", "paper"), ("optimizer", "adam"), ("steps", 8))]
-    Poison(monkeypatch, Network, "forward_and_vjp", in_gradient("W2", np.nan), first=4)
+    Poison(monkeypatch, Network, "backward", in_gradient("W2", np.nan), first=4)
     status = main(["fit", "u.npy", "--output", "m.simsnn", *config])
     out, err = capsys.readouterr()
     assert status == 1
@@ -335,7 +335,7 @@ def test_restart_takes_half_the_step(monkeypatch):
     """After one bad gradient at the first step Adam's second step is the first of half the step size."""
     config = PAPER.with_options(optimizer="adam", schedule="constant", stages=1, steps=2, on_divergence="restart")
     with monkeypatch.context() as patch:
-        Poison(patch, Network, "forward_and_vjp", in_gradient("W2", np.nan), only=True)
+        Poison(patch, Network, "backward", in_gradient("W2", np.nan), only=True)
         record = fit(wave(16), config=config).history.stages[0]
     halved = config.with_options(steps=1, learning_rate=0.5 * config.training.learning_rate)
     half = fit(wave(16), config=halved).history.stages[0]
@@ -352,7 +352,7 @@ def test_one_number_that_is_not_finite_is_got_over(monkeypatch, optimizer):
     if optimizer in SECOND_ORDER:
         Poison(monkeypatch, Jacobian, "jvp", first_number(np.nan), first=2, only=True)
     else:
-        Poison(monkeypatch, Network, "forward_and_vjp", in_gradient("W2", np.nan), only=True)
+        Poison(monkeypatch, Network, "backward", in_gradient("W2", np.nan), only=True)
     model = fit(wave(16), config=config)
     assert note_of(model, "restarts: 1")
     losses = model.history.stages[0].loss_history
@@ -367,7 +367,7 @@ def test_restarts_are_given_up(monkeypatch, optimizer):
     if optimizer in SECOND_ORDER:
         Poison(monkeypatch, Jacobian, "jvp", first_number(np.nan))
     else:
-        Poison(monkeypatch, Network, "forward_and_vjp", in_gradient("W2", np.nan))
+        Poison(monkeypatch, Network, "backward", in_gradient("W2", np.nan))
     message, model = diverges(wave(16), config)
     assert f"after {base.MOST_RESTARTS} restarts with half the step, led to numbers that are not finite" in message
     assert "on_divergence" not in message

@@ -82,7 +82,7 @@ class State:
     memory : dataclass
         What the method has learnt on the way: numbers, arrays and dicts of arrays.
     cache : object
-        What follows from the parameters and the next step takes: a gradient; residual and activations.
+        What follows from the parameters and the next step takes: a gradient, or a residual.
     work : float
         What the step that led here cost, in evaluations and products.
     stop_reason : str

@@ -109,8 +109,7 @@ class LBFGS:
         """No pairs yet; a parameter without effect has the scale 0 and stays."""
         if not objective.network.trainable(params):
             return Pairs(np.zeros(0), np.zeros((0, 0)), np.zeros((0, 0)))
-        _, _, activations = objective.evaluate(params)
-        scales = objective.flatten(natural_scales(Jacobian(objective, params, activations)).by_name(), params)
+        scales = objective.flatten(natural_scales(Jacobian(objective, params)).by_name(), params)
         host = objective.backend.to_numpy(scales)
         return Pairs(host, np.zeros((0, host.size)), np.zeros((0, host.size)))
 

@@ -16,8 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from simsnn_ref.backend import NumpyBackend
-from simsnn_ref.network import Features, FFTMap, has_nufft, make_map
-from simsnn_ref.network.features.cost import MapSizes, step_seconds
+from simsnn_ref.network import Features, FFTMap, MapSizes, has_nufft, make_map, step_seconds
 from simsnn_ref.spectrum import Grid, count_modes
 
 UNITS = 30

@@ -87,7 +87,7 @@ class Optimizer:
         self.target = field(grid).ravel()
         self.network, self.params_0 = network(grid, 200)
         self.map = make_map(grid, BACKEND, kind="fft", indices=self.network.indices)
-        self.config = FitConfig(optimizer=optimizer, p=2.0, inner_iterations=20, stall_tolerance=0.0)
+        self.config = FitConfig.of(optimizer=optimizer, p=2.0, inner_iterations=20, stall_tolerance=0.0)
 
     def steps(self):
         train(self.network, self.params_0, self.map, self.target, self.config, 2)

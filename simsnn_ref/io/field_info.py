@@ -1,4 +1,4 @@
-"""What a field is called and measured in: names, coordinates, units and attributes, from the input to predictions."""
+"""What a field is called and measured in: names, coordinates, units and attributes, kept from input to prediction."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from simsnn_ref.errors import DataError
+from simsnn_ref.errors import DataError, ModelFileError
+from simsnn_ref.io.schema import conform
+from simsnn_ref.io.strict_json import shown
 
 __all__ = ["Attributes", "Axis", "FieldInfo", "Scalar", "default_info", "plain_attributes"]
 
@@ -16,18 +18,30 @@ Attributes: TypeAlias = dict[str, Any]
 
 _DEFAULT_AXES = ("x", "y", "z")
 
+_AXIS = {"name": str, "attrs": {str: object}}
+_ENTRY = {
+    "name": str,
+    "axes": [_AXIS],
+    "attrs": {str: object},
+    "scalars": [{**_AXIS, "value": str | float}],
+    "dataset_attrs": {str: object},
+}
+"""The kind of what `FieldInfo.to_dict` gives, for `conform`."""
+
 _NOT_OF_THE_FIELD = frozenset(
-    # How numbers were stored, the range of values that are not the predicted ones, other variables of the file.
     (
+        # How numbers were stored.
         *("_FillValue", "missing_value", "scale_factor", "add_offset", "_Unsigned", "dtype"),
+        # Ranges of the values, which predictions may leave.
         *("valid_min", "valid_max", "valid_range", "actual_range"),
+        # Names of other variables of the file.
         *("ancillary_variables", "bounds", "cell_measures", "coordinates", "formula_terms", "grid_mapping"),
     )
 )
 
 
 def _plain(value: Any) -> Any:
-    """`value` without NumPy's types; None where it is no attribute."""
+    """The value of an attribute without NumPy's types; None where a file of ours cannot hold it."""
     if isinstance(value, np.generic | np.ndarray):
         value = value.tolist()
     if isinstance(value, list | tuple):
@@ -48,20 +62,22 @@ def plain_attributes(attributes: Mapping[Any, Any]) -> tuple[Attributes, list[st
     Attributes of the storage (``scale_factor``, ``valid_range``, ...) and those that point at other variables
     (``bounds``, ``grid_mapping``, ...) are left out: they would be wrong of a prediction.
     """
-    told = {str(name): value for name, value in attributes.items() if name not in _NOT_OF_THE_FIELD}
-    plain = {name: _plain(value) for name, value in told.items()}
+    plain = {str(name): _plain(value) for name, value in attributes.items() if name not in _NOT_OF_THE_FIELD}
     kept = {name: value for name, value in plain.items() if value is not None}
-    return kept, [name for name in told if name not in kept]
+    return kept, [name for name in plain if name not in kept]
 
 
 @dataclass(frozen=True, eq=False)
 class Axis:
-    """A coordinate of the field: its name, its attributes and, of samples on a grid, its values as the input has them.
+    """A coordinate of the field.
 
     Attributes
     ----------
+    name : str
+    attrs : dict
+        Attributes of the coordinate: ``units``, ``long_name``, ...
     values : ndarray of float64, shape (n,), or None
-        Ascending. They differ from the grid's own by rounding only.
+        Values as the input has them, ascending, of samples on a grid; they differ from the grid's by rounding only.
     """
 
     name: str
@@ -71,11 +87,17 @@ class Axis:
 
 @dataclass(frozen=True)
 class Scalar:
-    """Where along another coordinate the field was taken, a time or a level."""
+    """The place along another coordinate, a time or a level, at which the field was taken."""
 
     name: str
     value: float | str
     attrs: Attributes = field(default_factory=dict)
+
+    @classmethod
+    def from_array(cls, name: str, value: np.ndarray, attrs: Attributes) -> "Scalar":
+        """The place that an array without axes holds: a finite number, or anything else as text."""
+        number = value.dtype.kind in "fiu" and bool(np.isfinite(value))
+        return cls(name, value.item() if number else str(value), attrs)
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,14 +107,15 @@ class FieldInfo:
     Attributes
     ----------
     name : str
-        Of the variable.
+        Name of the variable.
     axes : tuple of d Axis
-        In the order of the array's axes, or of the columns of scattered points.
+        Coordinates, in the order of the array's axes, or of the columns of scattered points.
     attrs : dict
-        Of the variable: ``units``, ``long_name``, ...
+        Attributes of the variable: ``units``, ``long_name``, ...
     scalars : tuple of Scalar
+        Places along the coordinates that are not axes.
     dataset_attrs : dict
-        Of the file: ``title``, ``source``, ...
+        Attributes of the file: ``title``, ``source``, ...
 
     Raises
     ------
@@ -123,7 +146,7 @@ class FieldInfo:
         return f"{self.name}{_in_units(self.attrs)} over {axes}{at}"
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, as JSON holds them; the coordinates' values, which are arrays, are left to the caller."""
+        """The description as JSON holds it; the values of the coordinates, which are arrays, are left to the caller."""
         return {
             "name": self.name,
             "axes": [{"name": axis.name, "attrs": axis.attrs} for axis in self.axes],
@@ -133,35 +156,46 @@ class FieldInfo:
         }
 
     @classmethod
-    def from_dict(cls, told: Any, coordinates: Sequence[np.ndarray | None]) -> "FieldInfo":
-        """Build it from plain values and, per axis, those of the coordinate where they are known.
+    def from_dict(cls, entry: Any, coordinates: Sequence[np.ndarray | None]) -> "FieldInfo":
+        """The description in an entry of a file; inverse of `to_dict`.
+
+        Parameters
+        ----------
+        entry : object
+            A value from JSON.
+        coordinates : sequence of d ndarrays, each None or of float64 and shape (n,)
+            Values of each coordinate, where they are known.
 
         Raises
         ------
+        ModelFileError
+            If anything is missing or of the wrong kind; the message names it.
         DataError
-            If anything is missing or of the wrong type; the message names it.
+            If two names are the same.
         """
-        told = _taken(told, dict, "field")
-        axes = _taken(told.get("axes"), list, "field.axes")
-        if len(axes) != len(coordinates):
-            raise DataError(f"field.axes: {len(axes)} entries for {len(coordinates)} dimensions")
+        conform(entry, _ENTRY, "field")
+        if len(entry["axes"]) != len(coordinates):
+            raise ModelFileError(f"field.axes has {len(entry['axes'])} entries for {len(coordinates)} dimensions")
+        described = [(entry["attrs"], "field.attrs"), (entry["dataset_attrs"], "field.dataset_attrs")]
+        for part in ("axes", "scalars"):
+            described += [(one["attrs"], f"field.{part}[{i}].attrs") for i, one in enumerate(entry[part])]
+        for attributes, where in described:
+            _check_attributes(attributes, where)
         return cls(
-            name=_taken(told.get("name"), str, "field.name"),
-            axes=tuple(
-                Axis(*_name_and_attrs(axis, f"field.axes[{i}]"), _checked(values, f"field.axes[{i}]"))
-                for i, (axis, values) in enumerate(zip(axes, coordinates, strict=True))
-            ),
-            attrs=_attributes(told.get("attrs"), "field.attrs"),
-            scalars=tuple(
-                _scalar(one, f"field.scalars[{i}]")
-                for i, one in enumerate(_taken(told.get("scalars"), list, "field.scalars"))
-            ),
-            dataset_attrs=_attributes(told.get("dataset_attrs"), "field.dataset_attrs"),
+            name=entry["name"],
+            axes=tuple(Axis(**axis, values=values) for axis, values in zip(entry["axes"], coordinates, strict=True)),
+            attrs=entry["attrs"],
+            scalars=tuple(Scalar(**one) for one in entry["scalars"]),
+            dataset_attrs=entry["dataset_attrs"],
         )
 
 
 def default_info(ndim: int, name: str = "u") -> FieldInfo:
-    """Of a field that nothing is known of: axes x, y, z."""
+    """The description of a field of which nothing is known but its name: axes x, y, z.
+
+    >>> print(default_info(2))
+    u over x, y
+    """
     axes = _DEFAULT_AXES[:ndim]
     return FieldInfo("u" if name in axes else name, tuple(Axis(axis) for axis in axes))
 
@@ -170,34 +204,7 @@ def _in_units(attrs: Attributes) -> str:
     return f" [{attrs['units']}]" if "units" in attrs else ""
 
 
-def _taken(value: Any, kind: type, name: str) -> Any:
-    if not isinstance(value, kind):
-        raise DataError(f"{name}: expected {kind.__name__}, got {type(value).__name__}")
-    return value
-
-
-def _attributes(value: Any, name: str) -> Attributes:
-    value = _taken(value, dict, name)
-    for key, entry in value.items():
-        if _plain(entry) is None:
-            raise DataError(f"{name}: {key!r} is neither a text nor a finite number nor a list of one of them")
-    return dict(value)
-
-
-def _name_and_attrs(value: Any, name: str) -> tuple[str, Attributes]:
-    value = _taken(value, dict, name)
-    return _taken(value.get("name"), str, f"{name}.name"), _attributes(value.get("attrs"), f"{name}.attrs")
-
-
-def _scalar(value: Any, name: str) -> Scalar:
-    own_name, attrs = _name_and_attrs(value, name)
-    plain = _plain(value.get("value"))
-    if plain is None or isinstance(plain, list):
-        raise DataError(f"{name}.value: expected a text or a finite number")
-    return Scalar(own_name, plain, attrs)
-
-
-def _checked(values: np.ndarray | None, name: str) -> np.ndarray | None:
-    if values is not None and not (values.ndim == 1 and values.dtype == np.float64 and np.all(np.isfinite(values))):
-        raise DataError(f"{name}: its coordinate is not a list of finite numbers")
-    return values
+def _check_attributes(attributes: Mapping[str, Any], where: str) -> None:
+    for name, value in attributes.items():
+        if _plain(value) is None:
+            raise ModelFileError(f"{where}.{shown(name)} is neither a text nor a finite number nor a list of either")

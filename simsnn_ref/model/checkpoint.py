@@ -15,6 +15,7 @@ or a signal to any of them, is told to all.
 import contextlib
 import hashlib
 import math
+import shutil
 import signal
 import threading
 import time
@@ -30,6 +31,7 @@ from simsnn_ref.backend import SERIAL, Processes
 from simsnn_ref.errors import CheckpointError, ConfigError, Interrupted, ModelFileError, OutputError
 from simsnn_ref.io import read_file, write_file
 from simsnn_ref.model.serialization import Arrays
+from simsnn_ref.model.validation import check_data
 
 __all__ = ["Checkpoints", "digest", "is_held", "log_file", "reading_states", "state_files"]
 
@@ -65,11 +67,11 @@ def state_files(folder: Path) -> list[Path]:
 
 @contextlib.contextmanager
 def reading_states(folder: Path) -> Iterator[None]:
-    """What is wrong with a file whose checksums are right was not written by `simsnn_ref.fit`: a CheckpointError."""
+    """Raise CheckpointError for what is wrong with a file of right checksums: `simsnn_ref.fit` did not write it."""
     try:
         yield
-    except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
-        raise CheckpointError(f"{folder}: not the checkpoints of a fit ({type(error).__name__}: {error})") from error
+    except (ValueError, OverflowError) as error:
+        raise CheckpointError(f"{folder}: not the checkpoints of a fit: {error}") from error
 
 
 class Checkpoints:
@@ -141,7 +143,7 @@ class Checkpoints:
             raise CheckpointError(f"{self.folder}: another process writes its checkpoints here")
         self._lock = lock
         for left_over in self.folder.glob(".*.safetensors.*"):
-            left_over.unlink(missing_ok=True)
+            shutil.rmtree(left_over, ignore_errors=True)
 
     def __enter__(self) -> "Checkpoints":
         self.open()
@@ -210,10 +212,9 @@ class Checkpoints:
             content, arrays = read_file(self.data_file, kind=KIND)
         except ModelFileError as error:
             raise CheckpointError(f"{self.folder}: the data of the run cannot be read: {error}") from error
-        about = content.get("about")
-        if not isinstance(about, dict):
-            raise CheckpointError(f"{self.folder}: not the checkpoints of a fit (content.about)")
-        self.about = about
+        with reading_states(self.folder):
+            check_data(content, arrays)
+        self.about = content["about"]
         return content, arrays
 
     def load(self) -> tuple[dict[str, Any] | None, Arrays, list[str]]:

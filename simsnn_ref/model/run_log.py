@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from simsnn_ref.errors import Interrupted, ModelFileError
-from simsnn_ref.io import parse_json
+from simsnn_ref.io import conform, parse_json
 from simsnn_ref.model.history import Callback, StageRecord, Step
 
-__all__ = ["ENDS", "LogFile", "parse_line", "read_log"]
+__all__ = ["ENDS", "LogFile", "parse_line"]
 
 ENDS = ("finished", "stopped", "failed")
 
@@ -90,16 +90,8 @@ def parse_line(line: str | bytes) -> dict[str, Any] | None:
     """The object of a line; None where a crash cut it short, or it is no line of a log."""
     text = line.decode("utf-8", "replace") if isinstance(line, bytes) else line
     try:
-        told = parse_json(text, "log")
+        event: dict[str, Any] = parse_json(text, "log")
+        conform(event, {"time": float, "event": str, ...: object}, "log")
     except ModelFileError:
         return None
-    is_told = (
-        isinstance(told, dict) and isinstance(told.get("event"), str) and isinstance(told.get("time"), int | float)
-    )
-    return told if is_told else None
-
-
-def read_log(path: Path) -> Iterator[dict[str, Any]]:
-    """The objects of a log; lines that a crash cut short are left out."""
-    with path.open("rb") as stream:
-        yield from filter(None, map(parse_line, stream))
+    return event

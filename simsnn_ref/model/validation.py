@@ -23,11 +23,11 @@ import numpy as np
 from simsnn_ref.errors import ModelFileError
 from simsnn_ref.io import conform, shown
 from simsnn_ref.model.certificate import Certificate
-from simsnn_ref.model.config import OFF_GRID_METHODS
 from simsnn_ref.model.history import StageRecord
+from simsnn_ref.model.option_groups import OFF_GRID_METHODS
 from simsnn_ref.network import FIRST_LAYERS
 
-__all__ = ["RECORD", "check_model", "check_state"]
+__all__ = ["RECORD", "check_data", "check_model", "check_state"]
 
 SCATTER = {"lower": [float], "upper": [float], "periodic": [bool]}
 GRID = {"shape": [int], **SCATTER}
@@ -55,6 +55,7 @@ HISTORY = {
     "certified": ({item.name: item.type for item in fields(Certificate)}, None),
 }
 CONTENT = {"config": {str: object}, "provenance": {str: str | None}, "stages": [STAGE], "history": HISTORY}
+DATA = {"config": {"backend": str, ...: object}, "field": object, "digest": str, "about": {str: object}}
 STATE = {
     "stages": [STAGE],
     "records": [RECORD],
@@ -72,7 +73,6 @@ _LONGEST_PERIOD = 2
 """In lengths of the box: of the Fourier extension, and of the DFT of two points with ends."""
 
 _BLOCK = 2**12
-_EPS = 2.0**-52
 
 _Shape = tuple[int | None, ...]
 """None where any size will do."""
@@ -93,13 +93,22 @@ def check_model(content: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) ->
     described = {"field": object} if "field" in content else {}
     conform(content, CONTENT | described | {"grid": SCATTER if "points" in arrays else GRID}, "content")
     _check_history(content)
-    d = len(content["grid"]["lower"])
-    _check_axes(content["grid"], d)
-    needed = {"points": _Needed((None, d))} if "points" in arrays else {}
-    if content.get("field") is not None:
-        needed |= {f"field/axis{i}": _Needed((None,)) for i in range(d) if f"field/axis{i}" in arrays}
-    needed |= _needed_by_the_fit(content, arrays)
-    _check_tensors(content["stages"], needed, arrays, d)
+    needed = _needed_by_the_grid(content, arrays) | _needed_by_the_fit(content, arrays)
+    _check_tensors(content["stages"], needed, arrays, len(content["grid"]["lower"]))
+
+
+def check_data(content: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+    """Raise ModelFileError unless content and arrays make up the data of a fit, with which its checkpoints begin.
+
+    The options are left to `FitConfig`, the box to `Grid` and `Scatter`, the description to `FieldInfo`, the values to
+    the fit.
+    """
+    conform(content, DATA | {"grid": SCATTER if "points" in arrays else GRID}, "content")
+    needed = _needed_by_the_grid(content, arrays)
+    if "values" in arrays:
+        values = (None,) if "points" in arrays else (None,) * len(content["grid"]["lower"])
+        needed["values"] = _Needed(values, finite=False)
+    _check_arrays(needed, arrays)
 
 
 def check_state(content: Mapping[str, Any], arrays: Mapping[str, np.ndarray], d: int) -> None:
@@ -122,17 +131,21 @@ def check_state(content: Mapping[str, Any], arrays: Mapping[str, np.ndarray], d:
 def _check_tensors(
     stages: list[dict[str, Any]], needed: dict[str, "_Needed"], arrays: Mapping[str, np.ndarray], d: int
 ) -> None:
-    """Those of the stages, and others that are `needed`; no more, no fewer."""
+    """Raise ModelFileError unless the arrays are those of the stages and the others that are `needed`."""
     for number, stage in enumerate(stages, start=1):
         needed |= _needed_by_a_stage(number, stage, arrays, d)
+    _check_arrays(needed, arrays)
+    for number, stage in enumerate(stages, start=1):
+        if stage["period"] is not None:
+            _check_modes(number, stage, arrays)
+
+
+def _check_arrays(needed: Mapping[str, "_Needed"], arrays: Mapping[str, np.ndarray]) -> None:
     for name in arrays:
         if name not in needed:
             raise ModelFileError(f"tensor {shown(name)} is none of this model's")
     for name, need in needed.items():
         _check_tensor(name, arrays.get(name), need)
-    for number, stage in enumerate(stages, start=1):
-        if stage["period"] is not None:
-            _check_modes(number, stage, arrays)
 
 
 def _check_history(content: Mapping[str, Any]) -> None:
@@ -154,6 +167,16 @@ def _check_axes(grid: Mapping[str, Any], d: int) -> None:
             raise ModelFileError(f"content.grid.{name} has {len(value)} entries; all of grid need the same 1, 2 or 3")
     if math.prod(grid.get("shape", [])) >= 2**63:
         raise ModelFileError(f"content.grid.shape {grid['shape']} has more points than can be counted")
+
+
+def _needed_by_the_grid(content: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> dict[str, _Needed]:
+    """The points, if they are scattered, and the coordinates of a described field."""
+    d = len(content["grid"]["lower"])
+    _check_axes(content["grid"], d)
+    needed = {"points": _Needed((None, d))} if "points" in arrays else {}
+    if content.get("field") is not None:
+        needed |= {f"field/axis{i}": _Needed((None,)) for i in range(d) if f"field/axis{i}" in arrays}
+    return needed
 
 
 def _needed_by_the_fit(content: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> dict[str, _Needed]:
@@ -235,8 +258,9 @@ def _check_modes(number: int, stage: Mapping[str, Any], arrays: Mapping[str, np.
     """B = pi m / period, rounded: the transforms take the one, sums of cosines the other."""
     units = np.asarray([math.pi / float(Fraction(p)) for p in stage["period"]])
     B, indices = arrays[f"stage{number}/B"], arrays[f"stage{number}/indices"]
+    eps = np.finfo(B.dtype).eps
     for start in range(0, len(B), _BLOCK):
         expected = indices[start : start + _BLOCK] * units
         # Pi, the unit and the product are rounded, here and where B was made.
-        if np.any(np.abs(B[start : start + _BLOCK] - expected) > 8 * _EPS * np.abs(expected)):
+        if np.any(np.abs(B[start : start + _BLOCK] - expected) > 8 * eps * np.abs(expected)):
             raise ModelFileError(f"tensors stage{number}/B and stage{number}/indices are not the same modes")

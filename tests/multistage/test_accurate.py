@@ -151,9 +151,9 @@ def test_training_sets():
         assert np.max(np.abs(np.asarray(training.values).ravel() - truth)) < 100 * EPS
         # Without long double the coordinates of the two grids, up to 2 pi, are rounded differently.
         assert np.max(np.abs(np.asarray(training.at_samples(training.values)) - samples)) < 20 * EPS
-    paper = training_set(samples, grid, problem.target, FitConfig(mode="paper"))
+    paper = training_set(samples, grid, problem.target, FitConfig.of(mode="paper"))
     assert paper.grid == grid
-    assert training_set(samples, grid, None, FitConfig(refine=3)).stride == 3
+    assert training_set(samples, grid, None, FitConfig.of(refine=3)).stride == 3
 
 
 @needs_long_double
@@ -230,7 +230,7 @@ def test_samples_that_are_not_periodic():
 @pytest.mark.parametrize("first_layer", ["si", "ffm", "none"])
 def test_definition_in_long_double_and_with_mpmath(first_layer):
     problem = get_problem("ug")
-    config = FitConfig(mode="paper", optimizer="adam", steps=(10,), stages=2, hidden=(4, 3), n_features=(8,))
+    config = FitConfig.of(mode="paper", optimizer="adam", steps=(10,), stages=2, hidden=(4, 3), n_features=(8,))
     model = fit(problem.target, problem.grid(9), config, first_layer=first_layer)
     points = np.random.default_rng(0).uniform(-1.0, 1.0, (4, 2)).astype(np.longdouble)
     stages = [(stage.eps, stage.network, stage.params) for stage in model.stages]
@@ -242,7 +242,7 @@ def test_definition_in_long_double_and_with_mpmath(first_layer):
 
 def test_a_wrong_claim_is_found():
     problem = get_problem("logcos")
-    model = fit(problem.target, problem.grid(24), FitConfig(mode="paper", optimizer="adam", steps=(10,)))
+    model = fit(problem.target, problem.grid(24), FitConfig.of(mode="paper", optimizer="adam", steps=(10,)))
     claimed = model.history.certified
     assert claimed["agrees"]
     assert certify_model(model, problem.target, problem.grid(24)).to_dict() == claimed
@@ -271,7 +271,7 @@ def test_zero_and_constant_fields_are_certified():
     [
         ({"first_layer": "rff"}, "use mode 'paper'"),
         ({"train_wavenumbers": True}, "use mode 'paper'"),
-        ({"n_features": (5, 200)}, "n_features = 200: the training grid of 16 x 16 points has 130 Fourier modes"),
+        ({"n_features": (5, 200)}, "n_features = 200: a grid of 16 x 16 points has 130 Fourier modes"),
     ],
 )
 def test_options_that_mode_accurate_does_not_have(options, message):

@@ -12,7 +12,7 @@ from simsnn_ref.backend import NumpyBackend
 from simsnn_ref.errors import ConfigError, DivergenceError
 from simsnn_ref.model import FitConfig
 from simsnn_ref.multistage import train
-from simsnn_ref.multistage.training import choose_optimizer
+from simsnn_ref.multistage.methods import choose_optimizer
 from simsnn_ref.network import Network, make_map
 from simsnn_ref.optimizers import (
     LBFGS,
@@ -350,9 +350,9 @@ def test_lbfgs_wants_the_backend_of_its_arrays():
 def test_adam_is_its_loop_to_the_bit():
     objective, params = problem(NumpyBackend(), p=10.0)
     network, fmap = objective.network, objective.fmap
-    config = FitConfig(optimizer="adam", p=10.0)
+    config = FitConfig.of(optimizer="adam", p=10.0)
     result = train(network, params, fmap, objective.target, config, 30)
-    adam, schedule = Adam(), Exponential(config.learning_rate, config.final_learning_rate, 30)
+    adam, schedule = Adam(), Exponential(config.training.learning_rate, config.training.final_learning_rate, 30)
     state = AdamState.zero(np, {name: params[name] for name in network.trainable(params)})
     losses, met = [1.0], []
     for _ in range(31):
@@ -370,7 +370,7 @@ def test_adam_is_its_loop_to_the_bit():
 @pytest.mark.parametrize("optimizer", ["adam", "gauss_newton", "levenberg_marquardt", "lbfgs"])
 def test_train_uses_the_method_it_is_told(backend, optimizer):
     objective, params = problem(backend)
-    config = FitConfig(optimizer=optimizer, p=2.0)
+    config = FitConfig.of(optimizer=optimizer, p=2.0)
     result = train(objective.network, params, objective.fmap, objective.target, config, 3, backend=backend)
     assert result.optimizer == optimizer
     assert result.steps == 3
@@ -378,12 +378,12 @@ def test_train_uses_the_method_it_is_told(backend, optimizer):
 
 def test_auto_goes_by_size():
     small, params = problem(NumpyBackend())
-    assert choose_optimizer(FitConfig(optimizer="auto"), small, params) == "levenberg_marquardt"
+    assert choose_optimizer(FitConfig.of(optimizer="auto"), small, params) == "levenberg_marquardt"
     large, params = problem(NumpyBackend(), grid=Grid((128, 128)), n_features=200)
-    assert choose_optimizer(FitConfig(optimizer="auto"), large, params) == "levenberg_marquardt"
+    assert choose_optimizer(FitConfig.of(optimizer="auto"), large, params) == "levenberg_marquardt"
     large, params = problem(NumpyBackend(), grid=Grid((128, 128)), n_features=200, hidden=(30,))
-    assert choose_optimizer(FitConfig(optimizer="auto"), large, params) == "gauss_newton"
-    assert choose_optimizer(FitConfig(optimizer="lbfgs"), large, params) == "lbfgs"
+    assert choose_optimizer(FitConfig.of(optimizer="auto"), large, params) == "gauss_newton"
+    assert choose_optimizer(FitConfig.of(optimizer="lbfgs"), large, params) == "lbfgs"
 
 
 # Rows by wavenumber, steps along a path

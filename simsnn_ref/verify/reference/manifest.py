@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from simsnn_ref.errors import ModelFileError
-from simsnn_ref.io import read_file, read_json, shown
+from simsnn_ref.io import conform, read_file, read_json, shown
 from simsnn_ref.verify.reference.cases import Tensors
 
-__all__ = ["KIND", "ROLES", "SCHEMA", "read_case", "read_manifest"]
+__all__ = ["KIND", "SCHEMA", "read_case", "read_manifest"]
 
 KIND = "simsnn-reference"
 """Of the files; see `simsnn_ref.io.storage`."""
@@ -16,8 +16,7 @@ KIND = "simsnn-reference"
 SCHEMA = "simsnn-reference-2"
 """docs/reference-manifest.schema.json."""
 
-ROLES = ("given", "forward", "backward", "update")
-
+_TENSOR = {"role": str, "shape": [int], "bound": float, "sensitivity": float, ...: object}
 _CASE = {
     "name": str,
     "file": str,
@@ -27,12 +26,12 @@ _CASE = {
     "scale": float,
     "paired": bool,
     "p": float,
-    "hidden": list,
-    "parameters": list,
-    "frozen": list,
-    "tensors": dict,
+    "hidden": [int],
+    "parameters": [str],
+    "frozen": [str],
+    "tensors": {str: _TENSOR},
+    ...: object,
 }
-_TENSOR = {"role": str, "shape": list, "bound": float, "sensitivity": float}
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -41,49 +40,22 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     Raises
     ------
     ModelFileError
-        If it is missing, no JSON, or not of the schema; a line for each entry that is not.
+        If it is missing, no JSON, or not of the schema; the message names the entry.
     """
     path = folder / "manifest.json"
-    manifest: Any = read_json(path)
+    manifest: dict[str, Any] = read_json(path)
     if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
         raise ModelFileError(f"{path}: not a manifest of schema {SCHEMA}")
-    cases = manifest.get("cases")
-    if not isinstance(cases, list) or not cases:
-        raise ModelFileError(f"{path}: names no cases")
-    problems = []
-    for number, entry in enumerate(cases):
-        where = f"{path}: case {entry['name'] if isinstance(entry, dict) and 'name' in entry else number}"
-        problems += _wrong(where, entry, _CASE)
-        if not problems:
-            problems += _not_a_name(where, (entry["name"], entry["file"]))
-            for name, tensor in entry["tensors"].items():
-                problems += _wrong(f"{where}: tensor {name}", tensor, _TENSOR)
-    if problems:
-        raise ModelFileError("\n".join(problems))
+    where = f"{path}: manifest"
+    conform(manifest, {"cases": [_CASE], ...: object}, where)
+    if not manifest["cases"]:
+        raise ModelFileError(f"{where} names no cases")
+    for number, case in enumerate(manifest["cases"]):
+        for name in (case["name"], case["file"]):
+            # It must not lead out of the folder.
+            if name in ("", ".", "..") or not set(name).isdisjoint("/\\\0"):
+                raise ModelFileError(f"{where}.cases[{number}]: {shown(name)} is not the name of a file in this folder")
     return manifest
-
-
-def _not_a_name(where: str, names: tuple[str, ...]) -> list[str]:
-    """A line for each that would lead out of the folder."""
-    return [
-        f"{where}: {shown(name)} is not the name of a file in this folder"
-        for name in names
-        if name in ("", ".", "..") or not set(name).isdisjoint("/\\\0")
-    ]
-
-
-def _wrong(where: str, entry: Any, fields: dict[str, type]) -> list[str]:
-    """A line for each field that is missing or of another type."""
-    if not isinstance(entry, dict):
-        return [f"{where}: not an object"]
-    kinds = {name: (int, float) if kind is float else (kind,) for name, kind in fields.items()}
-    return [
-        f"{where}: {name} is missing" if name not in entry else f"{where}: {name} is no {fields[name].__name__}"
-        for name, kind in kinds.items()
-        if name not in entry
-        or not isinstance(entry[name], kind)
-        or (isinstance(entry[name], bool) and bool not in kind)
-    ]
 
 
 def read_case(folder: Path, entry: dict[str, Any]) -> Tensors:

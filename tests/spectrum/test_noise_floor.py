@@ -1,4 +1,4 @@
-"""The level at which samples stop being resolved: known noise, known truncation, known rounding."""
+"""The noise floor of the samples: known noise, known truncation, known rounding."""
 
 import numpy as np
 import pytest
@@ -56,7 +56,7 @@ def test_the_fit_says_so():
     grid = Grid((32, 32))
     u = samples(grid)
     noisy = fit(u + 1e-3 * np.random.default_rng(1).standard_normal(grid.shape), grid, stages=1)
-    notes = [note for note in noisy.history.notes if "stop being resolved at an RMS of" in note]
+    notes = [note for note in noisy.history.notes if "the noise floor of the samples is at an RMS of" in note]
     assert len(notes) == 1
     assert noisy.history.resolved_level == pytest.approx(1e-3 / np.sqrt(np.mean(u**2)), rel=0.3)
     clean = fit(u, grid, stages=1)

@@ -292,15 +292,15 @@ MUTANTS = [
     (lbfgs, "Pairs.direction", "-gamma * H", "gamma * H"),
     (lbfgs, "Pairs.learnt", "[-most:], np", "[:most], np"),
     # Adam
-    (adam, "Adam.update", "1.0 - self.beta1**step", "1.0"),
-    (adam, "Adam.update", "(1.0 - self.beta2**step) ** -0.5", "1.0"),
     (adam, "Adam.update", "state.step + 1", "state.step + 2"),
     (adam, "adam_step", "(1.0 - beta1) * g", "g"),
     (adam, "adam_step", "beta2 * v", "beta1 * v"),
     (adam, "adam_step", "(g * g)", "xp.abs(g)"),
-    (adam, "adam_step", "xp.sqrt(v) + epsilon", "xp.sqrt(v + epsilon)"),
-    (adam, "adam_step", "theta - mean_scale", "theta + mean_scale"),
-    (adam, "adam_step", "mean_scale * m", "mean_scale * g"),
+    (adam, "adam_step", "m / (1.0 - beta1**step)", "m"),
+    (adam, "adam_step", "v / (1.0 - beta2**step)", "v"),
+    (adam, "adam_step", "xp.sqrt(v_hat) + epsilon", "xp.sqrt(v_hat + epsilon)"),
+    (adam, "adam_step", "theta - learning_rate", "theta + learning_rate"),
+    (adam, "adam_step", "learning_rate * m_hat", "learning_rate * g"),
 ]
 
 

@@ -66,6 +66,14 @@ class AdamState:
 
 
 @dataclass(frozen=True)
+class _Cache:
+    """The gradient at a state; the schedule's last step size, where a step was taken to get there."""
+
+    gradient: Parameters
+    learning_rate: float | None = None
+
+
+@dataclass(frozen=True)
 class Adam:
     """With gradient g_t and step size lr (`learning_rate`):
 
@@ -111,13 +119,15 @@ class Adam:
         if not memory.mean:
             trained = {name: params[name] for name in objective.network.trainable(params)}
             memory = AdamState.zero(objective.xp, trained, memory.step_scale)
-        return State(params, value, rms, memory, gradient)
+        return State(params, value, rms, memory, _Cache(gradient))
 
     def step(self, objective: Objective, state: State, losses: Sequence[float]) -> State:
-        rate = state.memory.step_scale * self.schedule.learning_rate(losses)
-        params, memory = self.update(objective.xp, state.params, state.cache, state.memory, rate)
+        rate = self.schedule.learning_rate(losses, state.cache.learning_rate)
+        params, memory = self.update(
+            objective.xp, state.params, state.cache.gradient, state.memory, state.memory.step_scale * rate
+        )
         value, rms, gradient = objective.value_and_gradient(params, state.value)
-        return State(params, value, rms, memory, gradient)
+        return State(params, value, rms, memory, _Cache(gradient, rate), gradient=state.cache.gradient)
 
     def restart(self, memory: AdamState) -> AdamState:
         return AdamState(step=0, mean={}, square={}, step_scale=0.5 * memory.step_scale)

@@ -83,6 +83,9 @@ class State:
         What the method has learnt on the way: numbers, arrays and dicts of arrays.
     cache : object
         What follows from the parameters and the next step takes: a gradient, or a residual.
+    gradient : dict of Array
+        The gradient that the step to this state followed; a number in it that is not finite made one of `params` so.
+        Empty where there was no step, or the method has looked at it itself.
     work : float
         What the step that led here cost, in evaluations and products.
     stop_reason : str
@@ -96,6 +99,7 @@ class State:
     rms: float
     memory: Any
     cache: Any = field(default=None, repr=False)
+    gradient: Parameters = field(default_factory=dict, repr=False)
     work: float = 1.0
     stop_reason: str = ""
     nonfinite: str = ""

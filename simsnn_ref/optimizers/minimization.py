@@ -101,9 +101,8 @@ def minimize(
         last = snapshot.losses[-1] if snapshot.losses else 1.0
         state = method.init(objective, snapshot.params, snapshot.memory, last)
         state = replace(state, work=snapshot.work)
-    gradient: Parameters = {}
     while True:
-        trouble = state.nonfinite or _what_is_not_finite(objective, state, gradient)
+        trouble = state.nonfinite or _what_is_not_finite(objective, state)
         if trouble and not (restarts and journal.restarts < MOST_RESTARTS and journal.losses):
             journal.stop(f"diverged at step {len(journal.losses) + 1}: {trouble}")
             begun = f", after {journal.restarts} restarts with half the step," if journal.restarts else ""
@@ -117,7 +116,6 @@ def minimize(
         watch(partial(journal.snapshot, method.name, state))
         if not journal.goes_on(state):
             break
-        gradient = state.cache if isinstance(state.cache, dict) else {}
         state = method.step(objective, state, journal.losses)
         if state.stop_reason:
             journal.stop(state.stop_reason)
@@ -125,16 +123,13 @@ def minimize(
     return journal.result(method.name)
 
 
-def _what_is_not_finite(objective: Objective, state: State, gradient: Parameters) -> str:
-    """Name the first tensor with a number that is not finite; empty if there is none.
-
-    `gradient` led to `state`: a number in it that is not finite has made a parameter so.
-    """
+def _what_is_not_finite(objective: Objective, state: State) -> str:
+    """Name the first tensor with a number that is not finite; empty if there is none."""
     xp = objective.xp
     # One number to fetch from the device; it may overflow where all are finite.
     if math.isfinite(state.value) and math.isfinite(float(sum(xp.sum(value) for value in state.params.values()))):
         return ""
-    named = {f"the gradient of {name}": value for name, value in gradient.items()}
+    named = {f"the gradient of {name}": value for name, value in state.gradient.items()}
     named |= {f"parameter {name}": value for name, value in state.params.items()}
     return not_finite(xp, named) or ("" if math.isfinite(state.value) else f"the loss, {state.value}")
 

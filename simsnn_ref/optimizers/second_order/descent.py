@@ -141,7 +141,7 @@ def step(objective: Objective, state: State, linearize: Linearize) -> State:
     work = path[-1].iterations
     # What is not a number the loop over the steps is to see and name.
     if gained > 0.0 or not math.isfinite(best.value):
-        return State(best.params, _value(objective, best.e), objective.rms(best.e), control, best.e, work)
+        return State(best.params, _value(objective, best.e), objective.rms(best.e), control, best.e, work=work)
     return replace(state, memory=control, work=work, stop_reason=stop_reason)
 
 

@@ -15,7 +15,7 @@ from simsnn_ref.network.features import base as features_base
 from simsnn_ref.network.features import dense, fft, linear, separable
 from simsnn_ref.optimizers import adam
 from simsnn_ref.optimizers import loss as losses
-from simsnn_ref.optimizers import minimization as base
+from simsnn_ref.optimizers import objective as objectives
 from simsnn_ref.optimizers.second_order import descent, gauss_newton, jacobian, lbfgs, levenberg_marquardt, scaling
 from simsnn_ref.verify import (
     check_adam,
@@ -57,8 +57,8 @@ MUTANTS = [
     (losses, "LpLoss.finish", "- 1.0) / n", "- 1.0)"),
     (losses, "LpLoss.finish", "return scale * mean ** ", "return mean ** "),
     (losses, "LpLoss._power", "if exponent % 2 else", "if not exponent % 2 else"),
-    (base, "Objective.value_and_gradient", "scale * math.sqrt", "math.sqrt"),
-    (base, "Objective.value_and_gradient", "factor * slope", "slope"),
+    (objectives, "Objective.value_and_gradient", "scale * math.sqrt", "math.sqrt"),
+    (objectives, "Objective.value_and_gradient", "factor * slope", "slope"),
     # network
     (network, "Network.hidden_vjp", "params[W], h, dz", "params[W], h, 1.0005 * dz"),
     (network, "Network.hidden_vjp", "hs[layer - 1]", "hs[max(layer - 2, 0)]"),

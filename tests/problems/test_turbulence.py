@@ -7,15 +7,8 @@ import pytest
 from scipy.integrate import solve_ivp
 
 from simsnn_ref.errors import ConfigError, DataError
-from simsnn_ref.problems.turbulence import (
-    energy,
-    enstrophy,
-    initial_vorticity,
-    snapshot,
-    solve,
-    stream_function,
-    vorticity,
-)
+from simsnn_ref.problems import energy, enstrophy, vorticity
+from simsnn_ref.problems.turbulence import initial_vorticity, snapshot, solve, stream_function
 
 EPS = np.finfo(np.float64).eps
 

@@ -24,8 +24,8 @@ ends with, are no better determined than that.
 """
 
 from simsnn_ref.verify.reference.cases import SETS, Case
+from simsnn_ref.verify.reference.checking import check
 from simsnn_ref.verify.reference.exact import ADAM, DAMPING
-from simsnn_ref.verify.reference.judging import check
 from simsnn_ref.verify.reference.writing import export
 
 __all__ = ["ADAM", "DAMPING", "SETS", "Case", "check", "export"]

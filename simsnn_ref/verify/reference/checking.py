@@ -7,7 +7,7 @@ import numpy as np
 
 from simsnn_ref.errors import ModelFileError
 from simsnn_ref.io import read_tensors
-from simsnn_ref.verify import Check, compare
+from simsnn_ref.verify import Comparison, compare
 from simsnn_ref.verify.reference.cases import Tensors
 from simsnn_ref.verify.reference.manifest import read_case, read_manifest
 
@@ -17,7 +17,7 @@ ROUNDINGS = 30.0
 """A tensor may be off by so many times its sensitivity: another code rounds in other places."""
 
 
-def check(folder: str | Path, candidate: str | Path, tolerance: float = 1e-13) -> list[Check]:
+def check(folder: str | Path, candidate: str | Path, tolerance: float = 1e-13) -> list[Comparison]:
     """Compare a candidate's tensors with the reference, from the forward pass down.
 
     Parameters
@@ -32,7 +32,7 @@ def check(folder: str | Path, candidate: str | Path, tolerance: float = 1e-13) -
 
     Returns
     -------
-    list of Check
+    list of Comparison
         One a tensor, in the order of the module's description.
 
     Raises
@@ -43,7 +43,7 @@ def check(folder: str | Path, candidate: str | Path, tolerance: float = 1e-13) -
     """
     folder, candidate = Path(folder), Path(candidate)
     manifest = read_manifest(folder)
-    checks: list[Check] = []
+    checks: list[Comparison] = []
     problems: list[str] = []
     for entry in manifest["cases"]:
         found = next((p for s in (".safetensors", ".npz") if (p := candidate / f"{entry['name']}{s}").exists()), None)
@@ -82,7 +82,7 @@ def _problems(where: str, got: Tensors, expected: Tensors, stated: dict[str, Any
     return lines
 
 
-def _check_case(entry: dict[str, Any], got: Tensors, expected: Tensors, tolerance: float) -> list[Check]:
+def _check_case(entry: dict[str, Any], got: Tensors, expected: Tensors, tolerance: float) -> list[Comparison]:
     return [
         compare(
             name.partition(".")[0],

@@ -27,11 +27,11 @@ from simsnn_ref.model import (
     certify,
     check_snapshot,
     check_state,
+    digits_of_independent_evaluation,
     pack_records,
     pack_snapshot,
     pack_stages,
     reading_states,
-    second_route_digits,
     unpack_records,
     unpack_snapshot,
     unpack_stages,
@@ -239,7 +239,7 @@ class StagedFit:
             max=self.field_max,
             spectrum=self.spectrum,
             seconds=time.perf_counter() - self.started,
-            resolved_level=self.resolved_level,
+            noise_floor=self.resolved_level,
             certified=None if certificate is None else certificate.to_dict(),
         )
         return Model(tuple(self.stages), self.grid, self.config, history, provenance(), self.backend, self.field)
@@ -670,7 +670,7 @@ class StagedFit:
 
     def certificate(self, digits: int = 18) -> Certificate:
         """The errors at random points and at the worst ones by a second route."""
-        digits = second_route_digits(digits)
+        digits = digits_of_independent_evaluation(digits)
         self._begin("certifying the errors at single points")
         rng = np.random.default_rng([self.config.seed, 1])
         n = CERTIFIED_POINTS if digits <= 18 else CERTIFIED_POINTS // 10

@@ -21,7 +21,7 @@ import numpy as np
 from simsnn_ref.backend import SERIAL, Array, Processes, rms
 from simsnn_ref.errors import ConfigError, DataError
 from simsnn_ref.io import LEAST_SAMPLES, sample_function
-from simsnn_ref.model import Claim, FitConfig
+from simsnn_ref.model import ErrorSample, FitConfig
 from simsnn_ref.multistage.sampling import TrainingSet
 from simsnn_ref.network import Network, Parameters, evaluate_extended, extended_backend, interpolated, scaled_points
 from simsnn_ref.spectrum import Grid, Scatter
@@ -92,7 +92,7 @@ class Judge:
         """RMS of the residue that `subtract` would leave; there must be points."""
         return _rms_and_max([patch.without(eps, network, params, self._processes) for patch in self._patches])[0]
 
-    def sample(self, n: int, rng: np.random.Generator) -> Claim | None:
+    def sample(self, n: int, rng: np.random.Generator) -> ErrorSample | None:
         """What was found at `n` random points and at the worst one; None if nothing is measured."""
         if not self._patches:
             return None
@@ -101,7 +101,7 @@ class Judge:
             for patch in self._patches
         ]
         concat = extended_backend().xp.concat
-        return Claim(
+        return ErrorSample(
             concat([claim.points for claim in claims]),
             concat([claim.values for claim in claims]),
             concat([claim.residue for claim in claims]),
@@ -121,10 +121,10 @@ def sampled_claim(
     residue: Array,
     n: int,
     rng: np.random.Generator,
-) -> Claim:
+) -> ErrorSample:
     """A claim about `n` random entries of `residue` and the one of largest absolute value."""
     chosen = np.append(rng.integers(0, residue.size, n), np.argmax(np.abs(np.asarray(residue))))
-    return Claim(points(chosen), values[chosen], residue[chosen], np.arange(n + 1) < n)
+    return ErrorSample(points(chosen), values[chosen], residue[chosen], np.arange(n + 1) < n)
 
 
 def choose_off_grid(

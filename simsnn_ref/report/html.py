@@ -229,7 +229,7 @@ def _errors(model: Model, source: Source | None) -> Html:
         )
     else:
         parts.append(element("p", element("strong", "The second route does not confirm the errors."), class_="warning"))
-    resolution = f"The samples tell of the field between them down to an RMS of {history.resolved_level:.1e}."
+    resolution = f"The samples tell of the field between them down to an RMS of {history.noise_floor:.1e}."
     parts.append(element("p", f"{off_grid_line(model)} {resolution}", class_="quiet"))
     return _section("Errors", *parts)
 

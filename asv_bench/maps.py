@@ -16,8 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from simsnn_ref.backend import NumpyBackend
-from simsnn_ref.network import Features, FFTMap, has_nufft, make_map
-from simsnn_ref.network.features.cost import MapSizes, step_seconds
+from simsnn_ref.network import Features, FFTMap, MapSizes, has_nufft, make_map, step_seconds
 from simsnn_ref.spectrum import Grid, count_modes
 
 UNITS = 30
@@ -62,11 +61,11 @@ def compare(grid: Grid, n_f: int, trains: bool, longest: float) -> dict | None:
     measured, expected = {}, {}
     for kind in kinds:
         fmap = None
-        reach = None
+        bandwidth = None
         if kind == "fft":
             fmap = FFTMap(grid, modes, backend)
-            reach = fmap.half_shape[-1]
-        expected[kind] = step_seconds(kind, grid.shape, grid.ndim, sizes, reach=reach)
+            bandwidth = fmap.half_shape[-1]
+        expected[kind] = step_seconds(kind, grid.shape, grid.ndim, sizes, bandwidth=bandwidth)
         if expected[kind] > longest:
             continue
         fmap = fmap or make_map(grid, backend, kind=kind, tolerance=1e-13)

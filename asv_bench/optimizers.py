@@ -41,7 +41,7 @@ def run(name: str, size: int, method: str, seconds: float) -> Clock | None:
     problem, clock = get_problem(name), Clock()
     options = {"reynolds": 300.0} if name == "turbulence" else {}
     steps = 10**6 if method == "adam" else 10**4
-    config = FitConfig(
+    config = FitConfig.of(
         mode="paper", stages=1, p=2, optimizer=method, steps=(steps,), max_seconds=seconds, certify=False,
         schedule="constant", learning_rate=1e-3, target_rms=1e-15,
     )  # fmt: skip

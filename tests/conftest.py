@@ -1,5 +1,6 @@
 """The `backend` fixture: NumPy, and a strict array API whose arrays live off the host."""
 
+import signal
 import sys
 
 import array_api_strict
@@ -9,6 +10,10 @@ import pytest
 from simsnn_ref.backend import SERIAL, NumpyBackend
 
 EPS = float(np.finfo(np.float64).eps)
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # Of a process that a shell has put into the background; some tests send interrupts to themselves and to others.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class StrictBackend:

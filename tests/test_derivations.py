@@ -62,7 +62,7 @@ def test_a_name_that_is_gone_is_noticed(name):
         resolve(name)
 
 
-@pytest.mark.parametrize("name", ["lane.Lane.synthesise", "feature_map.Map.vjp"])
+@pytest.mark.parametrize("name", ["workspace.Workspace.synthesise", "feature_map.Map.vjp"])
 def test_a_name_that_is_gone_from_the_plugin_is_noticed(name):
     with pytest.raises(KeyError):
         resolve_in_plugin(f"{PLUGIN}.{name}")

@@ -4,7 +4,6 @@ import json
 import re
 import subprocess
 import sys
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +13,7 @@ from simsnn_ref.backend import NumpyBackend
 from simsnn_ref.commands.main import main
 from simsnn_ref.errors import DataError, DivergenceError
 from simsnn_ref.io.samples import LARGEST
-from simsnn_ref.multistage import algorithm as staged
+from simsnn_ref.multistage import paper_start
 from simsnn_ref.network import Network
 from simsnn_ref.optimizers import Jacobian, LpLoss
 from simsnn_ref.optimizers import minimization as base
@@ -26,8 +25,8 @@ EPS = float(np.finfo(np.float64).eps)
 METHODS = ("adam", "lbfgs", "gauss_newton", "levenberg_marquardt")
 SECOND_ORDER = METHODS[2:]
 
-ACCURATE = FitConfig(hidden=(8, 8))
-PAPER = FitConfig(mode="paper", hidden=(8, 8), stages=2, p=2.0, steps=8, optimizer="gauss_newton", certify=False)
+ACCURATE = FitConfig.of(hidden=(8, 8))
+PAPER = FitConfig.of(mode="paper", hidden=(8, 8), stages=2, p=2.0, steps=8, optimizer="gauss_newton", certify=False)
 
 
 def wave(n):
@@ -141,15 +140,15 @@ def test_a_function_that_is_not_finite_between_the_samples():
 @pytest.mark.parametrize(("name", "value"), [("W1", np.nan), ("b", np.inf), ("W2", np.inf), ("c3", np.nan)])
 def test_parameters_that_are_not_finite_at_the_start(monkeypatch, optimizer, name, value):
     """Nothing is good yet: the stage is not kept, and to begin again is of no use."""
-    original = staged.StagedFit._paper_network
+    original = paper_start.paper_network
 
-    def spoilt(self, index, normalised):
-        network, params = original(self, index, normalised)
+    def spoilt(number, target, setup):
+        network, params = original(number, target, setup)
         return network, params | {name: first_number(value)(params[name])}
 
-    monkeypatch.setattr(staged.StagedFit, "_paper_network", spoilt)
+    monkeypatch.setattr(paper_start, "paper_network", spoilt)
     for on_divergence in ("stop", "restart"):
-        message, model = diverges(wave(16), replace(PAPER, optimizer=optimizer, on_divergence=on_divergence))
+        message, model = diverges(wave(16), PAPER.with_options(optimizer=optimizer, on_divergence=on_divergence))
         assert message.startswith("stage 1: step 0 led to numbers that are not finite")
         assert f"parameter {name}, 1 of " in message
         assert "on_divergence" not in message
@@ -163,9 +162,9 @@ def test_parameters_that_are_not_finite_at_the_start(monkeypatch, optimizer, nam
 @pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
 def test_a_gradient_that_is_not_finite_is_named_within_a_step(monkeypatch, optimizer, name, value):
     """Of each tensor; the parameters before it are kept, here the first three losses' lowest."""
-    config = replace(PAPER, optimizer=optimizer)
+    config = PAPER.with_options(optimizer=optimizer)
     clean = fit(wave(16), config=config).history.stages[0]
-    Poison(monkeypatch, Network, "forward_and_vjp", in_gradient(name, value), first=4)
+    Poison(monkeypatch, Network, "backward", in_gradient(name, value), first=4)
     message, model = diverges(wave(16), config)
     assert f"not finite: the gradient of {name}, 1 of " in message
     assert message.endswith("restart with half the step: on_divergence = 'restart'")
@@ -180,15 +179,15 @@ def test_a_gradient_that_is_not_finite_is_named_within_a_step(monkeypatch, optim
 @pytest.mark.parametrize("optimizer", METHODS)
 def test_a_loss_whose_square_overflows(monkeypatch, optimizer):
     """Finite, so that training goes on; what it does about it is the method's, but no number becomes an exception."""
-    original = staged.StagedFit._paper_network
+    original = paper_start.paper_network
 
-    def spoilt(self, index, normalised):
-        network, params = original(self, index, normalised)
+    def spoilt(number, target, setup):
+        network, params = original(number, target, setup)
         return network, params | {"c3": first_number(1e200)(params["c3"])}
 
-    monkeypatch.setattr(staged.StagedFit, "_paper_network", spoilt)
+    monkeypatch.setattr(paper_start, "paper_network", spoilt)
     try:
-        model = fit(wave(16), config=replace(PAPER, optimizer=optimizer))
+        model = fit(wave(16), config=PAPER.with_options(optimizer=optimizer))
     except DivergenceError as error:
         model = error.result
     assert np.all(np.isfinite(model(model.grid)))
@@ -209,7 +208,7 @@ def test_a_loss_that_is_not_finite(monkeypatch, optimizer, owner, function, firs
     """Lasting ones; a single trial that is not finite is one that does not lower the loss."""
     spoils = {"finish": lambda told: (value, told[1]), "forward": lambda told: (value * told[0], told[1])}
     Poison(monkeypatch, owner, function, spoils[function], first=first)
-    message, model = diverges(wave(16), replace(PAPER, optimizer=optimizer, steps=40, stages=1))
+    message, model = diverges(wave(16), PAPER.with_options(optimizer=optimizer, steps=40, stages=1))
     assert "not finite: the loss, " in message
     (record,) = model.history.stages
     assert record.rms_on_grid == pytest.approx(np.min(record.rms_history), rel=1e-6, abs=32 * EPS)
@@ -219,7 +218,7 @@ def test_a_loss_that_is_not_finite(monkeypatch, optimizer, owner, function, firs
 def test_lbfgs_backs_away_from_a_loss_that_is_not_finite(monkeypatch, value):
     """An overflow on trial is a step too long: the line search cuts it."""
     poison = Poison(monkeypatch, LpLoss, "finish", lambda told: (value, told[1]), first=2, only=True)
-    model = fit(wave(16), config=replace(PAPER, optimizer="lbfgs", stages=1))
+    model = fit(wave(16), config=PAPER.with_options(optimizer="lbfgs", stages=1))
     assert poison.calls > 8
     assert model.history.stages[0].steps == 8
     assert recorded(model) < 0.5
@@ -244,7 +243,7 @@ def test_lbfgs_backs_away_from_a_loss_that_is_not_finite(monkeypatch, value):
 def test_a_linear_model_that_is_not_finite(monkeypatch, optimizer, owner, function, spoil, value):
     """J v, J^T v or K from somewhere in the first steps on: no step is taken with it."""
     Poison(monkeypatch, owner, function, spoil(value), first=2)
-    message, model = diverges(wave(16), replace(PAPER, optimizer=optimizer))
+    message, model = diverges(wave(16), PAPER.with_options(optimizer=optimizer))
     assert "not finite: the product J d of the linear model" in message
     (record,) = model.history.stages
     assert record.steps <= 2
@@ -256,16 +255,17 @@ def test_mode_accurate_keeps_its_start(monkeypatch):
     Poison(monkeypatch, levenberg_marquardt, "kernel", first_number(np.nan))
     Poison(monkeypatch, Jacobian, "jvp", first_number(np.nan))
     u = np.random.default_rng(0).standard_normal(16)
-    message, model = diverges(u, FitConfig(hidden=(8,), n_features=4, optimizer="levenberg_marquardt", target_rms=0.0))
+    config = FitConfig.of(hidden=(8,), n_features=4, optimizer="levenberg_marquardt", target_rms=0.0)
+    message, model = diverges(u, config)
     assert "stage 1: step 1 led" in message
     assert len(model.stages) == 1
     assert 0.0 < recorded(model) < 1.0
 
 
 def test_finished_stages_are_kept(monkeypatch):
-    clean = fit(wave(16), config=replace(PAPER, optimizer="adam"))
-    poison = Poison(monkeypatch, Network, "forward_and_vjp", in_gradient("W2", np.nan), first=9 + 3)
-    message, model = diverges(wave(16), replace(PAPER, optimizer="adam"))
+    clean = fit(wave(16), config=PAPER.with_options(optimizer="adam"))
+    poison = Poison(monkeypatch, Network, "backward", in_gradient("W2", np.nan), first=9 + 3)
+    message, model = diverges(wave(16), PAPER.with_options(optimizer="adam"))
     assert message.startswith("stage 2: step 3 led")
     assert poison.calls == 9 + 4
     assert len(model.stages) == 2
@@ -276,10 +276,10 @@ def test_finished_stages_are_kept(monkeypatch):
 
 def test_checkpoints_hold_a_good_state_and_lead_to_the_same_end(monkeypatch, tmp_path):
     """The folder of a fit that diverged, resumed without what made it diverge, ends as a fit that never did."""
-    config = replace(PAPER, optimizer="adam")
+    config = PAPER.with_options(optimizer="adam")
     clean = fit(wave(16), config=config)
     with monkeypatch.context() as patch, Checkpoints(tmp_path, every_steps=1, every_minutes=0.0) as checkpoints:
-        Poison(patch, Network, "forward_and_vjp", in_gradient("W2", np.nan), first=5)
+        Poison(patch, Network, "backward", in_gradient("W2", np.nan), first=5)
         message, _ = diverges(wave(16), config, checkpoint=checkpoints)
         assert "the gradient of W2" in message
     with Checkpoints(tmp_path) as checkpoints:
@@ -294,7 +294,7 @@ def test_command_line_keeps_what_was_reached(monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
     np.save("u.npy", wave(16))
     config = [f"--{option}={value}" for option, value in (("mode", "paper"), ("optimizer", "adam"), ("steps", 8))]
-    Poison(monkeypatch, Network, "forward_and_vjp", in_gradient("W2", np.nan), first=4)
+    Poison(monkeypatch, Network, "backward", in_gradient("W2", np.nan), first=4)
     status = main(["fit", "u.npy", "--output", "m.simsnn", *config])
     out, err = capsys.readouterr()
     assert status == 1
@@ -309,14 +309,14 @@ def test_command_line_keeps_what_was_reached(monkeypatch, tmp_path, capsys):
 
 # Begin again with half the step.
 
-TOO_FAR = replace(
-    PAPER, optimizer="adam", learning_rate=1e308, final_learning_rate=1e308, stages=1, steps=10, on_divergence="restart"
+TOO_FAR = PAPER.with_options(
+    optimizer="adam", learning_rate=1e308, final_learning_rate=1e308, stages=1, steps=10, on_divergence="restart"
 )
 """x + b overflows after two steps of 1e308, and again after two of 5e307."""
 
 
 def test_restart_halves_the_step_and_goes_on():
-    message, _ = diverges(wave(16), replace(TOO_FAR, on_divergence="stop"))
+    message, _ = diverges(wave(16), TOO_FAR.with_options(on_divergence="stop"))
     assert "not finite: parameter b, 2 of 2 numbers" in message
     model = fit(wave(16), config=TOO_FAR)
     assert note_of(model, "training began again from the best parameters with half the step; restarts: 3")
@@ -333,11 +333,12 @@ def test_restart_halves_the_step_and_goes_on():
 
 def test_restart_takes_half_the_step(monkeypatch):
     """After one bad gradient at the first step Adam's second step is the first of half the step size."""
-    config = replace(PAPER, optimizer="adam", schedule="constant", stages=1, steps=2, on_divergence="restart")
+    config = PAPER.with_options(optimizer="adam", schedule="constant", stages=1, steps=2, on_divergence="restart")
     with monkeypatch.context() as patch:
-        Poison(patch, Network, "forward_and_vjp", in_gradient("W2", np.nan), only=True)
+        Poison(patch, Network, "backward", in_gradient("W2", np.nan), only=True)
         record = fit(wave(16), config=config).history.stages[0]
-    half = fit(wave(16), config=replace(config, steps=1, learning_rate=0.5 * config.learning_rate)).history.stages[0]
+    halved = config.with_options(steps=1, learning_rate=0.5 * config.training.learning_rate)
+    half = fit(wave(16), config=halved).history.stages[0]
     assert record.steps == 2
     assert np.array_equal(record.loss_history, half.loss_history[[0, 0]])
     assert (record.loss, record.rms_on_grid) == (half.loss, half.rms_on_grid)
@@ -347,11 +348,11 @@ def test_restart_takes_half_the_step(monkeypatch):
 @pytest.mark.parametrize("optimizer", METHODS)
 def test_one_number_that_is_not_finite_is_got_over(monkeypatch, optimizer):
     """Every method goes on and lowers the loss; the note says that it did."""
-    config = replace(PAPER, optimizer=optimizer, stages=1, on_divergence="restart")
+    config = PAPER.with_options(optimizer=optimizer, stages=1, on_divergence="restart")
     if optimizer in SECOND_ORDER:
         Poison(monkeypatch, Jacobian, "jvp", first_number(np.nan), first=2, only=True)
     else:
-        Poison(monkeypatch, Network, "forward_and_vjp", in_gradient("W2", np.nan), only=True)
+        Poison(monkeypatch, Network, "backward", in_gradient("W2", np.nan), only=True)
     model = fit(wave(16), config=config)
     assert note_of(model, "restarts: 1")
     losses = model.history.stages[0].loss_history
@@ -362,11 +363,11 @@ def test_one_number_that_is_not_finite_is_got_over(monkeypatch, optimizer):
 
 @pytest.mark.parametrize("optimizer", METHODS)
 def test_restarts_are_given_up(monkeypatch, optimizer):
-    config = replace(PAPER, optimizer=optimizer, steps=100, on_divergence="restart", stages=1)
+    config = PAPER.with_options(optimizer=optimizer, steps=100, on_divergence="restart", stages=1)
     if optimizer in SECOND_ORDER:
         Poison(monkeypatch, Jacobian, "jvp", first_number(np.nan))
     else:
-        Poison(monkeypatch, Network, "forward_and_vjp", in_gradient("W2", np.nan))
+        Poison(monkeypatch, Network, "backward", in_gradient("W2", np.nan))
     message, model = diverges(wave(16), config)
     assert f"after {base.MOST_RESTARTS} restarts with half the step, led to numbers that are not finite" in message
     assert "on_divergence" not in message
@@ -466,7 +467,7 @@ def test_resolved_fields_are_fitted_to_rounding(tmp_path, name):
     model = checked(u, tmp_path, ACCURATE)
     assert recorded(model) < 0.25 * EPS
     assert model.history.stages[-1].rms_off_grid < 0.25 * EPS
-    assert not note_of(model, "stop being resolved")
+    assert not note_of(model, "noise floor of the samples")
     assert note_of(model, "RMS below the target 5e-17")
     if name.startswith("offset"):
         signal = u - 1e8
@@ -481,7 +482,7 @@ def test_unresolved_fields_are_followed_at_the_samples_and_said_to_be_unresolved
     assert recorded(model) < 0.25 * EPS
     level = model.history.noise_floor
     assert level > 1e3 * EPS
-    assert note_of(model, f"the samples stop being resolved at an RMS of {level:.1e}")
+    assert note_of(model, f"the noise floor of the samples is at an RMS of {level:.1e}")
     # 24 bits are left of float32, digits before the point of integers; of the others nothing.
     expected = {"float32": 2.0**-24, "integers": 0.04, "equal but for one": 0.12}.get(name, 0.5)
     assert expected / 4.0 < level < 4.0 * expected
@@ -499,11 +500,11 @@ def test_without_periodicity(tmp_path, name):
     if name in RESOLVED:
         # The coefficients of the extension are some ten times the field.
         assert recorded(model) < 32 * EPS
-        assert not note_of(model, "stop being resolved")
+        assert not note_of(model, "noise floor of the samples")
     else:
         assert recorded(model) == pytest.approx(model.history.noise_floor, rel=0.5)
-        assert note_of(model, "stop being resolved")
-        assert note_of(model, "stage 2 did not lower the RMS")
+        assert note_of(model, "noise floor of the samples")
+        assert note_of(model, "stage 2 is not kept")
 
 
 def alternating():
@@ -523,11 +524,11 @@ def test_mode_paper(tmp_path, name, optimizer, steps):
     Gauss-Newton gets is up to rounding.
     """
     u = FIELDS[name]
-    model = checked(u, tmp_path, replace(PAPER, optimizer=optimizer, steps=steps))
+    model = checked(u, tmp_path, PAPER.with_options(optimizer=optimizer, steps=steps))
     errors = [1.0, *(stage.rms_on_grid for stage in model.history.stages)]
     assert errors == sorted(errors, reverse=True)
     assert all(np.all(np.isfinite(stage.loss_history)) for stage in model.history.stages)
-    assert len(model.stages) == 2 or note_of(model, f"stage {len(model.stages) + 1} did not lower the RMS")
+    assert len(model.stages) == 2 or note_of(model, f"stage {len(model.stages) + 1} is not kept")
     if optimizer == "gauss_newton":
         assert recorded(model) < 0.9
     if name == "offset" and optimizer == "adam":
@@ -538,7 +539,7 @@ def test_mode_paper(tmp_path, name, optimizer, steps):
 @pytest.mark.parametrize("shape", [(16,), (6, 5)])
 def test_scale_does_not_matter_where_it_is_a_power_of_two(shape, mode):
     """Stages see the normalised residue, the same bits; all figures but the field's own RMS are the same."""
-    config = replace(PAPER, steps=4) if mode == "paper" else FitConfig(hidden=(8,))
+    config = PAPER.with_options(steps=4) if mode == "paper" else FitConfig.of(hidden=(8,))
     u = wave(16) if len(shape) == 1 else wave_2d(*shape)
     plain = fit(u, config=config)
     for exponent in (-990, 990):
@@ -603,7 +604,7 @@ def test_an_offset_is_not_the_signal(tmp_path):
     model = checked(u, tmp_path, grid=Grid(u.shape, periodic=False))
     level = model.history.noise_floor
     assert 1e-11 < level < 1e-8
-    assert note_of(model, "stop being resolved")
+    assert note_of(model, "noise floor of the samples")
     assert 1e-3 < recorded(model) * 1e8 < 1.0
 
 

@@ -1,6 +1,6 @@
 """Time of the direct numerical simulation that makes the paper's target."""
 
-from simsnn_ref.problems.turbulence import initial_vorticity, solve
+from simsnn_ref.problems import turbulence
 
 
 class TimeTurbulence:
@@ -10,8 +10,8 @@ class TimeTurbulence:
     param_names = ("N",)
 
     def setup(self, n):
-        self.omega = initial_vorticity(n)
+        self.omega = turbulence.initial_vorticity(n)
         self.dt = 0.1 / n
 
     def time_ten_steps(self, n):
-        solve(self.omega, reynolds=300.0, time=10 * self.dt, dt=self.dt)
+        turbulence.solve(self.omega, reynolds=300.0, time=10 * self.dt, dt=self.dt)

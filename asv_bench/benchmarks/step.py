@@ -8,7 +8,7 @@ import numpy as np
 from simsnn_ref.model import FitConfig
 from simsnn_ref.multistage import train
 from simsnn_ref.network import make_map
-from simsnn_ref.optimizers import Adam, LpLoss, Objective
+from simsnn_ref.optimizers import Adam, AdamState, LpLoss, Objective
 from simsnn_ref.spectrum import Grid
 
 from .common import BACKEND, MAPS, field, network, skip_what_does_not_fit
@@ -35,7 +35,7 @@ class TimeStep:
         self.objective = Objective(net, fmap, field(grid).ravel(), LpLoss(10.0), BACKEND)
         self.adam = Adam()
         names = net.trainable(self.params_0)
-        self.state = self.adam.init(np, {name: self.params_0[name] for name in names})
+        self.state = AdamState.zero(np, {name: self.params_0[name] for name in names})
 
     def step(self):
         _, _, grads = self.objective.value_and_gradient(self.params_0)
@@ -87,7 +87,7 @@ class Optimizer:
         self.target = field(grid).ravel()
         self.network, self.params_0 = network(grid, 200)
         self.map = make_map(grid, BACKEND, kind="fft", indices=self.network.indices)
-        self.config = FitConfig(optimizer=optimizer, p=2.0, inner_iterations=20, stall_tolerance=0.0)
+        self.config = FitConfig.of(optimizer=optimizer, p=2.0, inner_iterations=20, stall_tolerance=0.0)
 
     def steps(self):
         train(self.network, self.params_0, self.map, self.target, self.config, 2)

@@ -3,8 +3,7 @@
 from problem import Problem
 
 from simsnn_ref.backend import load_backend
-from simsnn_ref.network import Network, make_map
-from simsnn_ref.network.features.cost import MapSizes
+from simsnn_ref.network import MapSizes, Network, make_map
 from simsnn_ref.optimizers import LpLoss, Objective
 from simsnn_ref.spectrum import Grid
 

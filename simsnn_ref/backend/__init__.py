@@ -1,14 +1,15 @@
 """The array library that the numerics run on, and the processes that share a fit.
 
-`Backend` is the protocol, `NumpyBackend` the embedded one; plug-ins are loaded by name. Beside them stand double-double
-arithmetic and the norms of a field.
+`Backend`, `Processes` and `Shard` are protocols; `NumpyBackend`, in one process, is the backend that is always there,
+and plug-ins are loaded by name. Beside them stand double-double arithmetic and the norms of a field.
 """
 
+from simsnn_ref.backend.block_scale import scale_for
 from simsnn_ref.backend.loading import ENTRY_POINT_GROUP, available_backends, load_backend
 from simsnn_ref.backend.norms import largest, rms
 from simsnn_ref.backend.numpy_backend import THREADS_VARIABLE, NumpyBackend, default_threads
 from simsnn_ref.backend.processes import SERIAL, SerialProcess, WholeShard
-from simsnn_ref.backend.protocol import Array, Backend, Processes, Shard, missing_members, scale_for
+from simsnn_ref.backend.protocol import Array, Backend, Processes, Shard, missing_members
 
 __all__ = [
     "ENTRY_POINT_GROUP",

@@ -40,18 +40,20 @@ __all__ = [
 ]
 
 EPS = 2.0**-104
-"""Sums and quotients are exact to this, relatively, a product to 1.25 of it."""
+"""Unit of accuracy: sums and quotients are accurate to EPS, relatively, products to 1.25 EPS."""
 
 CHUNK = 2**13
-"""Elements at a time of an elementary function, whose many temporaries then stay in cache."""
+"""Elements that an elementary function takes at a time, whose many temporaries then stay in cache."""
 
 SPLITTER = 2.0**27 + 1.0
+"""Veltkamp's constant for halves of 26 bits."""
+
 BITS = 108
 """Bits of a factor that matrix products keep, counted from the largest entry of its row or column."""
 
 
 def two_sum(a: Any, b: Any) -> tuple[Any, Any]:
-    """A + b rounded, and what the rounding left; Knuth."""
+    """a + b rounded, and the rounding error, exactly; Knuth."""
     s = a + b
     part = s - a
     return s, (a - (s - part)) + (b - part)
@@ -64,14 +66,14 @@ def _fast_two_sum(a: Any, b: Any) -> tuple[Any, Any]:
 
 
 def _split(a: Any) -> tuple[Any, Any]:
-    """Two halves of 26 bits; Veltkamp."""
+    """High and low half of a, of 26 bits each; Veltkamp."""
     scaled = SPLITTER * a
     high = scaled - (scaled - a)
     return high, a - high
 
 
 def two_prod(a: Any, b: Any) -> tuple[Any, Any]:
-    """A b rounded, and what the rounding left; Dekker."""
+    """a b rounded, and the rounding error, exactly; Dekker."""
     p = a * b
     a1, a2 = _split(a)
     b1, b2 = _split(b)
@@ -89,6 +91,10 @@ class DoubleDouble:
     hi : array_like of float64
     lo : ndarray of float64, optional
         0 by default.
+
+    >>> third = DoubleDouble(1.0) / 3.0
+    >>> float((3.0 * third - 1.0).hi)
+    0.0
     """
 
     __array_ufunc__ = None
@@ -133,15 +139,15 @@ class DoubleDouble:
         return np.array(self.hi, dtype=dtype, copy=copy)
 
     def reshape(self, *shape: Any) -> "DoubleDouble":
-        """As of ndarray."""
+        """See `numpy.ndarray.reshape`."""
         return DoubleDouble(self.hi.reshape(*shape), self.lo.reshape(*shape))
 
     def ravel(self) -> "DoubleDouble":
-        """As of ndarray."""
+        """See `numpy.ndarray.ravel`."""
         return self.reshape(-1)
 
     def scaled(self, exponent: Any) -> "DoubleDouble":
-        """Times 2^exponent, exactly."""
+        """Return the array times 2^exponent, exactly."""
         return DoubleDouble(np.ldexp(self.hi, exponent), np.ldexp(self.lo, exponent))
 
     def __neg__(self) -> "DoubleDouble":
@@ -203,7 +209,7 @@ def _slices(x: DoubleDouble, axis: int, bits: int) -> tuple[list[np.ndarray], np
 
 
 def _product(a: DoubleDouble, b: DoubleDouble) -> DoubleDouble:
-    """A (..., m, n) times b (..., n, p) or (n,), exact to a few n EPS max|a_i.| max|b_.j| in each entry."""
+    """a (..., m, n) times b (..., n, p) or (n,), each entry accurate to a few n EPS max|a_i.| max|b_.j|."""
     if b.hi.ndim == 1:
         return _product(a, b[:, None])[..., 0]
     n = a.shape[-1]
@@ -221,48 +227,48 @@ def _product(a: DoubleDouble, b: DoubleDouble) -> DoubleDouble:
 
 
 def rearranged(move: Callable[..., np.ndarray], arrays: Sequence[DoubleDouble]) -> DoubleDouble:
-    """The result of `move`, which takes ndarrays and only moves entries about."""
+    """Return the result of `move`, a function of ndarrays that only moves entries about."""
     return DoubleDouble(move([x.hi for x in arrays]), move([x.lo for x in arrays]))
 
 
 def concat(arrays: Sequence[DoubleDouble], axis: int = 0) -> DoubleDouble:
-    """As of NumPy."""
+    """See `numpy.concatenate`."""
     return rearranged(lambda parts: np.concatenate(parts, axis=axis), arrays)
 
 
 def stack(arrays: Sequence[DoubleDouble], axis: int = 0) -> DoubleDouble:
-    """As of NumPy."""
+    """See `numpy.stack`."""
     return rearranged(lambda parts: np.stack(parts, axis=axis), arrays)
 
 
 def reshape(x: DoubleDouble, shape: tuple[int, ...]) -> DoubleDouble:
-    """As of NumPy."""
+    """See `numpy.reshape`."""
     return x.reshape(shape)
 
 
 def permute_dims(x: DoubleDouble, axes: tuple[int, ...]) -> DoubleDouble:
-    """As of the array API."""
+    """See `numpy.permute_dims`."""
     return rearranged(lambda parts: np.transpose(parts[0], axes), [x])
 
 
 def flip(x: DoubleDouble, axis: int) -> DoubleDouble:
-    """As of the array API."""
+    """See `numpy.flip`."""
     return rearranged(lambda parts: np.flip(parts[0], axis=axis), [x])
 
 
 def empty(shape: tuple[int, ...], dtype: Any = None, device: Any = None) -> DoubleDouble:
-    """As of the array API; there is one type and one device."""
+    """Return zeros; there is one type and one device."""
     return zeros(shape, dtype, device)
 
 
 def zeros(shape: tuple[int, ...], dtype: Any = None, device: Any = None) -> DoubleDouble:
-    """As of the array API; there is one type and one device."""
+    """Return zeros; there is one type and one device."""
     del dtype, device
     return DoubleDouble(np.zeros(shape))
 
 
 def quotient(numerator: Any, denominator: Any) -> DoubleDouble:
-    """The ratio of floats or integers that float64 holds exactly."""
+    """Return the ratio of floats or integers that float64 holds exactly."""
     return DoubleDouble(numerator).__truediv__(denominator)
 
 
@@ -271,7 +277,7 @@ def _constants(values: Sequence[Fraction]) -> list[DoubleDouble]:
 
 
 def _parts(value: Fraction, n: int) -> list[float]:
-    """`n` floats whose sum is `value` but for 53 n bits."""
+    """Return n floats whose sum has the first 53 n bits of a number."""
     parts: list[float] = []
     for _ in range(n):
         parts.append(float(value - sum(map(Fraction, parts))))
@@ -283,8 +289,8 @@ _LN2 = Fraction("0.6931471805599453094172321214581765680755001343602552541206800
 PI = DoubleDouble.from_fraction(_PI)
 _QUARTER_TURN = _parts(_PI / 2, 3)
 
-# |x| <= 0.0109 in exp and x^2 <= 0.617 in sin and cos: what is left out is below 2^-106 of the sum, and the terms that
-# are summed in float64 are below 2^-53 of it.
+# |x| <= 0.0109 in exp and x^2 <= 0.617 in sin and cos: the terms that are left out are below 2^-106 of the sum, and
+# those that are summed in float64 below 2^-53 of it.
 _EXP = _constants([Fraction(1, math.factorial(j + 1)) for j in range(12)])
 _SIN = _constants([Fraction((-1) ** j, math.factorial(2 * j + 1)) for j in range(15)])
 _COS = _constants([Fraction((-1) ** j, math.factorial(2 * j)) for j in range(16)])
@@ -311,7 +317,7 @@ def _elementwise(function: Callable[[DoubleDouble], DoubleDouble], x: DoubleDoub
 
 
 def tanh(x: DoubleDouble) -> DoubleDouble:
-    """Tanh x = -E / (E + 2) with E = exp(-2|x|) - 1: exact to 2 EPS, relatively however small x is."""
+    """tanh x = -E / (E + 2) with E = exp(-2|x|) - 1, accurate to 2 EPS relatively, however small x is."""
     return _elementwise(_tanh, x)
 
 
@@ -333,17 +339,17 @@ def _tanh(x: DoubleDouble) -> DoubleDouble:
 
 
 def cos(x: DoubleDouble) -> DoubleDouble:
-    """Cos x, exact to EPS for |x| up to 2^50."""
+    """cos x, accurate to EPS for |x| up to 2^50."""
     return _elementwise(lambda chunk: _turned(chunk, 1), x)
 
 
 def sin(x: DoubleDouble) -> DoubleDouble:
-    """Sin x, exact to EPS for |x| up to 2^50; relatively so for |x| below 0.78."""
+    """sin x, accurate to EPS for |x| up to 2^50, relatively for |x| below 0.78."""
     return _elementwise(lambda chunk: _turned(chunk, 0), x)
 
 
 def _turned(x: DoubleDouble, quarters: int) -> DoubleDouble:
-    """Sin(x + quarters pi/2)."""
+    """sin(x + quarters pi/2)."""
     turns = np.rint(x.hi / _QUARTER_TURN[0])
     r = x
     # Three parts: what is left keeps 104 bits, though the leading ones cancel.

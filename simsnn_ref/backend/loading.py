@@ -1,4 +1,14 @@
-"""Backends by name: the embedded one, and plug-ins from the entry-point group ``simsnn_ref.backends``."""
+"""Backends by name: the embedded one, and plug-ins, which other distributions bring.
+
+A plug-in registers a class or function in the entry-point group ``simsnn_ref.backends``::
+
+    [project.entry-points."simsnn_ref.backends"]
+    torch = "simsnn_ref_torch:TorchBackend"
+
+Only the one that is asked for is imported. It is called without arguments, or with ``device=DEVICE`` where
+``NAME:DEVICE`` is asked for, and returns a `Backend`; `simsnn_ref.testing` checks whether that does what the numerics
+rely on.
+"""
 
 import inspect
 from collections.abc import Callable
@@ -6,17 +16,17 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from simsnn_ref.backend.numpy_backend import NumpyBackend
-from simsnn_ref.backend.protocol import Backend, missing_members
+from simsnn_ref.backend.protocol import Backend, Processes, missing_members
 from simsnn_ref.errors import BackendError
 
 __all__ = ["ENTRY_POINT_GROUP", "available_backends", "load_backend"]
 
 ENTRY_POINT_GROUP = "simsnn_ref.backends"
-"""Where plug-ins register."""
+"""Entry-point group in which plug-ins register."""
 
 
 def available_backends() -> list[str]:
-    """Names that `load_backend` accepts: ``numpy`` and every registered plug-in, none of them imported."""
+    """Return the names that `load_backend` accepts: ``numpy`` and those of all plug-ins, none of which it imports."""
     return ["numpy", *sorted(ep.name for ep in entry_points(group=ENTRY_POINT_GROUP))]
 
 
@@ -31,8 +41,11 @@ def load_backend(name: str = "numpy") -> Backend:
     Raises
     ------
     BackendError
-        If no installed distribution registers the name, its import fails (the reason is given), or it does not know
-        the device.
+        If no installed distribution registers the name, its import fails (the reason is given), it does not know the
+        device, or it lacks members of `Backend` or of `Processes` (their names are given).
+
+    >>> load_backend("numpy:cpu").device
+    'cpu'
     """
     name, colon, device = name.partition(":")
     if colon and not device:
@@ -42,15 +55,22 @@ def load_backend(name: str = "numpy") -> Backend:
         return NumpyBackend(**arguments)
     for entry_point in entry_points(group=ENTRY_POINT_GROUP, name=name):
         backend = _make(name, entry_point, arguments)
-        missing = missing_members(backend)
-        if missing:
-            raise BackendError(f"backend {name!r} lacks {', '.join(missing)}: see simsnn_ref.backend.Backend")
+        _require_members(name, backend)
         loaded: Backend = backend
         return loaded
     raise BackendError(
         f"backend {name!r} is not installed; available: {', '.join(available_backends())}"
         f" (a plug-in is installed with: pip install simsnn-ref-{name})"
     )
+
+
+def _require_members(name: str, backend: Any) -> None:
+    missing = missing_members(backend, Backend)
+    if missing:
+        raise BackendError(f"backend {name!r} lacks {', '.join(missing)}: see simsnn_ref.backend.Backend")
+    missing = missing_members(backend.processes, Processes)
+    if missing:
+        raise BackendError(f"backend {name!r}: processes lacks {', '.join(missing)}: see simsnn_ref.backend.Processes")
 
 
 def _make(name: str, entry_point: EntryPoint, arguments: dict[str, Any]) -> Any:
@@ -69,5 +89,5 @@ def _require_device_choice(name: str, factory: Callable[..., Any], arguments: di
     try:
         inspect.signature(factory).bind(**arguments)
     except TypeError:
-        told = ":".join([name, *arguments.values()])
-        raise BackendError(f"backend {told!r}: {name!r} has no choice of devices; leave it out") from None
+        asked = ":".join([name, *arguments.values()])
+        raise BackendError(f"backend {asked!r}: {name!r} has no choice of devices; leave it out") from None

@@ -1,4 +1,7 @@
-"""Norms of a field, over all points, scaled so that they neither overflow nor underflow."""
+"""Norms of a vector over all points, which neither overflow nor underflow: they are taken of e / max|e|.
+
+A vector is that of all points, or the part of them that a shard describes.
+"""
 
 import math
 from types import ModuleType
@@ -11,16 +14,27 @@ __all__ = ["largest", "rms"]
 
 
 def largest(xp: ModuleType | Any, e: Array, shard: Shard | None = None) -> float:
-    """The largest |e_i| over all points; of a complex step the largest |Re e_i|."""
+    """Return the maximum norm max_i |e_i|; of a complex e, as a complex step has it, max_i |Re e_i|."""
     shard = shard or WholeShard(math.prod(e.shape))
     magnitude = xp.abs(xp.real(e)) if xp.isdtype(e.dtype, "complex floating") else xp.abs(e)
     return shard.max(float(xp.max(magnitude)))
 
 
 def rms(xp: ModuleType | Any, e: Array, shard: Shard | None = None) -> float:
-    """Root mean square s (1/n sum_i (e_i / s)^2)^(1/2) over all n points, with s = max|e|.
+    """Return the root mean square s (1/n sum_i (e_i / s)^2)^(1/2) over all n points, with s = max_i |e_i|.
 
-    `e` is that of all points, or of the part that `shard` describes.
+    Parameters
+    ----------
+    xp : module
+        Array API namespace of `e`.
+    e : Array of float64
+        Values at the points.
+    shard : Shard, optional
+        Points that `e` belongs to; all of them by default.
+
+    >>> import numpy as np
+    >>> rms(np, np.array([1e300, -1e300, 1e300]))
+    1e+300
     """
     shard = shard or WholeShard(math.prod(e.shape))
     scale = largest(xp, e, shard)

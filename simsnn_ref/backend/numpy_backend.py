@@ -23,18 +23,18 @@ THREADS_VARIABLE = "SIMSNN_NUM_THREADS"
 
 
 def default_threads() -> int:
-    """Threads used unless a backend is told otherwise: `THREADS_VARIABLE`, or the cores this process may use.
+    """Return the default number of threads: `THREADS_VARIABLE`, or the number of cores that this process may use.
 
     Raises
     ------
     BackendError
         If the variable is not a whole number above 0.
     """
-    told = os.environ.get(THREADS_VARIABLE, "")
-    if told:
-        if not told.isdecimal() or int(told) == 0:
-            raise BackendError(f"{THREADS_VARIABLE} = {told!r}: needs a whole number above 0")
-        return int(told)
+    value = os.environ.get(THREADS_VARIABLE, "")
+    if value:
+        if not value.isdecimal() or int(value) == 0:
+            raise BackendError(f"{THREADS_VARIABLE} = {value!r}: needs a whole number above 0")
+        return int(value)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -43,21 +43,23 @@ _thread = threading.local()
 
 @functools.cache
 def _pool(workers: int) -> ThreadPoolExecutor:
-    """Threads that stay, so that what they free is theirs to take again: memory is not fetched anew in every step."""
+    """Return threads that stay, and with them the memory that they have freed: it is not fetched anew in every step."""
     return ThreadPoolExecutor(workers, "simsnn", initializer=lambda: setattr(_thread, "is_worker", True))
 
 
 @functools.cache
 def _keep_freed_memory() -> None:
-    """Give a block of just under 32 MiB back once: the C library of Linux (glibc) takes it as a sign that blocks up to
-    that size come and go, and keeps what is freed. Else it returns every temporary of a megabyte to the system, which
-    costs three times the arithmetic done on it.
+    """Free a block of just under 32 MiB, once.
+
+    The C library of Linux (glibc) takes it as a sign that blocks up to that size come and go, and keeps what is freed.
+    Else it returns every temporary array of a megabyte to the system, which takes three times as long as the arithmetic
+    done on it.
     """
     np.empty(2**25 - 2**16, dtype=np.uint8)
 
 
 if hasattr(os, "register_at_fork"):
-    # A child has none of its parent's threads and would wait for them for ever.
+    # A forked process has none of its parent's threads and would wait for them for ever.
     os.register_at_fork(after_in_child=_pool.cache_clear)
 
 
@@ -68,15 +70,15 @@ class NumpyBackend:
     Parameters
     ----------
     workers : int, optional
-        Threads of the FFT and of `map`; `default_threads` by default. Results do not depend on it on the fft map. The
-        threads of BLAS are the user's to set (OMP_NUM_THREADS); a network's products are too small for them.
+        Number of threads of the FFT and of `map`; `default_threads` by default. Results do not depend on it. Those of
+        BLAS are the user's to set (OMP_NUM_THREADS); a network's products are too small for them.
     device : str
-        "cpu".
+        The only device there is, "cpu".
 
     Raises
     ------
     BackendError
-        For another device.
+        If `device` is another one.
     """
 
     workers: int = field(default_factory=default_threads)
@@ -103,7 +105,7 @@ class NumpyBackend:
         return np.asarray(array)
 
     def _threads(self) -> int:
-        """Inside `map` every core has a task already."""
+        """Number of threads for a transform; one inside `map`, where every core has a task already."""
         return 1 if getattr(_thread, "is_worker", False) else self.workers
 
     def rfftn(self, x: Array, axes: Sequence[int], kept: int | None = None) -> Array:
@@ -124,8 +126,8 @@ class NumpyBackend:
         items = list(items)
         if self._threads() == 1 or len(items) < 2:
             return [function(item) for item in items]
-        # NumPy and SciPy let other threads run while they compute.
-        contexts = [copy_context() for _ in items]  # what np.errstate says holds there too
+        # What np.errstate says is to hold in the threads too. NumPy and SciPy let them run while they compute.
+        contexts = [copy_context() for _ in items]
         return list(_pool(self.workers).map(lambda context, item: context.run(function, item), contexts, items))
 
     def synchronize(self) -> None:

@@ -1,4 +1,4 @@
-"""The serial implementations of `Processes` and `Shard`: one process, which holds all points."""
+"""One process, which holds all points: the serial implementations of `Processes` and `Shard`."""
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -9,12 +9,12 @@ from simsnn_ref.backend.protocol import Array, Backend, Processes
 
 __all__ = ["SERIAL", "SerialProcess", "WholeShard"]
 
-Result = TypeVar("Result")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class WholeShard:
-    """All points."""
+    """All points; see `Shard`."""
 
     n_total: int
     is_whole: bool = True
@@ -37,7 +37,7 @@ class WholeShard:
 
 @dataclass(frozen=True)
 class SerialProcess:
-    """One process."""
+    """The only process; see `Processes`."""
 
     size: int = 1
     size_here: int = 1
@@ -52,7 +52,7 @@ class SerialProcess:
     def max(self, value: float) -> float:
         return value
 
-    def at_root(self, action: Callable[[], Result]) -> Result:
+    def at_root(self, action: Callable[[], T]) -> T:
         return action()
 
     def require_same(self, what: str, arrays: Mapping[str, Any]) -> None:
@@ -63,3 +63,4 @@ class SerialProcess:
 
 
 SERIAL: Processes = SerialProcess()
+"""The processes of every backend that does not divide a fit."""

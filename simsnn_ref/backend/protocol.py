@@ -1,16 +1,13 @@
-"""The array library the numerics run on: a protocol of a few members, with NumPy embedded.
+"""What the numerics need of an array library, and of the processes that share a fit: three protocols.
 
 A backend is a value that is passed down, never global state. Numerical code takes its namespace ``backend.xp`` (the
 Python array API standard, version 2023.12 or later) and uses nothing else of the library; what the standard leaves
-out (host transfer, a threaded FFT, waiting for a device) are the backend's own members.
+out (transfers to and from the host, a real Fourier transform of several axes, tasks side by side, waiting for a device)
+are members of the backend.
 
-Plug-ins register a class or function in the entry-point group ``simsnn_ref.backends``::
-
-    [project.entry-points."simsnn_ref.backends"]
-    torch = "simsnn_ref_torch:TorchBackend"
-
-Only the one that is asked for is imported. It is called without arguments, or with ``device=`` where ``NAME:DEVICE`` is
-asked for. `simsnn_ref.testing` tells whether it does what the numerics rely on.
+Processes that share a fit each hold a shard of the points: a feature map says by its ``shard`` which one. A sum over
+the points goes through `Shard.sum`, and is the same number in all processes then. `SERIAL` and `WholeShard` are the
+case of one process; numerical code does not ask which it is.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,24 +17,16 @@ from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import numpy as np
 
-__all__ = ["LARGEST_SCALE", "SCALE_BYTES", "Array", "Backend", "Processes", "Shard", "missing_members", "scale_for"]
+__all__ = ["Array", "Backend", "Processes", "Shard", "missing_members"]
 
-Result = TypeVar("Result")
+T = TypeVar("T")
 
 Array: TypeAlias = Any
 """An array of the backend's library; NumPy's ``ndarray`` for the embedded backend."""
 
-LARGEST_SCALE = 2**6
-"""Of blocks of work on a device: they hold 2^18 points then; at 30 units 63 MB an array, to read or write which takes
-19 us at the 3.35 TB/s of an H100's data sheet, a few times as long as a launch. Larger ones would gain little."""
-
-SCALE_BYTES = 2**28
-"""Free memory of a device for each unit of the scale. A block's largest arrays, the dense map's, have 8 MiB then, and
-eight of them at a time are a quarter of it: the rest is the whole grid's."""
-
 
 class Shard(Protocol):
-    """The part of the points that a process holds.
+    """The part of the points that a process holds. All processes call its methods in the same order.
 
     Attributes
     ----------
@@ -54,35 +43,38 @@ class Shard(Protocol):
     def is_whole(self) -> bool: ...
 
     def sum(self, *sums: Any) -> list[Any]:
-        """Numbers or arrays of float64, each a sum over the points here, to the sums over all points."""
+        """Sums over all points, from numbers or arrays of float64 that are sums over the points here.
+
+        Every process gets the same bits.
+        """
         ...
 
     def max(self, value: float) -> float:
-        """The largest of all processes' values."""
+        """Largest value of all processes."""
         ...
 
     def broadcast(self, value: float) -> float:
-        """The first process's value, for what no two of them measure alike: the time."""
+        """Value of the first process, where no two have the same, as of the time that has passed."""
         ...
 
     def part(self, x: Array) -> Array:
-        """Of a vector over all points, shape (n_total,), what belongs to those here."""
+        """Entries that belong to the points here, of a vector over all points, shape (n_total,)."""
         ...
 
     def gather(self, x: Array) -> Array:
-        """Inverse of `part`, for all processes."""
+        """Vector over all points, shape (n_total,), from the parts of all processes: the inverse of `part`."""
         ...
 
 
 class Processes(Protocol):
-    """The processes of one fit; the attribute ``processes`` of a backend.
+    """The processes of one fit. All of them call its methods in the same order.
 
     Attributes
     ----------
     size, size_here : int
         Number of processes, and of those that share this machine's memory.
     is_root : bool
-        Whether this is the one that prints and writes.
+        Whether this process is the one that prints and writes.
     """
 
     @property
@@ -95,29 +87,41 @@ class Processes(Protocol):
     def is_root(self) -> bool: ...
 
     def shard(self, fmap: Any) -> Any:
-        """The feature map at this process's points, whose attribute ``shard`` says which they are."""
+        """Feature map at this process's points, from the map of all points; its attribute ``shard`` names them."""
         ...
 
     def distributed(self, backend: "Backend") -> "Backend":
-        """`backend` with transforms, of a field that all processes have, of which each does a part."""
+        """Backend with the same results that divides a transform, of a field that every process holds, among them."""
         ...
 
     def max(self, value: float) -> float:
-        """The largest of all processes' values."""
+        """Largest value of all processes."""
         ...
 
-    def at_root(self, action: Callable[[], Result]) -> Result:
-        """What `action` returns in the one that prints and writes, for all; what it raises there, in all."""
+    def at_root(self, action: Callable[[], T]) -> T:
+        """Call `action` in the process that prints and writes; all return what it returns or raise what it raises."""
         ...
 
     def require_same(self, what: str, arrays: Mapping[str, Any]) -> None:
-        """Raise BackendError where processes have come to different bits."""
+        """Compare arrays among the processes, bit by bit.
+
+        Raises
+        ------
+        BackendError
+            In all processes, if one of the arrays is not the same in all. The message begins with `what`.
+        """
         ...
 
     def guard(self, *, typed: bool = False) -> AbstractContextManager[None]:
-        """What all processes do together: where an error ends it in one, all processes end, and one line says why.
+        """Context for work that all processes do together: an error that leaves it in one of them ends all.
 
-        Errors of this package's own types count only if `typed`: a caller may catch them, in all processes.
+        The process that ends them says why in one line on stderr. Without it the others would wait for ever.
+
+        Parameters
+        ----------
+        typed : bool
+            Whether errors of this package's own types end the processes too. By default they are raised as always, for
+            bad input raises them in all processes and a caller may catch them there.
         """
         ...
 
@@ -129,18 +133,18 @@ class Backend(Protocol):
     Attributes
     ----------
     name : str
-        The name it is chosen by.
+        Name by which it is chosen.
     xp : module
-        Array API namespace; arrays are float64, complex128 and int64.
+        Array API namespace; arrays are float64, complex128, int64 and bool.
     device : object
-        Passed as ``device=`` to the namespace's creation functions.
+        Device of its arrays, passed as ``device=`` to the namespace's creation functions.
     real_dtype : type
         NumPy's type of the real numbers that the host prepares for the device: float64.
     block_scale : int
-        How many times larger than a processor's cache would have them the blocks of work are to be: 1 on a host. A
-        device gains by fewer and larger pieces; how large they may be, its memory says (`scale_for`).
+        Factor by which a block of work is larger than a processor's cache has room for: 1 on a host. A device gains by
+        fewer and larger blocks; its memory says how large they may be (`scale_for`).
     processes : Processes
-        The processes that share a fit; `SERIAL` where there is one.
+        Processes that share a fit; `SERIAL` where there is one.
     """
 
     @property
@@ -162,41 +166,49 @@ class Backend(Protocol):
     def processes(self) -> Processes: ...
 
     def asarray(self, host: Any) -> Array:
-        """A host (NumPy) array on the device, dtype and shape kept; not a copy where the device is the host."""
+        """Host (NumPy) array on the device, dtype and shape kept; not a copy where the device is the host."""
         ...
 
     def to_numpy(self, array: Array) -> np.ndarray:
-        """Copy a device array to the host; the only way back."""
+        """Host array with a device array's entries; the only way back."""
         ...
 
     def rfftn(self, x: Array, axes: Sequence[int], kept: int | None = None) -> Array:
-        """Forward real DFT over `axes`, unscaled: sum_n x_n exp(-2 pi i m.n / N); of the last axis, which is also the
-        array's, m = 0 .. kept - 1, by default N // 2.
+        """Forward transform of a real array over `axes`, unscaled: X_m = sum_n x_n exp(-2 pi i m.n / N).
+
+        Parameters
+        ----------
+        x : Array of float64
+        axes : sequence of int
+            Axes to be transformed; the last of them is the array's last.
+        kept : int, optional
+            Number of modes along the last axis, m = 0 .. kept - 1; N // 2 + 1 by default, which are all.
         """
         ...
 
     def irfftn(self, x: Array, shape: Sequence[int], axes: Sequence[int]) -> Array:
-        """Inverse of `rfftn` without the factor 1/N: sum_m x_m exp(+2 pi i m.n / N) over `shape`; along the last axis
-        `x` may hold the first modes only, the others are 0.
+        """Inverse of `rfftn` without the factor 1/N: x_n = sum_m X_m exp(+2 pi i m.n / N), real.
+
+        Parameters
+        ----------
+        x : Array of complex128
+            The modes m >= 0 of the last axis, or the first of them; the others are 0.
+        shape : sequence of int
+            Lengths of the result along `axes`.
+        axes : sequence of int
         """
         ...
 
     def map(self, function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
-        """`function` of every item, in their order; several at a time where the library gains by it."""
+        """Results of `function` for the items, in their order; several at a time where the library gains by it."""
         ...
 
     def synchronize(self) -> None:
-        """Wait until the device has finished; a no-op on the host."""
+        """Wait until the device has finished; nothing to do on a host."""
         ...
 
 
-def missing_members(backend: Any) -> list[str]:
-    """Names of the members of `Backend` that an object does not have."""
-    members = [name for name in dir(Backend) if not name.startswith("_")]
-    return [name for name in members if not hasattr(backend, name)]
-
-
-def scale_for(free_bytes: int) -> int:
-    """The `block_scale` of a device with so much free memory: a power of two, at most `LARGEST_SCALE`."""
-    scale = max(1, min(LARGEST_SCALE, free_bytes // SCALE_BYTES))
-    return 1 << (scale.bit_length() - 1)
+def missing_members(value: Any, protocol: type) -> list[str]:
+    """Names of the members of a protocol that an object does not have."""
+    members = [name for name in dir(protocol) if not name.startswith("_")]
+    return [name for name in members if not hasattr(value, name)]

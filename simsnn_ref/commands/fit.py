@@ -4,16 +4,15 @@ import argparse
 import json
 import time
 from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from simsnn_ref.backend import Backend, load_backend
 from simsnn_ref.commands.base import command
 from simsnn_ref.commands.finish import About, add_cadence, figure_path, finish, make_checkpoints, together
 from simsnn_ref.commands.input import add_input, add_values, read_input
 from simsnn_ref.io import check_writable
-from simsnn_ref.model import Callback, FitConfig, config_from_dict, config_from_toml
+from simsnn_ref.model import OPTIONS, Callback, FitConfig, Option, config_from_toml, shown, zero_to_none
 from simsnn_ref.multistage import Forecast, fit, forecast, require_memory
 from simsnn_ref.problems import get_problem
 from simsnn_ref.report import make_progress, text_table
@@ -42,36 +41,49 @@ def add(commands: Any) -> None:
     keep = parser.add_argument_group("checkpoints", "go on with an interrupted fit by: simsnn resume DIR")
     keep.add_argument("--checkpoint", metavar="DIR", help="folder for states, at each stage's end and in between")
     add_cadence(keep)
-    options = parser.add_argument_group("options of the fit", "they take precedence over those of --config")
+    options = parser.add_argument_group(
+        "options of the fit",
+        "in groups, as in the tables of --config, over which they take precedence; auto, and 0 for all but --steps,"
+        " leaves an option to the fit where its default is auto",
+    )
     options.add_argument("--config", metavar="FILE.toml", help="read options from a file")
     options.add_argument("--print-config", action="store_true", help="print the options as TOML and exit")
-    for item in fields(FitConfig):
-        _add_option(options, item)
+    groups = {"": options}
+    for option in OPTIONS.values():
+        if option.group not in groups:
+            groups[option.group] = parser.add_argument_group(f"options of the fit: [{option.group}]")
+        _add_option(groups[option.group], option)
 
 
-def _add_option(options: Any, item: Any) -> None:
-    flag = f"--{item.name.replace('_', '-')}"
-    default = item.default
-    if item.type in (bool, bool | None):
-        options.add_argument(flag, action=argparse.BooleanOptionalAction, default=None, help=item.metadata["help"])
+def _add_option(group: Any, option: Option) -> None:
+    flag = f"--{option.name.replace('_', '-')}"
+    help_text = option.help.replace("%", "%%")
+    if option.kind is bool:
+        group.add_argument(flag, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=help_text)
         return
-    several = isinstance(default, tuple)
-    kind = get_args(item.type)[0] if several else item.type
-    metavar = "|".join(item.metadata["choices"]) if item.metadata["choices"] else kind.__name__.upper()
-    shown = ",".join(map(str, default)) if several else str(default)
-    text = f"{item.metadata['help']} (default {shown})" if shown else item.metadata["help"]
-    options.add_argument(
+    parse = _or_auto(option.kind) if option.auto else option.kind
+    metavar = "|".join(option.choices) or f"{option.kind.__name__.upper()}{'|auto' if option.auto else ''}"
+    group.add_argument(
         flag,
-        type=_comma_separated(kind) if several else kind,
-        default=None,
-        metavar=f"{metavar}[,...]" if several else metavar,
-        help=text.replace("%", "%%"),
+        type=_comma_separated(parse) if option.is_tuple else parse,
+        default=argparse.SUPPRESS,
+        metavar=f"{metavar}[,...]" if option.is_tuple else metavar,
+        help=f"{help_text} (default {shown(option.default)})",
     )
 
 
-def _comma_separated(kind: type) -> Callable[[str], tuple[Any, ...]]:
-    def parse(text: str) -> tuple[Any, ...]:
-        return tuple(kind(part.strip()) for part in text.split(","))
+def _or_auto(kind: Callable[[str], Any]) -> Callable[[str], Any]:
+    def parse(text: str) -> Any:
+        return None if text == "auto" else kind(text)
+
+    parse.__name__ = kind.__name__
+    return parse
+
+
+def _comma_separated(kind: Callable[[str], Any]) -> Callable[[str], Any]:
+    def parse(text: str) -> Any:
+        entries = tuple(kind(part.strip()) for part in text.split(","))
+        return None if entries == (None,) else entries
 
     parse.__name__ = f"comma-separated {kind.__name__}"
     return parse
@@ -79,12 +91,8 @@ def _comma_separated(kind: type) -> Callable[[str], tuple[Any, ...]]:
 
 def _config(arguments: argparse.Namespace) -> FitConfig:
     base = FitConfig() if arguments.config is None else config_from_toml(arguments.config)
-    given = {
-        item.name: getattr(arguments, item.name)
-        for item in fields(FitConfig)
-        if getattr(arguments, item.name) is not None
-    }
-    return config_from_dict({**base.to_dict(), **given})
+    given = {name: value for name, value in vars(arguments).items() if name in OPTIONS}
+    return base.with_options(**zero_to_none(given))
 
 
 def _run_fit(arguments: argparse.Namespace) -> None:
@@ -97,7 +105,7 @@ def _run_fit(arguments: argparse.Namespace) -> None:
         grid, is_function = _size_of_input(arguments)
         _print_forecast(forecast(grid, config, is_function=is_function), arguments.json)
         return
-    backend = load_backend(config.backend)
+    backend = load_backend(config.run.backend)
     with together(backend.processes) as is_root:
         if is_root:
             _fit_and_finish(arguments, config, backend, started)

@@ -1,10 +1,11 @@
-"""What an experiment hands back: tables, every number, which claims of the paper held, and how to draw it."""
+"""What an experiment is given and what it returns: tables, every number, the paper's claims, and a figure to draw."""
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -12,12 +13,13 @@ import numpy as np
 from simsnn_ref.io import package_version, versions
 from simsnn_ref.model import Checkpoints, FitConfig, Model, digest
 from simsnn_ref.multistage import fit, resume
+from simsnn_ref.report import legend
 from simsnn_ref.spectrum import Grid
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["SIZES", "Cell", "Claim", "Outcome", "Settings", "Table", "to_dict", "to_markdown"]
+__all__ = ["SIZES", "Cell", "Claim", "Outcome", "Settings", "Table", "spread", "to_dict", "to_markdown"]
 
 SIZES = ("quick", "laptop", "paper")
 """A minute; minutes on two cores; the paper's own sizes and steps, which with Adam are meant for a GPU."""
@@ -34,11 +36,11 @@ class Settings:
     size : str
         One of `SIZES`.
     optimizer : str
-        Of `simsnn_ref.FitConfig`; empty for the experiment's own choice.
+        Optimizer of `simsnn_ref.FitConfig`; empty for the experiment's own choice.
     say : callable
-        Told, in a line, what is being done.
+        Receives a line of text when a part of the work begins.
     checkpoints : Path or None
-        Folder for the states of fits, a folder each.
+        Folder in which every fit keeps its checkpoints, in a folder of its own.
     """
 
     size: str = "quick"
@@ -47,12 +49,12 @@ class Settings:
     checkpoints: Path | None = field(default=None, compare=False)
 
     def fit(self, u: Any, grid: Grid, **options: Any) -> Model:
-        """`simsnn_ref.fit`, taken up where it was left if the same data were fitted with the same options before."""
+        """`simsnn_ref.fit`; a fit of the same data with the same options that was interrupted is resumed."""
         if self.checkpoints is None:
             return fit(u, grid, **options)
         values = np.reshape(u(grid.points()), grid.shape) if callable(u) else u
-        told = json.dumps([FitConfig(**options).to_dict(), package_version(), digest(values)])
-        folder = self.checkpoints / hashlib.sha256(told.encode()).hexdigest()[:16]
+        key = json.dumps([FitConfig.of(**options).to_dict(), package_version(), digest(values)])
+        folder = self.checkpoints / hashlib.sha256(key.encode()).hexdigest()[:16]
         with Checkpoints(folder) as checkpoints:
             if checkpoints.data_file.exists():
                 return resume(checkpoints, u if callable(u) else None)
@@ -61,13 +63,14 @@ class Settings:
 
 @dataclass(frozen=True)
 class Claim:
-    """What the paper says beside what was found.
+    """A claim of the paper beside the result of this run.
 
     Attributes
     ----------
     source : str
-        Where in the paper.
+        Section, figure or equation of the paper.
     says, found : str
+        The claim, and the result with the criterion that decides.
     held : bool or None
         None where this run does not decide it.
     """
@@ -80,10 +83,21 @@ class Claim:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of numbers and words; numbers are rounded when they are printed, not before."""
+    """Rows of numbers and words; numbers are rounded when they are printed, not before.
+
+    Attributes
+    ----------
+    title : str
+    columns : mapping of str to str
+        Meaning of each column by its name; printed below the table.
+    rows : tuple of tuples
+        One cell for each column; None where there is no value.
+    note : str
+        What concerns the table as a whole.
+    """
 
     title: str
-    columns: tuple[str, ...]
+    columns: Mapping[str, str]
     rows: tuple[tuple[Cell, ...], ...]
     note: str = ""
 
@@ -101,6 +115,7 @@ class Outcome:
     numbers : dict
         Everything measured, ready for JSON.
     seconds : float
+        Wall-clock time.
     draw : callable
         Returns the figure; needs matplotlib.
     """
@@ -136,29 +151,46 @@ def to_dict(outcome: Outcome) -> dict[str, Any]:
     }
 
 
+CLAIM_COLUMNS = {
+    "where": "section, figure or equation of the paper",
+    "the paper": "what the paper says",
+    "this run": "what this run found, and the criterion where it needs one",
+    "claim": "whether the claim held in this run",
+}
+
+
 def to_markdown(outcome: Outcome) -> str:
-    """The claims and the tables as Markdown."""
+    """The claims and the tables as Markdown; below each table the meaning of its columns."""
     verdict = {True: "held", False: "did not hold", None: "not decided"}
     claims = Table(
         "The paper and this run",
-        ("where", "the paper", "this run", "claim"),
+        CLAIM_COLUMNS,
         tuple((claim.source, claim.says, claim.found, verdict[claim.held]) for claim in outcome.claims),
     )
-    asked = f", optimizer {outcome.settings.optimizer}" if outcome.settings.optimizer else ""
-    lines = [f"# {outcome.title}", "", f"Size {outcome.settings.size}{asked}; {outcome.seconds:.0f} s.", ""]
+    chosen = f", optimizer {outcome.settings.optimizer}" if outcome.settings.optimizer else ""
+    lines = [f"# {outcome.title}", "", f"Size {outcome.settings.size}{chosen}; {outcome.seconds:.0f} s.", ""]
     for table in (claims, *outcome.tables):
         lines += [f"## {table.title}", "", *_rows(table), ""]
+        lines += [*(f"- *{names}*: {meaning}" for names, meaning in legend(table.columns)), ""]
         if table.note:
             lines += [table.note, ""]
     return "\n".join(lines)
 
 
 def _rows(table: Table) -> list[str]:
-    cells = [table.columns, ("---",) * len(table.columns), *([_text(cell) for cell in row] for row in table.rows)]
-    return [f"| {' | '.join(row)} |" for row in cells]
+    header = [list(table.columns), ["---"] * len(table.columns)]
+    return [f"| {' | '.join(row)} |" for row in [*header, *([_text(cell) for cell in row] for row in table.rows)]]
 
 
 def _text(cell: Cell) -> str:
     if cell is None:
         return "-"
     return f"{cell:.2g}" if isinstance(cell, float) else str(cell)
+
+
+def spread(values: list[float], form: str, range_form: str = "") -> str:
+    """Median of the values and, where there are several, their range in brackets."""
+    middle = format(median(values), form)
+    if len(values) == 1:
+        return middle
+    return f"{middle} ({format(min(values), range_form or form)} to {format(max(values), range_form or form)})"

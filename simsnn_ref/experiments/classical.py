@@ -1,4 +1,4 @@
-"""What a user would otherwise take for smooth samples on a grid: interpolation, with nothing to train.
+"""Interpolation of smooth samples on a grid, with nothing to train: what a network is compared with.
 
 ======================  ===========================================================================================
 `spline`                tensor-product splines of degree 3 or 5 (scipy); periodic axes continue beyond both ends
@@ -7,9 +7,10 @@
 ======================  ===========================================================================================
 """
 
+import time
 from collections.abc import Callable
 from fractions import Fraction
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.polynomial import chebyshev as polynomials
@@ -17,10 +18,25 @@ from numpy.polynomial import chebyshev as polynomials
 from simsnn_ref.backend import NumpyBackend
 from simsnn_ref.spectrum import Grid, shift_samples
 
-__all__ = ["chebyshev", "fourier_interpolation", "spline"]
+__all__ = ["chebyshev", "fourier_interpolation", "relative_errors", "spline", "timed"]
+
+T = TypeVar("T")
 
 CONTINUED = 12
 """Samples by which a periodic axis continues; the ends' influence falls by a factor of 2 to 4 a sample."""
+
+
+def relative_errors(values: np.ndarray, exact: np.ndarray, unit: float) -> dict[str, float]:
+    """RMS and largest absolute value, ``rms`` and ``max``, of (values - exact) / unit."""
+    difference = (values - exact) / unit
+    return {"rms": float(np.sqrt(np.mean(difference**2))), "max": float(np.max(np.abs(difference)))}
+
+
+def timed(compute: Callable[[], T]) -> tuple[T, float]:
+    """What `compute` returns, and the seconds it took."""
+    started = time.perf_counter()
+    result = compute()
+    return result, time.perf_counter() - started
 
 
 def spline(u: np.ndarray, grid: Grid, points: np.ndarray, degree: int) -> np.ndarray:

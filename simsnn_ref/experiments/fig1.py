@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simsnn_ref.experiments.base import Claim, Outcome, Settings, Table
-from simsnn_ref.experiments.classical import chebyshev, spline
+from simsnn_ref.experiments.base import Cell, Claim, Outcome, Settings, Table, spread
+from simsnn_ref.experiments.classical import chebyshev, relative_errors, spline, timed
 from simsnn_ref.model import Model
 from simsnn_ref.multistage import fit
 from simsnn_ref.problems import get_problem
@@ -44,9 +44,10 @@ FIRST_LAYERS = {
     "none": ("none",),
     "fourier": ("fourier",),
 }
-"""By name, per stage: the first stage of the scale factor's networks is a plain one (section 3.2)."""
+"""First layers of the stages, by name: the first stage of the scale factor is a plain network (section 3.2)."""
 
 COMPARED = ("si", "msnn")
+"""The two first layers of the paper's Figure 1."""
 
 STAGES = 3
 
@@ -64,13 +65,15 @@ class _Setup:
     size : int
         Samples per axis, both ends included.
     n_features : int
+        Width n_f of the first layer.
     steps : int
-        Iterations of each stage.
+        Steps of each stage.
     seeds : int
+        Number of starts.
     others : tuple of int
-        Other numbers of iterations, for the two that the paper compares.
+        Other numbers of steps, for the two first layers that the paper compares.
     adam_steps, adam_seeds : int
-        The same experiment with the paper's own optimiser.
+        Steps and starts of the same experiment with the paper's own optimiser.
     """
 
     size: int
@@ -90,7 +93,7 @@ SETUPS = {
 
 
 def run(settings: Settings) -> Outcome:
-    """Fit u_g both ways, with every first layer of section 2.2, and by interpolation."""
+    """Fit u_g with the two first layers of Figure 1, with every other of section 2.2, and by interpolation."""
     started = time.perf_counter()
     setup = SETUPS[settings.size]
     optimizer = settings.optimizer or "levenberg_marquardt"
@@ -115,10 +118,10 @@ def run(settings: Settings) -> Outcome:
     settings.say("fig1: interpolation")
     others = _interpolations(setup.size)
     tables = [_stage_table(f"Three stages, {setup.steps} steps each, {optimizer}", fits)]
-    tables.append(_table_by_steps(by_steps, optimizer))
+    tables.append(_steps_table(by_steps, optimizer))
     if adam:
         tables.append(_stage_table(f"Three stages, {setup.adam_steps} steps each, Adam (the paper's method)", adam))
-    tables.append(_table_of_interpolations(others, fits))
+    tables.append(_interpolation_table(others, fits))
     claims = _claims(fits, setup.steps, optimizer) + (_claims(adam, setup.adam_steps, "adam") if adam else [])
     return Outcome(
         name="fig1",
@@ -163,37 +166,39 @@ def _after(models: list[Model], stage: int, error: str) -> list[float]:
     return [float(getattr(stages[min(stage, len(stages)) - 1], error)) for stages in records if stages]
 
 
+ERROR = "relative to the RMS of u_g; median over the seeds, in brackets the range"
+
+
 def _stage_table(title: str, fits: dict[str, list[Model]]) -> Table:
-    rows: list[tuple[Any, ...]] = []
+    rows: list[tuple[Cell, ...]] = []
     for name, models in fits.items():
         cells = [_spread(_after(models, stage, "max_on_grid")) for stage in range(1, STAGES + 1)]
         last = [_spread(_after(models, STAGES, error)) for error in ("rms_on_grid", "rms_off_grid", "max_off_grid")]
         rows.append((name, _parameters(models[0]), *cells, *last))
-    columns = (
-        "first layer",
-        "parameters",
-        *(f"max on the grid, stage {s}" for s in (1, 2, 3)),
-        "RMS on",
-        "RMS off",
-        "max off",
-    )
-    note = (
-        "Median over the seeds, the range in brackets; relative to the RMS of u_g. Off the grid: 1000 random points. A"
-        " stage that did not lower the residue is not kept and ends the fit; a residue at rounding stays there."
-        " `fourier` is the truncated series (eq. 10) of as many modes a stage, in which nothing trains."
-    )
+    after_each = f"largest error at the samples after each stage, {ERROR}"
+    between = f"error at 1000 random points after the last stage, {ERROR}"
+    columns = {
+        "first layer": "its kind in all stages; with msnn the first stage has none (section 3.2). fourier is the"
+        " truncated series (eq. 10) of as many modes a stage, in which nothing trains",
+        "parameters": "numbers that train, in all stages together",
+        **{f"max on grid (stage {stage})": after_each for stage in range(1, STAGES + 1)},
+        "RMS on grid": f"error at the samples after the last stage, {ERROR}",
+        "RMS off grid": between,
+        "max off grid": between,
+    }
+    note = "A stage that did not lower the residue is not kept and ends the fit; a residue at rounding stays there."
     return Table(title, columns, tuple(rows), note)
 
 
-def _table_by_steps(by_steps: dict[int, dict[str, list[Model]]], optimizer: str) -> Table:
-    rows: list[tuple[Any, ...]] = []
+def _steps_table(by_steps: dict[int, dict[str, list[Model]]], optimizer: str) -> Table:
+    rows: list[tuple[Cell, ...]] = []
     for steps, fits in sorted(by_steps.items()):
         rows.append((steps, *(_spread(_after(fits[name], STAGES, "max_on_grid")) for name in COMPARED)))
+    largest = f"largest error at the samples after the third stage with this first layer, {ERROR}"
     return Table(
         f"Third-stage residue by the number of steps, {optimizer}",
-        ("steps a stage", *(f"max on the grid, {name}" for name in COMPARED)),
+        {"steps": "steps of each stage", **{f"max on grid ({name})": largest for name in COMPARED}},
         tuple(rows),
-        "Median over the seeds, the range in brackets.",
     )
 
 
@@ -202,11 +207,7 @@ def _parameters(model: Model) -> int:
 
 
 def _spread(values: list[float]) -> str:
-    if not values:
-        return "no stage kept"
-    if len(values) == 1:
-        return f"{values[0]:.1e}"
-    return f"{median(values):.1e} ({min(values):.0e} - {max(values):.0e})"
+    return spread(values, ".1e", ".0e") if values else "no stage kept"
 
 
 def _claims(fits: dict[str, list[Model]], steps: int, optimizer: str) -> list[Claim]:
@@ -216,50 +217,45 @@ def _claims(fits: dict[str, list[Model]], steps: int, optimizer: str) -> list[Cl
         Claim(
             "section 4.1, Figure 1c",
             "third-stage residue of O(1e-13) with Algorithm 1",
-            f"max {si:.1e} on the grid, {method}",
+            f"largest error {si:.1e} at the samples, {method}",
             si <= 1e-13,
         ),
         Claim(
             "section 4.1, Figure 1b",
             "third-stage residue of O(1e-8) with the scale factor, five orders of magnitude more",
-            f"max {msnn:.1e} on the grid, {msnn / si:.0e} times that of Algorithm 1",
+            f"largest error {msnn:.1e} at the samples, {msnn / si:.0e} times that of Algorithm 1",
             msnn >= 100.0 * si,
         ),
     ]
 
 
 def _interpolations(size: int) -> dict[str, dict[str, float]]:
-    """RMS and max at random points, relative to the field, of what needs no training."""
+    """RMS and max at random points, relative to the field, of methods that need no training in steps."""
     grid, target = PROBLEM.grid(size), PROBLEM.target
     assert target is not None
     points = np.random.default_rng(0).uniform(-1.0, 1.0, (1000, 2))
     exact, u = target(points), PROBLEM.samples(size)
-    found: dict[str, tuple[int, Callable[[], np.ndarray]]] = {
-        "cubic spline": (size**2, lambda: spline(u, grid, points, 3)),
-        "quintic spline": (size**2, lambda: spline(u, grid, points, 5)),
-        CHEBYSHEV: (size**2, lambda: chebyshev(target, size, points)),
+    unit = float(np.sqrt(np.mean(u**2)))
+    methods: dict[str, Callable[[], np.ndarray]] = {
+        "cubic spline": lambda: spline(u, grid, points, 3),
+        "quintic spline": lambda: spline(u, grid, points, 5),
+        CHEBYSHEV: lambda: chebyshev(target, size, points),
     }
     results = {}
-    for name, (numbers, evaluate) in found.items():
-        begun = time.perf_counter()
-        results[name] = _error(evaluate(), exact, u) | {"numbers": numbers, "seconds": time.perf_counter() - begun}
-    begun = time.perf_counter()
-    model = fit(u, grid, certify=False)
-    results["network, mode accurate, the samples"] = _error(model(points), exact, u) | {
+    for name, method in methods.items():
+        values, seconds = timed(method)
+        results[name] = relative_errors(values, exact, unit) | {"numbers": size**2, "seconds": seconds}
+    model, fitting = timed(lambda: fit(u, grid, certify=False))
+    values, evaluating = timed(lambda: model(points))
+    results["network, mode accurate, the samples"] = relative_errors(values, exact, unit) | {
         "numbers": _parameters(model),
-        "seconds": time.perf_counter() - begun,
+        "seconds": fitting + evaluating,
     }
     return results
 
 
-def _error(values: np.ndarray, exact: np.ndarray, u: np.ndarray) -> dict[str, float]:
-    scale = np.sqrt(np.mean(u**2))
-    difference = (values - exact) / scale
-    return {"rms": float(np.sqrt(np.mean(difference**2))), "max": float(np.max(np.abs(difference)))}
-
-
-def _table_of_interpolations(others: dict[str, dict[str, float]], fits: dict[str, list[Model]]) -> Table:
-    rows: list[tuple[Any, ...]] = [
+def _interpolation_table(others: dict[str, dict[str, float]], fits: dict[str, list[Model]]) -> Table:
+    rows: list[tuple[Cell, ...]] = [
         (name, int(found["numbers"]), found["rms"], found["max"], found["seconds"]) for name, found in others.items()
     ]
     for name in COMPARED:
@@ -267,15 +263,21 @@ def _table_of_interpolations(others: dict[str, dict[str, float]], fits: dict[str
         errors = [median(_after(models, STAGES, error)) for error in ("rms_off_grid", "max_off_grid")]
         rows.append((f"network, mode paper, {name}", _parameters(models[0]), *errors, models[0].history.seconds))
     best = min((name for name in others if name != CHEBYSHEV), key=lambda name: others[name]["rms"])
+    error = "error at 1000 random points, evaluated in float64, relative to the RMS of u_g"
     return Table(
         "Between the samples, beside interpolation",
-        ("method", "numbers kept", "RMS at random points", "max", "seconds"),
+        {
+            "method": "splines and networks are given the same samples, Chebyshev interpolation as many of its own",
+            "numbers kept": "samples, or parameters of all stages of a network",
+            "RMS": error,
+            "max": error,
+            "seconds": "wall-clock time of fit and evaluation; of networks in mode paper, of the fit of one seed",
+        },
         tuple(rows),
-        "All evaluated in float64 at random points. Splines and networks see the same samples; with these alone the"
-        f" most exact is the {best}. Where a function may be sampled at will, interpolation at Chebyshev points is as"
-        " exact as float64 allows, takes milliseconds and is the method to use; a network is wanted where derivatives,"
-        " unknown coefficients or further terms of a loss are to be trained together with the field, or where a compact"
-        " differentiable surrogate on scattered data is needed.",
+        f"With the samples alone the most accurate method is the {best}. Where a function may be sampled at will,"
+        " interpolation at Chebyshev points is as accurate as float64 allows, takes milliseconds and is the method to"
+        " use; a network is wanted where derivatives, unknown coefficients or further terms of a loss are to be trained"
+        " together with the field, or where a compact differentiable surrogate on scattered data is needed.",
     )
 
 
@@ -294,7 +296,7 @@ def _draw(fits: dict[str, list[Model]], adam: dict[str, list[Model]], optimizer:
         part.suptitle(f"({letter}) {name}, {optimizer}", fontsize=11)
         _draw_residues(part.subplots(1, STAGES + 1), fits[name][0])
     axes = bottom.subplots(1, 2)
-    _draw_errors(axes[0], fits, f"{optimizer}: max on the grid (full), off it (dashed)")
+    _draw_errors(axes[0], fits, f"{optimizer}: largest error at the samples (full), between them (dashed)")
     _draw_errors(axes[1], adam or fits, "Adam" if adam else optimizer)
     return figure
 
@@ -316,7 +318,7 @@ def _draw_residues(axes: Any, model: Model) -> None:
 
 
 def _draw_errors(axes: Any, fits: dict[str, list[Model]], title: str) -> None:
-    """Median error after each stage; on the grid full lines, off it dashed ones."""
+    """Median error after each stage; at the samples full lines, between them dashed ones."""
     stages = range(1, STAGES + 1)
     for number, (name, models) in enumerate(fits.items()):
         colour = TARGET_COLOUR if name == "fourier" else stage_colour(number)

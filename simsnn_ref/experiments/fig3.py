@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simsnn_ref.backend import NumpyBackend
-from simsnn_ref.experiments.base import Claim, Outcome, Settings, Table
-from simsnn_ref.experiments.fig2 import PROBLEM, STAGES, Setup, snapshot, staged_fit
+from simsnn_ref.experiments.base import Cell, Claim, Outcome, Settings, Table
+from simsnn_ref.experiments.turbulence_fit import PROBLEM, STAGES, Setup, snapshot, staged_fit
 from simsnn_ref.model import Model
 from simsnn_ref.report import residues
 from simsnn_ref.report.drawing import (
@@ -33,11 +33,14 @@ __all__ = ["run"]
 
 BINS = 200
 
-HELD_BY_FLOAT64 = 1e-30
-"""Of the largest bin: squares of numbers that double precision still tells from the rounding of the field."""
+ROUNDING = 1e-30
+"""Share of the largest bin below which E(k), a sum of squares, may be the field's own rounding to float64."""
+
+AGREEMENT = 0.01
+"""Relative difference up to which E(k) of a network is that of the target."""
 
 PLATEAU = 1e-12
-"""RMS below which a single stage has not come to a halt."""
+"""RMS relative to the field; a single stage that ends below it has not come to a plateau."""
 
 SETUPS = {
     "quick": (
@@ -53,12 +56,21 @@ SETUPS = {
         Setup(512, 2000.0, (1359, 10000), "adam", (150000, 150000)),
     ),
 }
-"""By optimiser: second order, and the paper's."""
+"""By size; each with a second-order method and with the paper's."""
 
 
 @dataclass(frozen=True)
-class _Run:
-    """One of the networks compared: its history and E(k), relative to the field's, of what it fitted."""
+class _TrainedNetwork:
+    """One of the networks that are compared.
+
+    Attributes
+    ----------
+    name : str
+        Its number of stages and its optimiser.
+    model : Model
+    spectrum, residue : EnergySpectrum
+        E(k) of what it fitted and of what it left, relative to the square of the field's RMS.
+    """
 
     name: str
     model: Model
@@ -71,39 +83,39 @@ def run(settings: Settings) -> Outcome:
     started = time.perf_counter()
     setups = [setup for setup in SETUPS[settings.size] if settings.optimizer in ("", setup.optimizer)]
     if not setups:
-        setups = [replace(SETUPS[settings.size][0], optimizer=settings.optimizer, z1_rms=0.0, output_gain=(1.0, 1.0))]
+        setups = [replace(SETUPS[settings.size][0], optimizer=settings.optimizer, z1_rms=None, output_gain=(1.0, 1.0))]
     u = snapshot(setups[0].size, setups[0].reynolds, settings.say)
     target = _spectrum(u, u)
-    runs = []
+    networks = []
     for setup in setups:
         settings.say(f"fig3: one stage and {STAGES} stages with {setup.optimizer}")
         steps = setup.steps[0] + (STAGES - 1) * setup.steps[1]
         alone = replace(
             setup, n_features=(setup.n_features[1],) * 2, steps=(steps, steps), output_gain=(setup.output_gain[1],) * 2
         )
-        runs.append(_measured(f"one stage, {setup.optimizer}", staged_fit(settings, alone, u, stages=1), u))
-        runs.append(_measured(f"{STAGES} stages, {setup.optimizer}", staged_fit(settings, setup, u), u))
+        networks.append(_measured(f"one stage, {setup.optimizer}", staged_fit(settings, alone, u, stages=1), u))
+        networks.append(_measured(f"{STAGES} stages, {setup.optimizer}", staged_fit(settings, setup, u), u))
     return Outcome(
         name="fig3",
         title="Figure 3: energy spectrum and convergence of one stage and of four",
         settings=settings,
-        tables=(_table(runs, target),),
-        claims=_claims(runs, target),
+        tables=(_table(networks, target),),
+        claims=_claims(networks, target),
         numbers={
             "samples": list(u.shape),
             "wavenumber": target.wavenumber.tolist(),
             "energy_of_target": target.energy.tolist(),
             "runs": {
-                each.name: {
-                    "stages": [record.summary() for record in each.model.history.stages],
-                    "energy": each.spectrum.energy.tolist(),
-                    "energy_of_residue": each.residue.energy.tolist(),
+                network.name: {
+                    "stages": [record.summary() for record in network.model.history.stages],
+                    "energy": network.spectrum.energy.tolist(),
+                    "energy_of_residue": network.residue.energy.tolist(),
                 }
-                for each in runs
+                for network in networks
             },
         },
         seconds=time.perf_counter() - started,
-        draw=lambda: _draw(runs, target),
+        draw=lambda: _draw(networks, target),
     )
 
 
@@ -113,65 +125,76 @@ def _spectrum(field: np.ndarray, u: np.ndarray) -> EnergySpectrum:
     return energy_spectrum(relative, PROBLEM.grid(u.shape[0]), NumpyBackend(), BINS)
 
 
-def _measured(name: str, model: Model, u: np.ndarray) -> _Run:
+def _measured(name: str, model: Model, u: np.ndarray) -> _TrainedNetwork:
     *_, left = residues(model, u)
     fitted = (u - left).astype(np.float64)
-    return _Run(name, model, _spectrum(fitted, u), _spectrum(left.astype(np.float64), u))
+    return _TrainedNetwork(name, model, _spectrum(fitted, u), _spectrum(left.astype(np.float64), u))
 
 
-def _resolved_to(each: _Run, target: EnergySpectrum) -> tuple[float, float]:
-    """Largest wavenumber up to which every bin agrees within 1 %, and E there relative to the largest."""
-    held = target.energy > HELD_BY_FLOAT64 * np.max(target.energy)
-    wrong = held & (np.abs(each.spectrum.energy - target.energy) > 0.01 * target.energy)
+def _resolved_to(network: _TrainedNetwork, target: EnergySpectrum) -> tuple[float, float]:
+    """Largest wavenumber up to which every bin agrees within `AGREEMENT`, and E there relative to the largest."""
+    known = target.energy > ROUNDING * np.max(target.energy)
+    wrong = known & (np.abs(network.spectrum.energy - target.energy) > AGREEMENT * target.energy)
     stop = int(np.argmax(wrong)) if np.any(wrong) else len(wrong)
-    agreeing = np.flatnonzero(held[:stop])
+    agreeing = np.flatnonzero(known[:stop])
     if agreeing.size == 0:
         return 0.0, 1.0
     k = agreeing[-1]
     return float(target.wavenumber[k]), float(np.min(target.energy[agreeing]) / np.max(target.energy))
 
 
-def _table(runs: list[_Run], target: EnergySpectrum) -> Table:
-    rows: list[tuple[Any, ...]] = []
-    for each in runs:
-        last = each.model.history.stages[-1]
-        k, level = _resolved_to(each, target)
+def _table(networks: list[_TrainedNetwork], target: EnergySpectrum) -> Table:
+    rows: list[tuple[Cell, ...]] = []
+    for network in networks:
+        last = network.model.history.stages[-1]
+        k, level = _resolved_to(network, target)
         rows.append(
             (
-                each.name,
+                network.name,
                 last.index,
-                sum(record.n_parameters for record in each.model.history.stages),
-                sum(record.steps for record in each.model.history.stages),
+                sum(record.n_parameters for record in network.model.history.stages),
+                sum(record.steps for record in network.model.history.stages),
                 last.rms_on_grid,
                 last.rms_off_grid,
                 k,
                 level,
-                each.model.history.seconds,
+                network.model.history.seconds,
                 last.stopped_because,
             )
         )
-    columns = ("network", "stages kept", "parameters", "steps", "RMS on", "RMS off")
-    highest = float(np.max(target.wavenumber[target.energy > HELD_BY_FLOAT64 * np.max(target.energy)]))
+    known = target.wavenumber[target.energy > ROUNDING * np.max(target.energy)]
+    relative = "relative to the RMS of the field"
     return Table(
         "One stage and four",
-        (*columns, "E(k) right up to k", "E there / largest", "seconds", "ended because"),
+        {
+            "network": "number of stages allowed, and the optimiser",
+            "stages kept": "stages that lowered the residue",
+            "parameters": "numbers that train, in all stages together",
+            "steps": "steps of training of all stages together",
+            "RMS on grid": f"error at the samples, {relative}",
+            "RMS off grid": f"error between the samples, against trigonometric interpolation, {relative}",
+            "right up to k": f"E(k) is within {AGREEMENT:.0%} of the target's in every bin up to this wavenumber; the"
+            f" target's own is above {ROUNDING:.0e} of its largest value up to k = {np.max(known):.0f}",
+            "E there / largest": "smallest E(k) of the target up to that wavenumber, relative to its largest",
+            "seconds": "wall-clock time of the fit",
+            "stopped because": "why the training of the last stage ended",
+        },
         tuple(rows),
-        f"E(k) in {BINS} bins; right: within 1 % of the target's in every bin up to k. The target's own E(k) is above"
-        f" {HELD_BY_FLOAT64:.0e} of its largest value up to k = {highest:.0f}.",
+        f"E(k), eq. 13, in {BINS} bins.",
     )
 
 
-def _claims(runs: list[_Run], target: EnergySpectrum) -> tuple[Claim, ...]:
+def _claims(networks: list[_TrainedNetwork], target: EnergySpectrum) -> tuple[Claim, ...]:
     claims = []
-    for alone, staged in zip(runs[::2], runs[1::2], strict=True):
-        levels = [_resolved_to(each, target)[1] for each in (alone, staged)]
-        ends = [each.model.history.stages[-1].rms_on_grid for each in (alone, staged)]
+    for alone, staged in zip(networks[::2], networks[1::2], strict=True):
+        levels = [_resolved_to(network, target)[1] for network in (alone, staged)]
+        ends = [network.model.history.stages[-1].rms_on_grid for network in (alone, staged)]
         steps = sum(record.steps for record in alone.model.history.stages)
         claims.append(
             Claim(
                 "section 4.2, Figure 3 left",
                 "with more stages E(k) is matched up to increasing wavenumbers",
-                f"{staged.name}: right down to {levels[1]:.0e} of the largest E; {alone.name}: {levels[0]:.0e}",
+                f"E(k) right to {levels[1]:.0e} of its maximum ({staged.name}), to {levels[0]:.0e} ({alone.name})",
                 levels[1] < levels[0],
             )
         )
@@ -179,23 +202,23 @@ def _claims(runs: list[_Run], target: EnergySpectrum) -> tuple[Claim, ...]:
             Claim(
                 "section 4.2, Figure 3 right",
                 "a single stage plateaus, four stages converge exponentially",
-                f"RMS {ends[0]:.1e} after {steps} steps of one stage, {ends[1]:.1e} after as many or fewer of four",
+                f"RMS error {ends[0]:.1e} after {steps} steps of one stage, {ends[1]:.1e} after up to as many of four",
                 ends[1] < 0.1 * ends[0] and ends[0] > PLATEAU,
             )
         )
     return tuple(claims)
 
 
-def _draw(runs: list[_Run], target: EnergySpectrum) -> "Figure":
+def _draw(networks: list[_TrainedNetwork], target: EnergySpectrum) -> "Figure":
     figure = new_figure(15.0, 4.6, "")
     spectra, steps, seconds = figure.subplots(1, 3)
     drawn = [(target, TARGET_COLOUR, "target")]
-    for number, each in enumerate(runs):
-        drawn.append((each.spectrum, stage_colour(number), each.name))
+    for number, network in enumerate(networks):
+        drawn.append((network.spectrum, stage_colour(number), network.name))
     draw_spectra(spectra, drawn, floor=1e-36)
     label(spectra, title="energy spectrum", x="wavenumber $k$", y="$E(k)$")
-    for number, each in enumerate(runs):
-        _draw_convergence(steps, seconds, each, stage_colour(number))
+    for number, network in enumerate(networks):
+        _draw_convergence(steps, seconds, network, stage_colour(number))
     label(steps, title="loss of all stages so far", x="step", y="$L^p$ / RMS$(\\psi)$")
     label(seconds, title="error against time", x="seconds", y="RMS / RMS$(\\psi)$")
     for axes in (steps, seconds):
@@ -205,9 +228,9 @@ def _draw(runs: list[_Run], target: EnergySpectrum) -> "Figure":
     return figure
 
 
-def _draw_convergence(steps: Any, seconds: Any, each: _Run, colour: str) -> None:
+def _draw_convergence(steps: Any, seconds: Any, network: _TrainedNetwork, colour: str) -> None:
     """Loss and RMS of the whole field's error before every step; a stage's seconds are spread evenly over its steps."""
-    records, scale = each.model.history.stages, each.model.history.rms
+    records, scale = network.model.history.stages, network.model.history.rms
     losses = np.concatenate([record.loss_history * record.eps for record in records]) / scale
     errors = np.concatenate([record.rms_history * record.eps for record in records]) / scale
     ends = np.cumsum([record.seconds for record in records])
@@ -217,11 +240,11 @@ def _draw_convergence(steps: Any, seconds: Any, each: _Run, colour: str) -> None
             for end, record in zip(ends, records, strict=True)
         ]
     )
-    draw_line(steps, np.arange(losses.size), losses, color=colour, label=each.name)
+    draw_line(steps, np.arange(losses.size), losses, color=colour, label=network.name)
     draw_line(
         seconds,
         np.append(clock, ends[-1]),
         np.append(errors, records[-1].rms_on_grid),
         color=colour,
-        label=each.name,
+        label=network.name,
     )

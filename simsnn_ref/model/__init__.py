@@ -2,9 +2,19 @@
 
 from simsnn_ref.model.certificate import Certificate, ErrorSample, certify, digits_of_independent_evaluation
 from simsnn_ref.model.checkpoint import Checkpoints, digest, is_held, log_file, reading_states, state_files
-from simsnn_ref.model.config import OPTIMIZERS, FitConfig, config_from_dict, config_from_toml
+from simsnn_ref.model.config import OPTIONS, FitConfig, config_from_dict, config_from_toml, zero_to_none
 from simsnn_ref.model.history import Callback, History, StageRecord, Step
 from simsnn_ref.model.model import Model, load_model
+from simsnn_ref.model.option_groups import (
+    OPTIMIZERS,
+    FirstLayerOptions,
+    NetworkOptions,
+    RunOptions,
+    SamplingOptions,
+    StageOptions,
+    TrainingOptions,
+)
+from simsnn_ref.model.options import Option, shown
 from simsnn_ref.model.run_log import ENDS, LogFile, parse_line
 from simsnn_ref.model.serialization import (
     Arrays,
@@ -26,19 +36,27 @@ from simsnn_ref.model.validation import RECORD, check_state
 __all__ = [
     "ENDS",
     "OPTIMIZERS",
+    "OPTIONS",
     "RECORD",
     "Arrays",
     "Callback",
     "Certificate",
     "Checkpoints",
     "ErrorSample",
+    "FirstLayerOptions",
     "FitConfig",
     "History",
     "LogFile",
     "Model",
+    "NetworkOptions",
+    "Option",
+    "RunOptions",
+    "SamplingOptions",
     "Stage",
+    "StageOptions",
     "StageRecord",
     "Step",
+    "TrainingOptions",
     "certify",
     "check_snapshot",
     "check_state",
@@ -56,10 +74,12 @@ __all__ = [
     "pack_stages",
     "parse_line",
     "reading_states",
+    "shown",
     "state_files",
     "unpack_field",
     "unpack_grid",
     "unpack_records",
     "unpack_snapshot",
     "unpack_stages",
+    "zero_to_none",
 ]

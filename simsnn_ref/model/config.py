@@ -1,303 +1,291 @@
-"""The options of a fit: one frozen, typed dataclass, read from and written to TOML, checked once."""
+"""All options of a fit: built from groups, from flat names, from TOML, or from what a model file holds."""
 
-import contextlib
-import difflib
-import math
+import json
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from operator import attrgetter
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar
 
 from simsnn_ref.errors import ConfigError
-from simsnn_ref.network import FEATURE_MAPS, FIRST_LAYERS
-from simsnn_ref.optimizers import LpLoss
+from simsnn_ref.model.option_groups import (
+    FirstLayerOptions,
+    NetworkOptions,
+    RunOptions,
+    SamplingOptions,
+    StageOptions,
+    TrainingOptions,
+)
+from simsnn_ref.model.options import Option, OptionGroup, nearest, option, options_of
 
-__all__ = [
-    "DIVERGENCES",
-    "MODES",
-    "OFF_GRID_METHODS",
-    "OPTIMIZERS",
-    "SCHEDULES",
-    "FitConfig",
-    "config_from_dict",
-    "config_from_toml",
-]
-
-MODES = ("accurate", "paper")
-OPTIMIZERS = ("auto", "adam", "gauss_newton", "levenberg_marquardt", "lbfgs")
-SCHEDULES = ("exponential", "plateau", "constant")
-DIVERGENCES = ("stop", "restart")
-OFF_GRID_METHODS = ("auto", "interpolation", "random", "holdout", "none")
+__all__ = ["OPTIONS", "FitConfig", "config_from_dict", "config_from_toml", "zero_to_none"]
 
 T = TypeVar("T")
 
-_INTEGER_LIMIT = 2**63
-"""Larger ones are not kept in files."""
-
-_POSITIVE = (
-    "stages",
-    "plateau_window",
-    "off_grid_points",
-    "nufft_tolerance",
-    "learning_rate",
-    "final_learning_rate",
-    "epsilon",
-    "sigma",
-    "delta",
-    "inner_iterations",
-    "memory",
-)
-_NOT_NEGATIVE = (
-    "seed",
-    "plateau_threshold",
-    "target",
-    "max_features",
-    "refine",
-    "damping",
-    "target_rms",
-    "stall_tolerance",
-    "max_seconds",
-)
+_ZEROS: dict[str, Any] = {
+    "n_features": 0,
+    "max_features": 0,
+    "refine": 0,
+    "z1_rms": 0.0,
+    "p": 0.0,
+    "steps": [],
+    "max_seconds": 0.0,
+}
+"""What stands for None, or for a None in a tuple, in model files and on the command line; others have it as it is."""
 
 
-def _option(default: Any, text: str, choices: tuple[str, ...] | None = None) -> Any:
-    return field(default=default, metadata={"help": text, "choices": choices})
+@dataclass(frozen=True, kw_only=True)
+class FitConfig(OptionGroup):
+    """Every option of `simsnn_ref.fit`: the mode, and groups that are dataclasses and TOML tables of the same names.
 
+    An option also has a flat name, which no other group has: its own, but ``stages`` for ``stages.count`` and
+    ``first_layer`` for ``first_layer.kind``. That is the keyword of `of`, `with_options`, `simsnn_ref.fit` and
+    `simsnn_ref.SIMSNNRegressor`, the flag on the command line and the key in model files.
 
-@dataclass(frozen=True)
-class FitConfig:
-    """Every option of `simsnn_ref.fit`. Options marked "per stage" take one value or one for each stage.
+    None, where it is allowed, leaves the choice to the fit; `p`, `max_features` and `steps` are what it then takes.
+    Options per stage take one value or one for each stage; the last one serves all further stages.
 
-    A tuple shorter than the number of stages repeats its last entry.
+    Attributes
+    ----------
+    mode : str
+        ``accurate`` or ``paper``.
+    stages : StageOptions
+    first_layer : FirstLayerOptions
+    network : NetworkOptions
+    training : TrainingOptions
+    sampling : SamplingOptions
+    run : RunOptions
 
     Raises
     ------
     ConfigError
-        For a value of the wrong type or out of range; the message names the option.
+        For a value of the wrong type, out of range or at odds with the mode; the message names the option.
+
+    Examples
+    --------
+    >>> from simsnn_ref import FitConfig
+    >>> from simsnn_ref.model import StageOptions, TrainingOptions
+    >>> config = FitConfig(mode="paper", stages=StageOptions(count=2), training=TrainingOptions(p=4, steps=(100, 500)))
+    >>> config == FitConfig.of(mode="paper", stages=2, p=4, steps=(100, 500))
+    True
+    >>> config.training.p, config.with_options(p=None).training.p
+    (4.0, None)
+    >>> config.with_options(p=None).p  # that of mode paper
+    10.0
     """
 
-    mode: str = _option(
+    mode: str = option(
         "accurate",
         "accurate: small error between the samples too; paper: Algorithm 1, Xavier weights, training at the samples",
-        MODES,
+        choices=("accurate", "paper"),
     )
-    stages: int = _option(3, "largest number of stages")
-    target: float = _option(5e-17, "no further stage once the RMS relative to the field is below; 0 uses all stages")
-    first_layer: tuple[str, ...] = _option(("si",), "first layer, per stage", FIRST_LAYERS)
-    n_features: tuple[int, ...] = _option(
-        (0,), "width n_f of the first layer, per stage; 0 counts the modes above mode_threshold"
-    )
-    mode_threshold: float = _option(
-        2e-4, "paper: n_features = 0 takes the modes whose amplitude is at least this share of the largest"
-    )
-    tail_tolerance: float = _option(
-        1e-10, "accurate: n_features = 0 takes the largest modes until the RMS of the others is below this share"
-    )
-    max_features: int = _option(0, "upper limit of n_features = 0 (0: 10000 in mode paper, 400000 in mode accurate)")
-    delta: float = _option(1e-5, "accurate: size of z_1 at the start; the nonlinear part is of size delta^2")
-    refine: int = _option(
-        0, "accurate: training points per sample along each axis, where the field is known between (0: as needed)"
-    )
-    hidden: tuple[int, ...] = _option((30, 30, 30), "widths of the tanh layers")
-    z1_rms: tuple[float, ...] = _option((0.0,), "paper: RMS of z_1 at the start, per stage (0: by Xavier's rule)")
-    output_gain: tuple[float, ...] = _option(
-        (1.0,), "paper: factor on Xavier's output weights at the start, per stage (well above 1: a linear start)"
-    )
-    sigma: float = _option(1.0, "standard deviation of B for rff, ffm and cos, in cycles per unit of [-1, 1]")
-    train_wavenumbers: bool | None = _option(
-        None, "whether B trains (default: only for msnn and cos; the fft map needs it frozen)"
-    )
-    feature_map: str = _option("auto", "how products with the features are evaluated", FEATURE_MAPS)
-    nufft_tolerance: float = _option(
-        1e-13, "nufft: error of a product with the features while training, relative to its norm; 2e-15 or more"
-    )
-    p: float = _option(0.0, "exponent of the L^p loss, at least 2 (2: RMS; 0: 10 in mode paper, 2 in mode accurate)")
-    optimizer: str = _option("auto", "training method; auto chooses by size and says which", OPTIMIZERS)
-    steps: tuple[int, ...] = _option((), "largest number of steps, per stage (default: 500 with adam, else 40)")
-    learning_rate: float = _option(1e-2, "Adam's initial step size")
-    schedule: str = _option("exponential", "how the step size is annealed", SCHEDULES)
-    final_learning_rate: float = _option(1e-4, "exponential: step size at the last step")
-    plateau_window: int = _option(2500, "plateau: steps whose mean loss is compared with that of the window before")
-    plateau_threshold: float = _option(
-        0.4, "plateau: halve when the means differ by less than this many standard deviations"
-    )
-    beta1: float = _option(0.9, "Adam's decay of the gradient's mean")
-    beta2: float = _option(0.999, "Adam's decay of the gradient's square")
-    epsilon: float = _option(1e-8, "Adam's guard against division by zero")
-    inner_iterations: int = _option(300, "gauss_newton: largest number of inner iterations a step")
-    damping: float = _option(1e-3, "gauss_newton, levenberg_marquardt: first Marquardt damping, relative")
-    memory: int = _option(20, "lbfgs: pairs of vectors kept")
-    target_rms: float = _option(1e-12, "a stage ends when the RMS of its normalised residue is below")
-    stall_tolerance: float = _option(
-        0.1,
-        "all but adam: a stage ends when the second half of its work has brought less than this share of its progress",
-    )
-    max_seconds: float = _option(0.0, "a stage's training ends after this time (0: no limit)")
-    on_divergence: str = _option(
-        "stop",
-        "where a number in training is not finite: stop with an error, or restart from the best parameters with half"
-        " the step",
-        DIVERGENCES,
-    )
-    off_grid: str = _option(
-        "auto",
-        "how the error between the samples is measured; auto: interpolation for periodic samples, random for functions,"
-        " holdout for scattered points",
-        OFF_GRID_METHODS,
-    )
-    off_grid_points: int = _option(1000, "random: number of points")
-    certify: bool = _option(True, "check the last errors by a second route, at single points, in long double")
-    seed: int = _option(0, "seed of every random number")
-    deterministic: bool = _option(
-        False, "refuse whatever would make the last bits depend on threads or the clock; needs OMP_NUM_THREADS=1"
-    )
-    backend: str = _option("numpy", "array library, NAME[:DEVICE]: numpy or an installed plug-in")
+    stages: StageOptions = field(default_factory=StageOptions)
+    first_layer: FirstLayerOptions = field(default_factory=FirstLayerOptions)
+    network: NetworkOptions = field(default_factory=NetworkOptions)
+    training: TrainingOptions = field(default_factory=TrainingOptions)
+    sampling: SamplingOptions = field(default_factory=SamplingOptions)
+    run: RunOptions = field(default_factory=RunOptions)
 
     def __post_init__(self) -> None:
-        for item in fields(self):
-            value = _coerce(item.name, getattr(self, item.name), item.type)
-            object.__setattr__(self, item.name, value)
-            choices = item.metadata["choices"]
-            for entry in value if isinstance(value, tuple) else (value,):
-                if choices and entry not in choices:
-                    nearest = _nearest(entry, choices)
-                    raise ConfigError(f"{item.name} = {entry!r}: choose one of {', '.join(choices)}{nearest}")
-        self._check_ranges()
-
-    def _check_ranges(self) -> None:
-        if self.p != 0.0:
-            LpLoss(self.p)
-        for names, least, text in (
-            (_POSITIVE, 0.0, "above 0"),
-            (_NOT_NEGATIVE, -math.ulp(0.0), "of at least 0"),
-        ):
-            for name in names:
-                if not least < getattr(self, name) < math.inf:
-                    raise ConfigError(f"{name} = {getattr(self, name)}: needs a finite value {text}")
-        for name in ("beta1", "beta2"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ConfigError(f"{name} = {getattr(self, name)}: needs 0 <= {name} < 1")
-        for name in ("mode_threshold", "tail_tolerance"):
-            if not 0 < getattr(self, name) <= 1:
-                raise ConfigError(f"{name} = {getattr(self, name)}: needs 0 < {name} <= 1")
-        for name, least_entry in (("hidden", 1), ("n_features", 0), ("steps", 0), ("z1_rms", 0)):
-            if not all(least_entry <= entry < math.inf for entry in getattr(self, name)):
+        super().__post_init__()
+        for group, group_class in _GROUPS.items():
+            value = getattr(self, group)
+            if not isinstance(value, group_class):
                 raise ConfigError(
-                    f"{name} = {getattr(self, name)}: every entry needs to be finite and at least {least_entry}"
+                    f"{group} = {value!r}: expected {group_class.__name__}; FitConfig.of takes options by flat name"
                 )
-        if not all(0.0 < entry < math.inf for entry in self.output_gain):
-            raise ConfigError(f"output_gain = {self.output_gain}: every entry needs to be finite and above 0")
-        for name in ("first_layer", "n_features", "z1_rms", "output_gain"):
-            if not getattr(self, name):
-                raise ConfigError(f"{name}: needs at least one entry")
         self._check_mode()
 
     def _check_mode(self) -> None:
-        if self.mode == "accurate" and set(self.first_layer) != {"si"}:
+        if self.mode == "accurate" and set(self.first_layer.kind) != {"si"}:
             raise ConfigError(
-                f"first_layer = {', '.join(self.first_layer)}: mode 'accurate' has 'si'; use mode 'paper'"
+                f"first_layer = {', '.join(self.first_layer.kind)}: mode 'accurate' has 'si'; use mode 'paper'"
             )
-        if self.mode == "accurate" and self.train_wavenumbers:
+        if self.mode == "accurate" and self.first_layer.train_wavenumbers:
             raise ConfigError("train_wavenumbers = true: mode 'accurate' keeps them at Fourier modes; use mode 'paper'")
 
+    @classmethod
+    def of(cls, /, **options: Any) -> "FitConfig":
+        """The config with these options by their flat names, and the default for all others.
+
+        Raises
+        ------
+        ConfigError
+            For an unknown option (with the nearest name and its group) or a bad value.
+        """
+        return cls().with_options(**options)
+
+    def with_options(self, /, **options: Any) -> "FitConfig":
+        """The same config with these options, by their flat names, in place of its own; raises as `of` does."""
+        changes: dict[str, dict[str, Any]] = {}
+        for name, value in options.items():
+            if name not in OPTIONS:
+                raise ConfigError(_unknown(name))
+            changes.setdefault(OPTIONS[name].group, {})[OPTIONS[name].attribute] = value
+        mode = changes.pop("", {})
+        return replace(self, **mode, **{group: replace(getattr(self, group), **changes[group]) for group in changes})
+
+    def to_flat(self) -> dict[str, Any]:
+        """Every option by its flat name, as `of` takes them."""
+        return {name: attrgetter(each.path)(self) for name, each in OPTIONS.items()}
+
+    def to_dict(self) -> dict[str, Any]:
+        """`to_flat` in JSON's types, as model files hold it and `config_from_dict` reads it: 0 for None."""
+        return {name: _none_to_zero(value, _ZEROS.get(name)) for name, value in self.to_flat().items()}
+
+    @property
+    def p(self) -> float:
+        """Exponent of the L^p loss: ``training.p``, or that of the mode."""
+        return (2.0 if self.mode == "accurate" else 10.0) if self.training.p is None else self.training.p
+
+    @property
+    def max_features(self) -> int:
+        """Most modes where n_features is None: ``first_layer.max_features``, or that of the mode."""
+        most = self.first_layer.max_features
+        return (400_000 if self.mode == "accurate" else 10_000) if most is None else most
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """Most steps, per stage: ``training.steps``, or that of the optimizer."""
+        steps = self.training.steps
+        return (500 if self.training.optimizer == "adam" else 40,) if steps is None else steps
+
     def resolved(self) -> "FitConfig":
-        """The same options with those that depend on the mode filled in."""
-        accurate = self.mode == "accurate"
-        return replace(
-            self,
-            p=self.p or (2.0 if accurate else 10.0),
-            max_features=self.max_features or (400_000 if accurate else 10_000),
-            steps=self.steps or (500 if self.optimizer == "adam" else 40,),
-        )
+        """The same options with those that depend on the mode or the optimizer filled in."""
+        return self.with_options(p=self.p, max_features=self.max_features, steps=self.steps)
 
     def for_stage(self, values: tuple[T, ...], stage: int) -> T:
         """Entry of a per-stage option for the 0-based `stage`."""
         return values[min(stage, len(values) - 1)]
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values (lists for tuples), as JSON and TOML hold them."""
-        values = {item.name: getattr(self, item.name) for item in fields(self)}
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
-
     def to_toml(self) -> str:
-        """Text that `config_from_toml` reads back, each option with its meaning."""
-        lines = []
-        for item in fields(self):
-            value = self.to_dict()[item.name]
-            lines.append(f"# {item.metadata['help']}")
-            lines.append(f"# {item.name} = true" if value is None else f"{item.name} = {_toml(value)}")
+        """Text that `config_from_toml` reads back: a table for each group, each option with its meaning."""
+        lines: list[str] = []
+        group = ""
+        for each in OPTIONS.values():
+            if each.group != group:
+                group = each.group
+                lines += ["", f"[{group}]"]
+            lines += [f"# {each.help}", f"{each.attribute} = {_toml(attrgetter(each.path)(self))}"]
         return "\n".join(lines) + "\n"
 
 
-def config_from_dict(values: dict[str, Any], source: str = "config") -> FitConfig:
-    """Build a config from plain values.
+_GROUPS: dict[str, Any] = {item.name: item.type for item in fields(FitConfig) if "option" not in item.metadata}
+
+OPTIONS: dict[str, Option] = {
+    each.name: each
+    for each in (*options_of(FitConfig), *(each for name in _GROUPS for each in options_of(_GROUPS[name], name)))
+}
+"""All of them by their flat names."""
+
+
+def config_from_dict(values: Mapping[str, Any], source: str = "config") -> FitConfig:
+    """Build a config from what `FitConfig.to_dict` gives; options that are not there keep their defaults.
 
     Raises
     ------
     ConfigError
-        For an unknown option (with the nearest name) or a bad value.
+        For an unknown option (with the nearest name and its group) or a bad value; the message names `source`.
     """
-    names = [item.name for item in fields(FitConfig)]
-    for name in values:
-        if name not in names:
-            raise ConfigError(f"{source}: unknown option {name!r}{_nearest(name, names)}")
-    return FitConfig(**values)
+    try:
+        return FitConfig.of(**zero_to_none(values))
+    except ConfigError as error:
+        raise ConfigError(f"{source}: {error}") from error
+
+
+def zero_to_none(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options by their flat names with None where model files and the command line have 0 for it."""
+    return {name: _zero_to_none(value, _ZEROS.get(name)) for name, value in options.items()}
+
+
+def _none_to_zero(value: Any, zero: Any) -> Any:
+    if isinstance(value, tuple):
+        return [zero if entry is None else entry for entry in value]
+    return zero if value is None else value
+
+
+def _zero_to_none(value: Any, zero: Any) -> Any:
+    if isinstance(value, bool) or zero is None:
+        return value
+    if isinstance(value, list | tuple) and value != zero:
+        return [_zero_to_none(entry, zero) for entry in value]
+    return None if value == zero else value
 
 
 def config_from_toml(path: str | Path) -> FitConfig:
-    """Read a TOML file of options.
+    """Read a TOML file: ``mode``, and a table for each group. An option left out, or ``"auto"`` for None, is the fit's.
 
     Raises
     ------
     ConfigError
-        If the file cannot be read or parsed, or an option is unknown or bad; the message names the file.
+        If the file cannot be read or parsed, or an option is unknown, in the wrong table or bad; the message names the
+        file, and the table where the option belongs.
     """
     try:
-        values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        tables = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from error
-    return config_from_dict(values, source=str(path))
+    try:
+        return FitConfig.of(**_flat(tables))
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
 
 
-def _nearest(name: object, names: tuple[str, ...] | list[str]) -> str:
-    close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
-    return f" (did you mean {close[0]!r}?)" if close else ""
+def _flat(tables: dict[str, Any]) -> dict[str, Any]:
+    """The options in the tables of a file, by their flat names."""
+    found = {}
+    for table, content in tables.items():
+        is_table = table in _GROUPS and isinstance(content, dict)
+        for key, value in content.items() if is_table else [(table, content)]:
+            path = f"{table}.{key}" if is_table else key
+            known = next((each for each in OPTIONS.values() if each.path == path), None)
+            if known is None:
+                raise ConfigError(_misplaced(key, value))
+            found[known.name] = _auto_to_none(value) if known.auto else value
+    return found
 
 
-def _coerce(name: str, value: Any, kind: Any) -> Any:
-    """Convert `value` to the field's type where that loses nothing, else say what is expected."""
-    if kind == (bool | None):
-        if value is None or isinstance(value, bool):
-            return value
-        raise ConfigError(f"{name} = {value!r}: expected true or false")
-    if kind is bool:
-        if isinstance(value, bool):
-            return value
-        raise ConfigError(f"{name} = {value!r}: expected true or false")
-    if kind in (int, float, str):
-        return _scalar(name, value, kind)
-    entry_kind = get_args(kind)[0]
-    entries = value if isinstance(value, list | tuple) else (value,)
-    return tuple(_scalar(name, entry, entry_kind) for entry in entries)
+def _auto_to_none(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_auto_to_none(entry) for entry in value]
+    return None if value == "auto" else value
 
 
-def _scalar(name: str, value: Any, kind: type) -> Any:
-    if kind is str and isinstance(value, str):
-        return value
-    if kind is not str and isinstance(value, int | float) and not isinstance(value, bool):
-        with contextlib.suppress(OverflowError, ValueError):
-            converted = kind(value)
-            if converted == value and (kind is float or abs(converted) < _INTEGER_LIMIT):
-                return converted
-    expected = {int: "an integer", float: "a number", str: "a string"}[kind]
-    raise ConfigError(f"{name} = {value!r}: expected {expected}")
+def _named(name: str) -> Option | None:
+    """The option of that flat name, or else of that attribute."""
+    return OPTIONS.get(name) or next((each for each in OPTIONS.values() if each.attribute == name), None)
+
+
+def _misplaced(key: str, value: Any) -> str:
+    """What is wrong with a key of a TOML file that is no option where it stands."""
+    each = _named(key)
+    if each is not None and each.group:
+        renamed = f", as {each.attribute}" if each.attribute != key else ""
+        return f"{key} belongs in the table [{each.group}]{renamed}"
+    if each is not None:
+        return f"{key} belongs above all tables"
+    if key in _GROUPS:
+        return f"{key} = {value!r}: expected a table, [{key}]"
+    if isinstance(value, dict):
+        close = nearest(key, _GROUPS)
+        return f"unknown table [{key}]{f' (did you mean [{close}]?)' if close else ''}"
+    return _unknown(key)
+
+
+def _unknown(name: str) -> str:
+    close = _named(nearest(name, [*OPTIONS, *(each.attribute for each in OPTIONS.values())]))
+    if close is None:
+        return f"unknown option {name!r}"
+    return f"unknown option {name!r} (did you mean {close.name!r}{f', which is {close.path}' if close.group else ''}?)"
 
 
 def _toml(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, list):
-        return f"[{', '.join(_toml(entry) for entry in value)}]"
-    return f'"{value}"' if isinstance(value, str) else repr(value)
+    if isinstance(value, tuple):
+        return '"auto"' if value == (None,) else f"[{', '.join(map(_toml, value))}]"
+    if value is None:
+        return '"auto"'
+    # JSON's text is TOML's for all that an option may be; repr of a float is the shortest that reads back the same.
+    return repr(value) if isinstance(value, float) else json.dumps(value, ensure_ascii=False)

@@ -37,6 +37,14 @@ __all__ = [
 
 Arrays: TypeAlias = dict[str, np.ndarray]
 
+IN_FILES = {
+    "rms": "deviations",
+    "step_scale": "share",
+    "is_overparameterized": "consistent",
+    "max_inner_iterations": "reach",
+}
+"""Fields of a `Snapshot` and of the memories of methods that have another name in the files: files keep theirs."""
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -154,14 +162,14 @@ def pack_snapshot(snapshot: Snapshot, backend: Backend) -> Arrays:
 def _flatten(value: Any, backend: Backend) -> Iterator[tuple[str, np.ndarray]]:
     """Names and arrays in a dataclass of numbers, lists, arrays of the host, dicts of arrays, and such dataclasses."""
     for item in fields(value):
-        entry = getattr(value, item.name)
+        entry, key = getattr(value, item.name), IN_FILES.get(item.name, item.name)
         if is_dataclass(entry):
-            yield from ((f"{item.name}/{name}", array) for name, array in _flatten(entry, backend))
+            yield from ((f"{key}/{name}", array) for name, array in _flatten(entry, backend))
         elif isinstance(entry, dict):
-            yield from ((f"{item.name}/{name}", backend.to_numpy(array)) for name, array in entry.items())
+            yield from ((f"{key}/{name}", backend.to_numpy(array)) for name, array in entry.items())
         elif not isinstance(entry, str):
             whole = isinstance(entry, int)
-            yield item.name, np.asarray(entry, dtype=np.int64 if whole else np.float64)
+            yield key, np.asarray(entry, dtype=np.int64 if whole else np.float64)
 
 
 def unpack_snapshot(arrays: Arrays, method: str, memory: type, backend: Backend) -> Snapshot:
@@ -200,7 +208,7 @@ def check_snapshot(snapshot: Snapshot, params: Parameters, trainable: Sequence[s
         or len({len(v) for v in vectors if v.ndim == 2}) > 1
     ):
         raise ModelFileError("what the method has learnt in the stage in training is not of its parameters")
-    if len(snapshot.losses) != len(snapshot.deviations) or len(snapshot.works) < len(snapshot.losses):
+    if len(snapshot.losses) != len(snapshot.rms) or len(snapshot.works) < len(snapshot.losses):
         raise ModelFileError("losses, deviations and works of the stage in training are not of one run")
 
 
@@ -213,13 +221,14 @@ def _unflatten(kind: type, arrays: Arrays, backend: Backend, known: dict[str, An
     for item in fields(kind):
         if item.name in known:
             continue
+        key = IN_FILES.get(item.name, item.name)
         if get_origin(item.type) is dict:
-            values[item.name] = {name: backend.asarray(array) for name, array in _below(arrays, item.name).items()}
+            values[item.name] = {name: backend.asarray(array) for name, array in _below(arrays, key).items()}
             continue
-        array = arrays.get(item.name)
+        array = arrays.get(key)
         make: Any = item.type
         axes = {list[float]: 1, np.ndarray: None}.get(make, 0)
         if array is None or axes not in (None, array.ndim):
-            raise ModelFileError(f"tensor {item.name} of the stage in training is missing or of another shape")
+            raise ModelFileError(f"tensor {key} of the stage in training is missing or of another shape")
         values[item.name] = array if axes is None else array.tolist() if axes else make(array[()])
     return kind(**values)

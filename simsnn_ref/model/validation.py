@@ -23,8 +23,8 @@ import numpy as np
 from simsnn_ref.errors import ModelFileError
 from simsnn_ref.io import conform, shown
 from simsnn_ref.model.certificate import Certificate
-from simsnn_ref.model.config import OFF_GRID_METHODS
 from simsnn_ref.model.history import StageRecord
+from simsnn_ref.model.option_groups import OFF_GRID_METHODS
 from simsnn_ref.network import FIRST_LAYERS
 
 __all__ = ["RECORD", "check_data", "check_model", "check_state"]

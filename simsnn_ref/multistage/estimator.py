@@ -11,7 +11,7 @@ import numpy as np
 
 from simsnn_ref.errors import ConfigError, DataError, NotFittedError
 from simsnn_ref.io import LEAST_SAMPLES, follows
-from simsnn_ref.model import FitConfig, Model
+from simsnn_ref.model import OPTIONS, FitConfig, Model
 from simsnn_ref.multistage.fitting import fit
 from simsnn_ref.spectrum import Box, Grid
 
@@ -22,7 +22,7 @@ MOST_FEATURES = 3
 # A dataclass for its signature: the options and their defaults stand in `FitConfig` alone.
 _Parameters: Any = make_dataclass(
     "_Parameters",
-    [(item.name, item.type, item.default) for item in fields(FitConfig)]
+    [(name, option.type, option.default) for name, option in OPTIONS.items()]
     + [("box", Box | None, None), ("periodic", bool | Sequence[bool], False)],
     kw_only=True,
     eq=False,
@@ -39,7 +39,7 @@ class SIMSNNRegressor(_Parameters):  # type: ignore[misc] # the options are not 
     Parameters
     ----------
     **options
-        Every option of `simsnn_ref.FitConfig`, with its default; they are checked by `fit`.
+        Every option of `simsnn_ref.FitConfig` by its flat name, with its default; they are checked by `fit`.
     box : Box, optional
         The domain, in the units of X; the bounding box of the points by default. Predictions outside it are not
         refused, and mean nothing.
@@ -89,7 +89,7 @@ class SIMSNNRegressor(_Parameters):  # type: ignore[misc] # the options are not 
         if d > MOST_FEATURES:
             raise DataError(f"X: {d} features, a field has 1 to {MOST_FEATURES} coordinates")
         values = _target(y, n)
-        config = FitConfig(**{item.name: getattr(self, item.name) for item in fields(FitConfig)})
+        config = FitConfig.of(**{name: getattr(self, name) for name in OPTIONS})
         self._remember(X, d)
         found = _grid_of(points, self.box, self.periodic)
         if found is None:

@@ -17,7 +17,7 @@ from simsnn_ref.backend import SERIAL, Processes, default_threads
 from simsnn_ref.errors import ConfigError
 from simsnn_ref.model import FitConfig
 from simsnn_ref.multistage.sampling import refinement
-from simsnn_ref.network import KEPT_ELEMENTS, has_nufft
+from simsnn_ref.network import has_nufft
 from simsnn_ref.network.features.cost import (
     FINE_POINTS,
     MULTIPLY_ADD,
@@ -28,6 +28,7 @@ from simsnn_ref.network.features.cost import (
 )
 from simsnn_ref.network.features.dense import BLOCK_ELEMENTS as DENSE_BLOCK
 from simsnn_ref.network.features.fft import BLOCK_ELEMENTS
+from simsnn_ref.optimizers import KEPT_ELEMENTS
 from simsnn_ref.spectrum import (
     Grid,
     Scatter,
@@ -45,9 +46,9 @@ BASE_BYTES = 170 * 2**20
 REAL, EXTENDED = 8, 16
 """Bytes of a number in training, and in the residues (long double, or double-double)."""
 
-ACTIVATION_SETS = {"adam": 0, "lbfgs": 2, "gauss_newton": 3, "levenberg_marquardt": 3, "auto": 3}
-"""Activations alive at once: the old point's and the new one's, and in a search the best one's. Adam goes forward and
-back block by block; L-BFGS keeps the start's, and their slopes, for its scales."""
+ACTIVATION_SETS = {"adam": 0, "lbfgs": 2, "gauss_newton": 2, "levenberg_marquardt": 4, "auto": 2}
+"""Hidden layers kept at once. Adam keeps none; a Jacobian keeps them with their slopes, Gauss-Newton during a step and
+L-BFGS for its scales at the start; Levenberg-Marquardt, where the points are few, joins the blocks of both as well."""
 
 ACTIVATION = 3.5e-9
 """Seconds for one hyperbolic tangent and the passes over it, forward and back."""
@@ -116,8 +117,8 @@ def _forecast(grid: Grid | Scatter, config: FitConfig, is_function: bool, n_proc
     if isinstance(grid, Scatter):
         return _forecast_scatter(grid, config, n_processes)
     training = grid.refined(factor) if (factor := refinement(grid, is_function, config)) > 1 else grid
-    stages = tuple(_stage(index, training, config, n_processes) for index in range(1, config.stages + 1))
-    h = max((config.hidden or (1,))[0], 1)
+    stages = tuple(_stage(index, training, config, n_processes) for index in range(1, config.stages.count + 1))
+    h = max((config.network.hidden or (1,))[0], 1)
     lattice = math.prod(_lattice(training))
     # z_1 in extended precision, the blocks of its transform, and the points' tail.
     residue = EXTENDED * (h * training.size // n_processes + 3 * _transformed(-(-h // n_processes), lattice))
@@ -129,8 +130,8 @@ def _forecast(grid: Grid | Scatter, config: FitConfig, is_function: bool, n_proc
 
 
 def _forecast_scatter(scatter: Scatter, config: FitConfig, n_processes: int) -> Forecast:
-    stages = tuple(_stage(index, scatter, config, n_processes) for index in range(1, config.stages + 1))
-    n, h = scatter.size, max((config.hidden or (1,))[0], 1)
+    stages = tuple(_stage(index, scatter, config, n_processes) for index in range(1, config.stages.count + 1))
+    n, h = scatter.size, max((config.network.hidden or (1,))[0], 1)
     # z_1 in extended precision and a block of its features.
     least = BASE_BYTES + EXTENDED * ((h // n_processes + 8) * n + DENSE_BLOCK)
     columns = 2 * count_scattered_modes(scatter)
@@ -151,18 +152,18 @@ def _transformed(h: int, lattice: int) -> int:
 
 def _stage(index: int, grid: Grid | Scatter, config: FitConfig, n_processes: int) -> StageForecast:
     stage = index - 1
-    first_layer = config.for_stage(config.first_layer, stage)
-    has_modes = first_layer in ("si", "fourier") and not config.train_wavenumbers
-    trains = (
-        config.train_wavenumbers if config.train_wavenumbers is not None else first_layer in ("msnn", "cos")
-    ) and first_layer != "none"
+    first_layer = config.for_stage(config.first_layer.kind, stage)
+    trains = config.first_layer.train_wavenumbers
+    has_modes = first_layer in ("si", "fourier") and not trains
+    trains = (first_layer in ("msnn", "cos") if trains is None else trains) and first_layer != "none"
     is_extended = config.mode == "accurate" and not all(grid.periodic)
     if isinstance(grid, Scatter):
         most = count_scattered_modes(grid)
     else:
         most = count_extension_modes(grid) if is_extended else count_modes(grid)
-    n_f = config.for_stage(config.n_features, stage) or min(config.max_features, most)
-    widths = [grid.ndim if first_layer == "none" else n_f, *(() if first_layer == "fourier" else config.hidden), 1]
+    n_f = config.for_stage(config.first_layer.n_features, stage) or min(config.max_features, most)
+    hidden = () if first_layer == "fourier" else config.network.hidden
+    widths = [grid.ndim if first_layer == "none" else n_f, *hidden, 1]
     parameters = sum(a * b + b for a, b in pairwise(widths)) + n_f * (1 + trains * grid.ndim)
     sizes = MapSizes(n_f, widths[1], trains)
     is_grid = isinstance(grid, Grid)
@@ -173,11 +174,11 @@ def _stage(index: int, grid: Grid | Scatter, config: FitConfig, n_processes: int
         sizes,
         is_grid=is_grid,
         lattice=lattice if has_modes and is_grid else None,
-        has_nufft=config.backend.partition(":")[0] == "numpy" and has_nufft(),
+        has_nufft=config.run.backend.partition(":")[0] == "numpy" and has_nufft(),
     )
     kind = min(costs, key=lambda name: costs[name])
-    if config.feature_map not in ("auto", kind):
-        kind = config.feature_map
+    if config.network.feature_map not in ("auto", kind):
+        kind = config.network.feature_map
         costs[kind] = step_seconds(kind, grid.shape, grid.ndim, sizes)
     if first_layer == "none":
         kind, costs = "linear", {"linear": 0.0}
@@ -204,7 +205,7 @@ def _training_bytes(
 ) -> int:
     points, units = -(-grid.size // n_processes), -(-widths[1] // n_processes)
     kept = points * sum(widths[1:-1])
-    activations = ACTIVATION_SETS[config.optimizer] * (kept if kept <= KEPT_ELEMENTS else points * widths[1])
+    activations = ACTIVATION_SETS[config.training.optimizer] * (kept if kept <= KEPT_ELEMENTS else points * widths[1])
     # W_1 gamma, its gradient, and the blocks of their transforms; several processes hold both once more, unit by unit.
     first = widths[1] * (2 * points + 2 * parameters // max(widths[1], 1)) + 2 * _transformed(units, lattice)
     first += units * grid.size if n_processes > 1 else 0

@@ -71,8 +71,8 @@ def refinement(grid: Grid, is_function: bool, config: FitConfig) -> int:
     """Training points per sample along each axis."""
     if config.mode == "paper" or not (is_function or all(grid.periodic)):
         return 1
-    if config.refine:
-        return config.refine
+    if config.sampling.refine:
+        return config.sampling.refine
     if not is_function:
         return 2
     return next((factor for factor in (4, 3) if grid.refined(factor).size <= MAX_POINTS), 2)

@@ -1,60 +1,105 @@
-"""Train one stage's network on its normalised target, by the method that `config` names."""
+"""Train one stage's network on its normalised target, by the method that the options name."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 from simsnn_ref.backend import Array, Backend, load_backend
-from simsnn_ref.model import FitConfig
-from simsnn_ref.network import FeatureMap, Network, Parameters
-from simsnn_ref.optimizers import (
-    LBFGS,
-    Adam,
-    Constant,
-    Exponential,
-    GaussNewton,
-    LevenbergMarquardt,
-    Limits,
-    LpLoss,
-    Method,
-    Objective,
-    OnStep,
-    Plateau,
-    Schedule,
-    Snapshot,
-    Watch,
-    is_small,
-    minimize,
-)
-from simsnn_ref.optimizers import Result as Trained
+from simsnn_ref.errors import DivergenceError
+from simsnn_ref.model import FitConfig, Stage, Step, check_snapshot, reading_states
+from simsnn_ref.multistage.events import Events
+from simsnn_ref.multistage.methods import choose_optimizer, make_method
+from simsnn_ref.multistage.setup import Setup
+from simsnn_ref.multistage.start import Start
+from simsnn_ref.multistage.state import FitState
+from simsnn_ref.network import FeatureMap, Network, Parameters, network_map
+from simsnn_ref.optimizers import Limits, LpLoss, Objective, OnStep, Result, Snapshot, Watch, minimize
 
-__all__ = ["Trained", "choose_optimizer", "make_method", "train"]
+__all__ = ["TrainedStage", "describe", "train", "train_stage", "training_map"]
+
+TRUNCATION_MARGIN = 1.5
+"""A stage ends at so many times the truncation error of its modes: the features cannot go far below it, and what they
+leave is the next stage's, whose modes are read off it."""
 
 
-def choose_optimizer(config: FitConfig, objective: Objective, params: Parameters) -> str:
-    """The method that `config` names; ``auto`` is Levenberg-Marquardt where that is small, else Gauss-Newton.
+@dataclass(frozen=True)
+class TrainedStage:
+    """A stage after training.
 
-    Small means that a step takes seconds: up to about 64^2 points, or as many parameters on not many more points.
+    Attributes
+    ----------
+    stage : Stage or None
+        None where not even the start was finite.
+    feature_map : str
+        Name of the map that it was trained with.
+    result : Result
+        What `minimize` returned.
+    divergence : DivergenceError or None
+        What ended the training, if numbers were not finite.
     """
-    if config.optimizer != "auto":
-        return config.optimizer
-    return "levenberg_marquardt" if is_small(objective, params) else "gauss_newton"
+
+    stage: Stage | None
+    feature_map: str
+    result: Result
+    divergence: DivergenceError | None = None
 
 
-def _make_schedule(config: FitConfig, steps: int) -> Schedule:
-    """The step-size schedule that `config` names."""
-    if config.schedule == "constant":
-        return Constant(config.learning_rate)
-    if config.schedule == "plateau":
-        return Plateau(config.learning_rate, config.plateau_window, config.plateau_threshold)
-    return Exponential(config.learning_rate, config.final_learning_rate, steps)
+def training_map(network: Network, setup: Setup, grid: Any) -> Any:
+    """The feature map that the options name, for training at all points of a grid."""
+    config = setup.config
+    return network_map(network, grid, setup.backend, config.network.feature_map, config.network.nufft_tolerance)
 
 
-def make_method(config: FitConfig, name: str, steps: int) -> Method:
-    """The method called `name` with its options, for a stage of so many steps."""
-    methods: dict[str, Method] = {
-        "adam": Adam(config.beta1, config.beta2, config.epsilon, _make_schedule(config, steps)),
-        "lbfgs": LBFGS(config.memory),
-        "levenberg_marquardt": LevenbergMarquardt(config.damping),
-        "gauss_newton": GaussNewton(config.inner_iterations, config.damping),
-    }
-    return methods[name]
+def describe(network: Network, params: Parameters, ndim: int, feature_map: str, eps: float) -> str:
+    """First layer, widths, number of parameters, feature map and eps of a stage, in a line."""
+    widths = " x ".join(map(str, (network.n_features or ndim, *network.hidden, 1)))
+    return (
+        f"{network.first_layer}, {widths}, {network.n_parameters(params)} parameters, {feature_map} map,"
+        f" eps = {eps:.2e}"
+    )
+
+
+def train_stage(number: int, start: Start, state: FitState, setup: Setup, events: Events) -> TrainedStage:
+    """Train stage `number` (1-based) from its start, or from the snapshot of the state where there is one."""
+    config, network, processes = setup.config, start.network, setup.backend.processes
+    fmap = processes.shard(training_map(network, setup, start.residue.training.grid))
+    # Several processes train one network: they must have found the same, to the bit.
+    processes.require_same("the start of a stage", start.params | {"target": start.target})
+    chosen = f"{fmap.name}{' (auto)' if config.network.feature_map == 'auto' else ''}"
+    text = describe(network, start.params, setup.grid.ndim, chosen, start.eps)
+    events.stage_start(number, config.stages.count, text)
+    steps = config.for_stage(config.steps, number - 1)
+    margin = TRUNCATION_MARGIN * start.truncation_error if config.training.optimizer == "auto" else 0.0
+    goal = config.with_options(target_rms=max(config.training.target_rms, setup.goal(start.eps), margin))
+
+    def on_step(step: int, loss: float, rms: float) -> None:
+        events.step(Step(number, config.stages.count, step, steps, loss, rms * start.eps / setup.rms))
+
+    def watch(take: Callable[[], Snapshot]) -> None:
+        events.in_training(state, take)
+
+    snapshot, state.snapshot = state.snapshot, None
+    if snapshot is not None and events.checkpoints is not None:
+        with reading_states(events.checkpoints.folder):
+            check_snapshot(snapshot, start.params, network.trainable(start.params))
+    target = fmap.shard.part(setup.backend.xp.reshape(start.target, (-1,)))
+    divergence = None
+    try:
+        result = train(
+            network, start.params, fmap, target, goal, steps, on_step, setup.backend, watch=watch, snapshot=snapshot
+        )
+    except DivergenceError as error:
+        result = error.result
+        can_restart = result.steps and config.training.on_divergence == "stop"
+        advice = "; restart with half the step: on_divergence = 'restart'" if can_restart else ""
+        divergence = DivergenceError(f"stage {number}: {error}{advice}")
+    if result.restarts:
+        events.note(
+            f"stage {number}: numbers were not finite, and training began again from the best parameters with half the"
+            f" step; restarts: {result.restarts}"
+        )
+    stage = Stage(start.eps, network, result.params) if result.params else None
+    return TrainedStage(stage, fmap.name, result, divergence)
 
 
 def train(
@@ -69,7 +114,7 @@ def train(
     *,
     watch: Watch = lambda snapshot: None,
     snapshot: Snapshot | None = None,
-) -> Trained:
+) -> Result:
     """Minimise the L^p norm of u_s - t over the points of `fmap`, full batch.
 
     Parameters
@@ -88,20 +133,20 @@ def train(
     Raises
     ------
     DivergenceError
-        If a number in training is not finite and ``config.on_divergence`` is not to begin again.
+        If a number in training is not finite and ``config.training.on_divergence`` is not to begin again.
     """
-    backend = load_backend(config.backend) if backend is None else backend
+    backend = load_backend(config.run.backend) if backend is None else backend
     objective = Objective(network, fmap, target, LpLoss(config.p), backend)
     name = choose_optimizer(config, objective, params)
     # Adam's loss goes up and down by nature; only the methods that descend can stall.
-    stall_tolerance = 0.0 if name == "adam" else config.stall_tolerance
+    stall_tolerance = 0.0 if name == "adam" else config.training.stall_tolerance
     return minimize(
         make_method(config, name, steps),
         objective,
         params,
-        Limits(steps, config.target_rms, stall_tolerance, config.max_seconds),
+        Limits(steps, config.training.target_rms, stall_tolerance, config.training.max_seconds or 0.0),
         on_step,
         watch=watch,
         snapshot=snapshot,
-        restarts=config.on_divergence == "restart",
+        restarts=config.training.on_divergence == "restart",
     )

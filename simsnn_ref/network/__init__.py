@@ -14,22 +14,29 @@ from simsnn_ref.network.extended_precision import (
     is_extended,
 )
 from simsnn_ref.network.features.base import FeatureGradient, FeatureMap, Features, cos_and_sin
-from simsnn_ref.network.features.choose import ENTRY_POINT_GROUP, FEATURE_MAPS, has_nufft, make_map
+from simsnn_ref.network.features.choose import ENTRY_POINT_GROUP, FEATURE_MAPS, has_nufft, make_map, require_map
+from simsnn_ref.network.features.cost import NUFFT_ELEMENTS, MapSizes, step_seconds
 from simsnn_ref.network.features.dense import DenseMap
 from simsnn_ref.network.features.fft import FFTMap
 from simsnn_ref.network.features.linear import LinearMap
 from simsnn_ref.network.features.separable import SeparableMap
-from simsnn_ref.network.initialization import FIRST_LAYERS, constant_network, initialize
-from simsnn_ref.network.layers import tanh_jvp, tanh_vjp
+from simsnn_ref.network.initialization import (
+    FIRST_LAYERS,
+    MODES_OF_THE_TARGET,
+    constant_network,
+    initialize,
+    require_first_layer,
+)
+from simsnn_ref.network.layers import affine_transpose, tanh_jvp, tanh_vjp
 from simsnn_ref.network.near_linear import near_linear_network
-from simsnn_ref.network.network import KEPT_ELEMENTS, Activations, Network, Parameters, point_blocks, tile, untile
+from simsnn_ref.network.network import Network, Parameters, point_blocks, tile, untile
 
 __all__ = [
     "ENTRY_POINT_GROUP",
     "FEATURE_MAPS",
     "FIRST_LAYERS",
-    "KEPT_ELEMENTS",
-    "Activations",
+    "MODES_OF_THE_TARGET",
+    "NUFFT_ELEMENTS",
     "DenseMap",
     "ExtendedBackend",
     "FFTMap",
@@ -37,9 +44,11 @@ __all__ = [
     "FeatureMap",
     "Features",
     "LinearMap",
+    "MapSizes",
     "Network",
     "Parameters",
     "SeparableMap",
+    "affine_transpose",
     "constant_network",
     "cos_and_sin",
     "evaluate_extended",
@@ -56,7 +65,10 @@ __all__ = [
     "network_map",
     "point_blocks",
     "pre_activations",
+    "require_first_layer",
+    "require_map",
     "scaled_points",
+    "step_seconds",
     "tanh_jvp",
     "tanh_vjp",
     "tile",

@@ -23,9 +23,26 @@ import numpy as np
 from simsnn_ref.backend import Array, Backend
 from simsnn_ref.errors import ConfigError
 from simsnn_ref.network.network import Network, Parameters
-from simsnn_ref.spectrum import Grid, Modes, Period, ScatteredModes, count_modes, dominant_of, fourier_modes
+from simsnn_ref.spectrum import (
+    Grid,
+    Modes,
+    Period,
+    ScatteredModes,
+    count_modes,
+    dominant_of,
+    fourier_modes,
+    require_modes,
+)
 
-__all__ = ["FIRST_LAYERS", "constant_network", "initialize", "scale_factor", "xavier"]
+__all__ = [
+    "FIRST_LAYERS",
+    "MODES_OF_THE_TARGET",
+    "constant_network",
+    "initialize",
+    "require_first_layer",
+    "scale_factor",
+    "xavier",
+]
 
 
 def xavier(rng: np.random.Generator, n_out: int, n_in: int) -> np.ndarray:
@@ -68,8 +85,6 @@ class _Request:
         return dominant_of(self.modes(min(2, total)), self.backend)
 
     def gaussian(self, n: int, sigma: float) -> Array:
-        if n < 1:
-            raise ConfigError(f"n_features = {self.n_features}: a random first layer needs at least one feature")
         return self.backend.asarray(self.rng.normal(0.0, sigma, (n, self.grid.ndim)))
 
 
@@ -136,8 +151,6 @@ def _rff(request: _Request) -> _FirstLayer:
 def _ffm(request: _Request) -> _FirstLayer:
     """Eq. 5: a cosine and a sine, cos(. - pi/2), for each wavenumber; the phases are part of the definition."""
     n = request.n_features
-    if n % 2:
-        raise ConfigError(f"n_features = {n}: first_layer 'ffm' pairs cosines with sines and needs an even number")
     return _FirstLayer(
         amplitudes=request.backend.asarray(np.ones(n)),
         B=request.gaussian(n // 2, request.sigma),
@@ -171,7 +184,50 @@ _COSINE_LAYERS: dict[str, Callable[[_Request], _FirstLayer]] = {
 FIRST_LAYERS = (*_COSINE_LAYERS, "none")
 """Names that `initialize` accepts."""
 
+MODES_OF_THE_TARGET = ("si", "fourier")
+"""First layers that are read off the target's spectrum."""
+
 _WAVENUMBERS_NEVER_TRAIN = ("rff", "fourier")
+
+
+def require_first_layer(
+    first_layer: str,
+    grid: Grid | ScatteredModes,
+    *,
+    n_features: int | None,
+    hidden: Sequence[int],
+    train_wavenumbers: bool | None,
+) -> None:
+    """Raise ConfigError where `initialize` could not make such a network.
+
+    Parameters
+    ----------
+    n_features : int or None
+        None where it will be read off the spectrum.
+    """
+    if first_layer not in FIRST_LAYERS:
+        raise ConfigError(f"first_layer = {first_layer!r}: choose one of {', '.join(FIRST_LAYERS)}")
+    if first_layer == "none":
+        if train_wavenumbers:
+            raise ConfigError("train_wavenumbers: first_layer 'none' has no wavenumbers")
+        if not hidden:
+            raise ConfigError("hidden: first_layer 'none' needs at least one tanh layer")
+        return
+    if train_wavenumbers and first_layer in _WAVENUMBERS_NEVER_TRAIN:
+        raise ConfigError(f"train_wavenumbers: first_layer {first_layer!r} has fixed wavenumbers by definition")
+    if n_features is None:
+        return
+    if first_layer in MODES_OF_THE_TARGET:
+        if isinstance(grid, Grid):
+            require_modes(grid, n_features)
+        else:
+            grid.require(n_features)
+    elif n_features < 1:
+        raise ConfigError(f"n_features = {n_features}: a random first layer needs at least one feature")
+    if first_layer == "ffm" and n_features % 2:
+        raise ConfigError(
+            f"n_features = {n_features}: first_layer 'ffm' pairs cosines with sines and needs an even number"
+        )
 
 
 def initialize(
@@ -215,8 +271,8 @@ def initialize(
         decay, and the network nearly linear. Not used by ``none`` and ``fourier``.
     output_gain : float
         Factor on W_{L+1}. A network that starts far larger than its target gets there by small changes of its
-        parameters, so that it hardly bends on the way (lazy training; Chizat, Oyallon & Bach 2019), and its range
-        covers the target's peaks. Not used by ``fourier``.
+        parameters, so that it stays nearly linear in them on the way (lazy training; Chizat, Oyallon & Bach 2019), and
+        its range covers the target's peaks. Not used by ``fourier``.
 
     Raises
     ------
@@ -224,20 +280,13 @@ def initialize(
         For an unknown name, more modes than exist, or wavenumbers that cannot train.
     """
     hidden = () if first_layer == "fourier" else tuple(hidden)
+    require_first_layer(first_layer, grid, n_features=n_features, hidden=hidden, train_wavenumbers=train_wavenumbers)
     if first_layer == "none":
-        if train_wavenumbers:
-            raise ConfigError("train_wavenumbers: first_layer 'none' has no wavenumbers")
-        if not hidden:
-            raise ConfigError("hidden: first_layer 'none' needs at least one tanh layer")
         network = Network(backend, first_layer, hidden, amplitudes=None)
-        return network, _tail(hidden, grid.ndim, rng, backend, output_gain)
-    if first_layer not in _COSINE_LAYERS:
-        raise ConfigError(f"first_layer = {first_layer!r}: choose one of {', '.join(FIRST_LAYERS)}")
+        return network, _xavier_layers(hidden, grid.ndim, rng, backend, output_gain)
     layer = _COSINE_LAYERS[first_layer](_Request(target, grid, n_features, sigma, rng, backend))
 
     frozen = layer.frozen
-    if train_wavenumbers and first_layer in _WAVENUMBERS_NEVER_TRAIN:
-        raise ConfigError(f"train_wavenumbers: first_layer {first_layer!r} has fixed wavenumbers by definition")
     if train_wavenumbers is not None:
         frozen = frozen - {"B"} if train_wavenumbers else frozen | {"B"}
     network = Network(
@@ -256,7 +305,7 @@ def initialize(
         params["W1"] = backend.asarray(np.ones((1, n_features)))
         params["c1"] = backend.asarray(np.zeros(1))
         return network, params
-    params |= _tail(hidden, n_features, rng, backend, output_gain)
+    params |= _xavier_layers(hidden, n_features, rng, backend, output_gain)
     if z1_rms > 0.0:
         # A cosine has mean square A^2 / 2, and two are orthogonal.
         square = float(backend.xp.sum((params["W1"] * layer.amplitudes) ** 2)) / (2.0 * params["W1"].shape[0])
@@ -279,7 +328,9 @@ def constant_network(value_sign: float, ndim: int, backend: Backend) -> tuple[Ne
     return network, {name: backend.asarray(value) for name, value in params.items()}
 
 
-def _tail(hidden: Sequence[int], n_in: int, rng: np.random.Generator, backend: Backend, gain: float) -> Parameters:
+def _xavier_layers(
+    hidden: Sequence[int], n_in: int, rng: np.random.Generator, backend: Backend, gain: float
+) -> Parameters:
     """W1, c1, ..., W{L+1}, c{L+1} for widths n_in, hidden, 1; W{L+1} times `gain`."""
     widths = [n_in, *hidden, 1]
     params: Parameters = {}

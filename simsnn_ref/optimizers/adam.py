@@ -42,12 +42,28 @@ def adam_step(
 
 @dataclass(frozen=True)
 class AdamState:
-    """Number of steps taken and the two running means, by parameter name; the share of its step size that is taken."""
+    """The memory of `Adam`.
+
+    Attributes
+    ----------
+    step : int
+        Number of steps taken.
+    mean, square : dict of Array
+        m and v by name of the parameter; empty before the first step.
+    step_scale : float
+        Factor on the schedule's step size: 1, halved at each restart.
+    """
 
     step: int
     mean: dict[str, Array]
     square: dict[str, Array]
-    share: float = 1.0
+    step_scale: float = 1.0
+
+    @classmethod
+    def zero(cls, xp: ModuleType | Any, params: dict[str, Array], step_scale: float = 1.0) -> "AdamState":
+        """The memory before the first step: zero means for `params`, the parameters that train."""
+        zeros = {name: xp.zeros_like(value) for name, value in params.items()}
+        return cls(step=0, mean=zeros, square=dict(zeros), step_scale=step_scale)
 
 
 @dataclass(frozen=True)
@@ -70,11 +86,6 @@ class Adam:
     name: ClassVar[str] = "adam"
     memory: ClassVar[type] = AdamState
 
-    def init(self, xp: ModuleType | Any, params: dict[str, Array]) -> AdamState:
-        """Zero means for `params`, the parameters that train."""
-        zeros = {name: xp.zeros_like(value) for name, value in params.items()}
-        return AdamState(step=0, mean=zeros, square=dict(zeros))
-
     def update(
         self,
         xp: ModuleType | Any,
@@ -95,20 +106,21 @@ class Adam:
             )
         return new, replace(state, step=step, mean=mean, square=square)
 
-    def begin(
+    def init(
         self, objective: Objective, params: Parameters, memory: AdamState | None = None, last: float = 1.0
     ) -> State:
-        value, deviation, gradient = objective.value_and_gradient(params, last)
-        if memory is None or not memory.mean:
-            zero = self.init(objective.xp, {name: params[name] for name in objective.network.trainable(params)})
-            memory = replace(zero, share=1.0 if memory is None else memory.share)
-        return State(params, value, deviation, memory, gradient)
+        value, rms, gradient = objective.value_and_gradient(params, last)
+        memory = memory or AdamState(step=0, mean={}, square={})
+        if not memory.mean:
+            trained = {name: params[name] for name in objective.network.trainable(params)}
+            memory = AdamState.zero(objective.xp, trained, memory.step_scale)
+        return State(params, value, rms, memory, gradient)
 
-    def advance(self, objective: Objective, state: State, losses: Sequence[float]) -> State:
-        rate = state.memory.share * self.schedule.learning_rate(losses)
-        params, memory = self.update(objective.xp, state.params, state.derived, state.memory, rate)
-        value, deviation, gradient = objective.value_and_gradient(params, state.value)
-        return State(params, value, deviation, memory, gradient)
+    def step(self, objective: Objective, state: State, losses: Sequence[float]) -> State:
+        rate = state.memory.step_scale * self.schedule.learning_rate(losses)
+        params, memory = self.update(objective.xp, state.params, state.cache, state.memory, rate)
+        value, rms, gradient = objective.value_and_gradient(params, state.value)
+        return State(params, value, rms, memory, gradient)
 
-    def shorten(self, memory: AdamState) -> AdamState:
-        return AdamState(step=0, mean={}, square={}, share=0.5 * memory.share)
+    def restart(self, memory: AdamState) -> AdamState:
+        return AdamState(step=0, mean={}, square={}, step_scale=0.5 * memory.step_scale)

@@ -77,28 +77,28 @@ class State:
     Attributes
     ----------
     params : dict of Array
-    value, deviation : float
+    value, rms : float
         The loss; the RMS of the residual.
     memory : dataclass
         What the method has learnt on the way: numbers, arrays and dicts of arrays.
-    derived : object
-        What follows from the parameters and the next step takes: a gradient; residual and activations.
+    cache : object
+        What follows from the parameters and the next step takes: a gradient, or a residual.
     work : float
         What the step that led here cost, in evaluations and products.
-    ended : str
+    stop_reason : str
         Why the method goes no further; empty if it does.
-    wrong : str
+    nonfinite : str
         What is not finite, beside parameters and loss, that the method met on the way here; see `not_finite`.
     """
 
     params: Parameters
     value: float
-    deviation: float
+    rms: float
     memory: Any
-    derived: Any = field(default=None, repr=False)
+    cache: Any = field(default=None, repr=False)
     work: float = 1.0
-    ended: str = ""
-    wrong: str = ""
+    stop_reason: str = ""
+    nonfinite: str = ""
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class Snapshot:
         The parameters with the lowest loss so far.
     lowest : float
         That loss.
-    losses, deviations, works : list of float
+    losses, rms, works : list of float
         Of the journal.
     restarts : int
         Divergences that were got over.
@@ -129,7 +129,7 @@ class Snapshot:
     best: Parameters
     lowest: float
     losses: list[float]
-    deviations: list[float]
+    rms: list[float]
     works: list[float]
     restarts: int
     seconds: float
@@ -153,14 +153,14 @@ class Journal:
         self.losses: list[float] = []
         self.best: Parameters = {}
         self.restarts = 0
-        self._deviations: list[float] = []
+        self._rms: list[float] = []
         self._lowest = math.inf
         self._work: list[float] = []
         self._stopped_because = ""
         self._started = time.perf_counter()
         if snapshot is not None:
-            self.losses, self._deviations, self._work = (
-                list(values) for values in (snapshot.losses, snapshot.deviations, snapshot.works)
+            self.losses, self._rms, self._work = (
+                list(values) for values in (snapshot.losses, snapshot.rms, snapshot.works)
             )
             self.best, self._lowest, self.restarts = snapshot.best, snapshot.lowest, snapshot.restarts
             self._started -= snapshot.seconds
@@ -175,7 +175,7 @@ class Journal:
             best=self.best,
             lowest=self._lowest,
             losses=list(self.losses),
-            deviations=list(self._deviations),
+            rms=list(self._rms),
             works=list(self._work),
             restarts=self.restarts,
             seconds=time.perf_counter() - self._started,
@@ -183,16 +183,16 @@ class Journal:
 
     def goes_on(self, state: State) -> bool:
         """Whether another step is to be taken from `state`; if so it is recorded."""
-        params, value, deviation = state.params, state.value, state.deviation
+        params, value, rms = state.params, state.value, state.rms
         self._work.append((self._work[-1] if self._work else 0.0) + state.work)
         if not self.best or value < self._lowest:
             self.best, self._lowest = params, value
-        reason = self._reason(params, value, deviation)
+        reason = self._reason(params, value, rms)
         if reason:
             return self.stop(reason)
         self.losses.append(value)
-        self._deviations.append(deviation)
-        self.on_step(len(self.losses), value, deviation)
+        self._rms.append(rms)
+        self.on_step(len(self.losses), value, rms)
         return True
 
     def stop(self, reason: str) -> bool:
@@ -200,7 +200,7 @@ class Journal:
         self._stopped_because = reason
         return False
 
-    def _reason(self, params: Parameters, value: float, deviation: float) -> str:
+    def _reason(self, params: Parameters, value: float, rms: float) -> str:
         """Why no further step is to be taken; empty if one is."""
         limits = self.limits
         seconds = time.perf_counter() - self._started
@@ -210,8 +210,8 @@ class Journal:
             (not self.objective.network.trainable(params), "nothing to train"),
             (value == 0.0, "the residual is zero"),
             (
-                deviation <= limits.target_rms,
-                f"target reached: RMS {deviation:.2e} <= {limits.target_rms:.2g}",
+                rms <= limits.target_rms,
+                f"target reached: RMS {rms:.2e} <= {limits.target_rms:.2g}",
             ),
             (len(self.losses) >= limits.steps, "all steps taken"),
             (
@@ -239,7 +239,7 @@ class Journal:
             steps=len(self.losses),
             stopped_because=self._stopped_because,
             loss_history=_host(self.losses),
-            rms_history=_host(self._deviations),
+            rms_history=_host(self._rms),
             optimizer=optimizer,
             restarts=self.restarts,
         )

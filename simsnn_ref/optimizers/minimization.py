@@ -1,6 +1,6 @@
 """What the methods share: the objective and its products with vectors, the loop over the steps, the stop rules.
 
-A method is two functions of states, `Method.begin` and `Method.advance`; `minimize` is the loop. A state is remade from
+A method is two functions of states, `Method.init` and `Method.step`; `minimize` is the loop. A state is remade from
 its parameters and its memory, so that these and the journal are all that a checkpoint keeps.
 """
 
@@ -47,15 +47,15 @@ class Method(Protocol):
     @property
     def memory(self) -> type: ...
 
-    def begin(self, objective: Objective, params: Parameters, memory: Any = None, last: float = 1.0) -> State:
+    def init(self, objective: Objective, params: Parameters, memory: Any = None, last: float = 1.0) -> State:
         """The state at `params`: the first one, or with its memory and the loss before it that which a run was in."""
         ...
 
-    def advance(self, objective: Objective, state: State, losses: Sequence[float]) -> State:
+    def step(self, objective: Objective, state: State, losses: Sequence[float]) -> State:
         """The state one step on; `losses` are all up to that of `state`, which is left as it is."""
         ...
 
-    def shorten(self, memory: Any) -> Any:
+    def restart(self, memory: Any) -> Any:
         """The memory to begin again with after a divergence: half the step, nothing else of what was learnt."""
         ...
 
@@ -96,14 +96,14 @@ def minimize(
     """
     journal = Journal(objective, limits, on_step, snapshot)
     if snapshot is None:
-        state = method.begin(objective, params)
+        state = method.init(objective, params)
     else:
         last = snapshot.losses[-1] if snapshot.losses else 1.0
-        state = method.begin(objective, snapshot.params, snapshot.memory, last)
+        state = method.init(objective, snapshot.params, snapshot.memory, last)
         state = replace(state, work=snapshot.work)
     gradient: Parameters = {}
     while True:
-        trouble = state.wrong or _what_is_not_finite(objective, state, gradient)
+        trouble = state.nonfinite or _what_is_not_finite(objective, state, gradient)
         if trouble and not (restarts and journal.restarts < MOST_RESTARTS and journal.losses):
             journal.stop(f"diverged at step {len(journal.losses) + 1}: {trouble}")
             begun = f", after {journal.restarts} restarts with half the step," if journal.restarts else ""
@@ -113,14 +113,14 @@ def minimize(
             )
         if trouble:
             journal.restarts += 1
-            state = method.begin(objective, journal.best, method.shorten(state.memory), journal.losses[-1])
+            state = method.init(objective, journal.best, method.restart(state.memory), journal.losses[-1])
         watch(partial(journal.snapshot, method.name, state))
         if not journal.goes_on(state):
             break
-        gradient = state.derived if isinstance(state.derived, dict) else {}
-        state = method.advance(objective, state, journal.losses)
-        if state.ended:
-            journal.stop(state.ended)
+        gradient = state.cache if isinstance(state.cache, dict) else {}
+        state = method.step(objective, state, journal.losses)
+        if state.stop_reason:
+            journal.stop(state.stop_reason)
             break
     return journal.result(method.name)
 

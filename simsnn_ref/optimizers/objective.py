@@ -6,7 +6,7 @@ from types import ModuleType
 from typing import Any
 
 from simsnn_ref.backend import Array, Backend, Shard, rms
-from simsnn_ref.network import Activations, FeatureMap, Network, Parameters
+from simsnn_ref.network import FeatureMap, Network, Parameters
 from simsnn_ref.optimizers.loss import LpLoss
 
 __all__ = ["Objective"]
@@ -38,7 +38,7 @@ class Objective:
     def xp(self) -> ModuleType | Any:
         return self.network.xp
 
-    def is_consistent(self, params: Parameters) -> bool:
+    def is_overparameterized(self, params: Parameters) -> bool:
         """Whether there are as many parameters as points, so that J d = -e can be solved whatever the row weights."""
         return self.network.n_parameters(params) >= self.shard.n_total
 
@@ -47,15 +47,10 @@ class Objective:
         """Which points these are."""
         return self.fmap.shard
 
-    def evaluate(self, params: Parameters) -> tuple[float, Array, Activations]:
-        """L(e), the residual e = u - t, and the activations that the products with J take."""
-        u, activations = self.network.forward(params, self.fmap)
-        e = u - self.target
-        return float(self.loss.forward(self.xp, e, self.shard)), e, activations
-
-    def gradient(self, params: Parameters, e: Array, activations: Activations) -> Parameters:
-        """dL/dtheta = J^T dL/de."""
-        return self.total(self.network.vjp(params, self.fmap, activations, self.loss.vjp(self.xp, e, self.shard)))
+    def evaluate(self, params: Parameters) -> tuple[float, Array]:
+        """L(e) and the residual e = u - t, shape (n_points,)."""
+        e = self.network.forward(params, self.fmap) - self.target
+        return float(self.loss.forward(self.xp, e, self.shard)), e
 
     def total(self, values: Parameters) -> Parameters:
         """Sums over the points here to sums over all of them."""
@@ -81,17 +76,18 @@ class Objective:
             powers[block.start], squares[block.start], du = self.loss.scaled(xp, u - self.target[block], scale)
             return du
 
-        grads = network.forward_and_vjp(params, self.fmap, cotangent)
+        grads = network.backward(params, self.fmap, cotangent)
         # In the order of the points, whatever order the blocks were done in.
         here = (sum(sums[start] for start in sorted(sums)) for sums in (powers, squares))
         power, square, *gradients = self.shard.sum(*here, *grads.values())
         finished = self.loss.finish(float(power), self.shard.n_total, scale)
         if finished is None:
-            value, e, activations = self.evaluate(params)
-            return value, self.rms(e), self.gradient(params, e, activations)
+            value, e = self.evaluate(params)
+            slope = self.loss.vjp(xp, e, self.shard)
+            return value, self.rms(e), self.total(network.backward(params, self.fmap, lambda u, block: slope[block]))
         value, factor = finished
-        deviation = scale * math.sqrt(float(square) / self.shard.n_total)
-        return value, deviation, {name: factor * gradient for name, gradient in zip(grads, gradients, strict=True)}
+        rms = scale * math.sqrt(float(square) / self.shard.n_total)
+        return value, rms, {name: factor * gradient for name, gradient in zip(grads, gradients, strict=True)}
 
     def rms(self, e: Array) -> float:
         """The RMS over all points of what `e` is here."""

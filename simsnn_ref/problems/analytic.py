@@ -1,4 +1,4 @@
-"""Analytic targets: functions of points of shape (n, d) with values of shape (n,), in NumPy; long double stays so."""
+"""Analytic targets: functions of points, shape (n, d), with values of shape (n,), in the precision of the points."""
 
 import math
 
@@ -18,7 +18,7 @@ def ug(points: np.ndarray) -> np.ndarray:
 
     Returns
     -------
-    array, shape (n,), float64 or, for such points, long double
+    array, shape (n,), float64, or long double if the points are
 
     Raises
     ------
@@ -39,7 +39,7 @@ def logcos(points: np.ndarray) -> np.ndarray:
 
     Returns
     -------
-    array, shape (n,), float64 or, for such points, long double
+    array, shape (n,), float64, or long double if the points are
 
     Raises
     ------
@@ -67,7 +67,7 @@ def abc3d(points: np.ndarray) -> np.ndarray:
 
     Returns
     -------
-    array, shape (n,), float64 or, for such points, long double
+    array, shape (n,), float64, or long double if the points are
 
     Raises
     ------

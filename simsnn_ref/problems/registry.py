@@ -1,4 +1,4 @@
-"""The problems by name: a grid, and the target's samples on it."""
+"""The problems by name, each with its grid and its samples."""
 
 import difflib
 import inspect
@@ -25,18 +25,19 @@ class Problem:
     Parameters
     ----------
     name, description : str
-        The name it is chosen by, and one line about it.
+        Name by which it is chosen, and one line about it.
     default_size : int
-        Points per axis unless told otherwise.
+        Number of points per axis if no other is given.
     box : Box
-        Its domain, in its own units.
+        Domain of the function, in its own units.
     periodic : tuple of d bools
-        Per axis, whether the function is periodic on the box.
+        Whether the function is periodic on the box, per axis.
     target : function, optional
-        Points, float64 of shape (n, d) in the box's units, to values, float64 of shape (n,). None if it is only known
-        on grids.
+        Function of points, float64 of shape (n, d) in the box's units, that returns values, float64 of shape (n,). None
+        if values are known on grids only.
     simulation : function, optional
-        Points per axis, and options by keyword, `backend` among them, to an array of that backend on the grid.
+        Function of the number of points per axis, and of options by keyword, `backend` among them, that returns an
+        array of that backend on the grid.
 
     Raises
     ------
@@ -58,14 +59,14 @@ class Problem:
 
     @property
     def options(self) -> tuple[str, ...]:
-        """Names of the options that `samples` takes."""
+        """Names of the options of `samples`."""
         if self.simulation is None:
             return ()
         parameters = inspect.signature(self.simulation).parameters.values()
         return tuple(parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY)
 
     def grid(self, size: int | None = None) -> Grid:
-        """Return the grid with `size` points per axis.
+        """Return the grid with `size` points per axis, `default_size` by default.
 
         Raises
         ------
@@ -87,14 +88,17 @@ class Problem:
         Parameters
         ----------
         size : int, optional
-            Points per axis.
+            Number of points per axis.
         **options
-            Those of the simulation, see `Problem.options`.
+            Options of the simulation; `options` has their names.
 
         Raises
         ------
         ConfigError
-            If an option is out of range or not one of this problem's.
+            If an option is out of range or unknown to this problem.
+
+        >>> get_problem("ug").samples(5).shape
+        (5, 5)
         """
         for option in options:
             if option not in self.options:
@@ -145,7 +149,7 @@ PROBLEMS: dict[str, Problem] = {
         ),
     )
 }
-"""Every problem by its name."""
+"""The problems by name."""
 
 
 def get_problem(name: str) -> Problem:
@@ -154,7 +158,7 @@ def get_problem(name: str) -> Problem:
     Raises
     ------
     ConfigError
-        If there is none; the message names the nearest one.
+        If there is none; the message suggests the name that is nearest.
     """
     if name in PROBLEMS:
         return PROBLEMS[name]

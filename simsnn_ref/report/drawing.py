@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FIELD_MAP",
     "LINE_HEIGHT",
+    "MACHINE_EPSILON",
     "NORMAL",
     "PALETTE",
     "PANEL_WIDTH",
@@ -63,6 +64,8 @@ PANEL_WIDTH, LINE_HEIGHT = 3.6, 2.9
 
 MOST_POINTS = 4000
 """Points of a drawn line; longer data are drawn as their envelope."""
+
+MACHINE_EPSILON = float(np.finfo(np.float64).eps)
 
 FEW_POINTS = 40
 """A line of fewer points shows them; a single one would else be invisible."""

@@ -6,13 +6,13 @@ The file needs nothing but itself: no script, no font, no network, which its con
 import base64
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from simsnn_ref.backend import rms
-from simsnn_ref.model import FitConfig, Model
+from simsnn_ref.model import OPTIONS, FitConfig, Model, shown
 from simsnn_ref.report.curves import figure_of_spectra, figure_of_training
 from simsnn_ref.report.markup import Html, element, join
 from simsnn_ref.report.plotting import figure_of_fit, residues
@@ -299,7 +299,7 @@ def _use(model: Model, path: str, source: Source | None) -> Html:
     given = "" if source is not None else " INPUT stands for the samples, which a model file does not hold."
     same_bits = (
         "A stage may have ended by its time limit (max_seconds): the result depends on the speed of the machine."
-        if model.config.max_seconds
+        if model.config.training.max_seconds
         else "On the same machine, with the same versions and as many threads, the same bits come out."
     )
     return _section(
@@ -314,8 +314,7 @@ def _use(model: Model, path: str, source: Source | None) -> Html:
 
 def _options(config: FitConfig) -> Html:
     changed = changed_options(config)
-    values = {name: _shown(value) for name, value in config.to_dict().items()}
-    rows = [[item.name, values[item.name], item.metadata["help"]] for item in fields(FitConfig)]
+    rows = [[name, shown(value), OPTIONS[name].help] for name, value in config.to_flat().items()]
     header = ["option", "value", "meaning"]
     mine = [row for row in rows if row[0] in changed]
     few = _table(header, mine, "Those that are not the defaults") if mine else element("p", "All are the defaults.")
@@ -325,5 +324,5 @@ def _options(config: FitConfig) -> Html:
 
 def _provenance(model: Model) -> Html:
     rows = [[name, "unknown" if value is None else _shown(value)] for name, value in model.provenance.items()]
-    rows.append(["seed", str(model.config.seed)])
+    rows.append(["seed", str(model.config.run.seed)])
     return _section("Where it came from", _table(["what", "version"], rows, "What made the fit"))

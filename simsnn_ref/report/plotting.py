@@ -200,7 +200,7 @@ def residues(model: Model, samples: np.ndarray) -> Iterator[np.ndarray]:
         if isinstance(grid, Grid):
             u_s = _at_samples(network, params, grid)
         else:
-            u_s = network.evaluate(params, network_map(network, grid, extended_backend()))
+            u_s = network.forward(params, network_map(network, grid, extended_backend()))
         residue = residue - stage.eps * u_s
         yield np.asarray(residue)
 
@@ -213,7 +213,7 @@ def _at_samples(network: Network, params: Parameters, grid: Grid) -> Array:
         fmap = network_map(network, fine, extended_backend())
         if fmap.name != "separable":
             break
-    values = network.evaluate(params, fmap).reshape(fine.shape)
+    values = network.forward(params, fmap).reshape(fine.shape)
     return values[(slice(None, None, factor),) * grid.ndim]
 
 

@@ -2,23 +2,22 @@
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
-from simsnn_ref.model import FitConfig, Model
+from simsnn_ref.model import FitConfig, Model, shown
 from simsnn_ref.spectrum import Grid
 
 __all__ = ["box_words", "changed_options", "command_line", "python_lines"]
 
 
 def changed_options(config: FitConfig) -> tuple[str, ...]:
-    """Names of the options that have to be given to get this config."""
+    """Flat names of the options that have to be given to get this config."""
     base = FitConfig()
     # Some defaults depend on these two.
-    defaults = replace(base, mode=config.mode, optimizer=config.optimizer).resolved().to_dict()
-    defaults |= {"mode": base.mode, "optimizer": base.optimizer}
-    return tuple(name for name, value in config.resolved().to_dict().items() if value != defaults[name])
+    defaults = FitConfig.of(mode=config.mode, optimizer=config.training.optimizer).resolved().to_flat()
+    defaults |= {"mode": base.mode, "optimizer": base.training.optimizer}
+    return tuple(name for name, value in config.resolved().to_flat().items() if value != defaults[name])
 
 
 def command_line(model: Model, path: str, source: Sequence[str] | None = None) -> str:
@@ -48,20 +47,20 @@ def box_words(bounds: Sequence[float]) -> list[str]:
 
 
 def _option_words(config: FitConfig) -> list[str]:
-    words = []
+    words, values = [], config.to_flat()
     for name in changed_options(config):
-        value, flag = getattr(config, name), name.replace("_", "-")
+        value, flag = values[name], name.replace("_", "-")
         if isinstance(value, bool):
             words.append(f"--{flag}" if value else f"--no-{flag}")
-        elif value is not None:
-            words += [f"--{flag}", ",".join(map(str, value)) if isinstance(value, tuple) else str(value)]
+        else:
+            words += [f"--{flag}", shown(value)]
     return words
 
 
 def python_lines(model: Model, path: str) -> str:
     """A program that loads the model and fits it again."""
-    grid, config = model.grid, model.config
-    options = "".join(f", {name}={getattr(config, name)!r}" for name in changed_options(config))
+    grid, values = model.grid, model.config.to_flat()
+    options = "".join(f", {name}={values[name]!r}" for name in changed_options(model.config))
     is_grid, holds_out = isinstance(grid, Grid), model.history.off_grid == "holdout"
     places = [] if is_grid and holds_out else ["Grid"] if is_grid else ["Box", "Scatter"]
     lines = [

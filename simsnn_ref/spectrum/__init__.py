@@ -9,8 +9,8 @@ from simsnn_ref.spectrum.fourier_extension import count_extension_modes, extensi
 from simsnn_ref.spectrum.grid import PI, Box, Grid, Period
 from simsnn_ref.spectrum.interpolation import shift_samples
 from simsnn_ref.spectrum.least_squares import ScatteredModes, count_scattered_modes
-from simsnn_ref.spectrum.modes import Modes, count_modes, dominant_frequency, dominant_of, fourier_modes
-from simsnn_ref.spectrum.noise_floor import resolved_level
+from simsnn_ref.spectrum.modes import Modes, count_modes, dominant_frequency, dominant_of, fourier_modes, require_modes
+from simsnn_ref.spectrum.noise_floor import noise_floor
 from simsnn_ref.spectrum.scattered_points import Scatter
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "extension_modes",
     "extension_period",
     "fourier_modes",
-    "resolved_level",
+    "noise_floor",
+    "require_modes",
     "shift_samples",
 ]

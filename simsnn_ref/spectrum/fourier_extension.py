@@ -162,12 +162,17 @@ ROUNDING = 64.0 * float(np.finfo(np.float64).eps)
 def extension_modes(t: np.ndarray, grid: Grid, backend: Backend) -> tuple[Modes, float]:
     """Modes of the extended box for samples `t` of RMS 1: the fewest wavenumbers and the mildest truncation that do.
 
-    Also the RMS of what they leave of the samples.
-
     The largest wavenumber along the axes that are not periodic is at most half of what the samples resolve; each is
     tried with every truncation. The wavenumbers are the fewest whose best residue at the samples is within `WORTH_IT`
     of that of all, found by bisection since more of them leave less, and the truncation is the mildest within
     `WORTH_IT` of the best: both keep the sum small between the samples.
+
+    Returns
+    -------
+    modes : Modes
+        Largest amplitude first.
+    fit_residual : float
+        RMS of the samples less the sum of the modes.
     """
     levels = _levels(grid)
     low, high = 0, len(levels) - 1

@@ -73,14 +73,14 @@ class ScatteredFit:
     ----------
     modes : Modes
         Largest amplitude first.
-    left_out : float
-        RMS of what their sum leaves of the values.
+    fit_residual : float
+        RMS of the values less their sum.
     predicted : float
         RMS error of the prediction of each value from the others.
     """
 
     modes: Modes
-    left_out: float
+    fit_residual: float
     predicted: float
 
 

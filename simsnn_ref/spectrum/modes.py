@@ -25,6 +25,7 @@ __all__ = [
     "fourier_modes",
     "half_shape",
     "multiplicity",
+    "require_modes",
     "signed_index",
 ]
 
@@ -127,6 +128,16 @@ def count_modes(grid: Grid) -> int:
     return (grid.size + alone) // 2
 
 
+def require_modes(grid: Grid, n_modes: int, total: int | None = None) -> None:
+    """Raise ConfigError unless a grid has so many modes: those of its DFT, or `total`."""
+    total = count_modes(grid) if total is None else total
+    if not 1 <= n_modes <= total:
+        raise ConfigError(
+            f"n_features = {n_modes}: a grid of {' x '.join(map(str, grid.shape))} points has {total} Fourier modes;"
+            f" choose 1 to {total}"
+        )
+
+
 def fourier_modes(u: Array, grid: Grid, backend: Backend, n_modes: int | None = None) -> Modes:
     """The `n_modes` largest real Fourier modes of `u`, largest |u~| first; Algorithm 1 with its errata put right.
 
@@ -151,14 +162,9 @@ def fourier_modes(u: Array, grid: Grid, backend: Backend, n_modes: int | None = 
     xp = backend.xp
     if tuple(u.shape) != grid.shape:
         raise DataError(f"u: shape {tuple(u.shape)} does not match the grid's {grid.shape}")
+    n_modes = count_modes(grid) if n_modes is None else n_modes
+    require_modes(grid, n_modes)
     weights = _folded_weights(grid)
-    total = int(np.count_nonzero(weights))
-    n_modes = total if n_modes is None else n_modes
-    if not 1 <= n_modes <= total:
-        raise ConfigError(
-            f"n_features = {n_modes}: a grid of {' x '.join(map(str, grid.shape))} points has {total} Fourier modes;"
-            f" choose 1 to {total}"
-        )
     spectrum = xp.reshape(backend.rfftn(u, tuple(range(grid.ndim))), (-1,)) / grid.size
     weight = backend.asarray(weights.reshape(-1))
     magnitude = xp.where(weight > 0.0, xp.abs(spectrum), -1.0)

@@ -1,4 +1,4 @@
-"""Checks of arrays: the protocol, creation, transfers, dtypes and devices, and numerics against NumPy."""
+"""Checks of arrays: members, creation, transfers, dtypes and devices, and arithmetic against NumPy's."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -16,18 +16,18 @@ NAMES = [
     "permute_dims", "real", "reshape", "result_type", "sign", "sin", "sqrt", "stack", "sum", "take", "tanh",
     "where", "zeros", "zeros_like", "bool", "complex128", "float32", "float64", "int64",
 ]  # fmt: skip
-"""Of the namespace: what the numerics use, or a message of this suite."""
+"""Names of the namespace that the numerics use, or the messages of this suite."""
 
 DTYPES = ("float64", "complex128", "int64", "bool")
 
 ELEMENTWISE_ULP = 4.0
-"""What the vector libraries promise: NumPy's own are within 4 ulp, those of CUDA within 2."""
+"""Error in ulp that vector libraries promise: NumPy's at most 4, those of CUDA 2."""
 
 
 def _members(backend: Backend) -> None:
-    """`Backend`'s members are there, real_dtype is NumPy's float64, and the namespace has what the numerics call."""
-    lacking = missing_members(backend)
-    expect(not lacking, f"lacks {', '.join(lacking)}: see simsnn_ref.backend.Backend")
+    """`Backend`'s members are there and of the right kind, and the namespace has what the numerics call."""
+    missing = missing_members(backend, Backend)
+    expect(not missing, f"lacks {', '.join(missing)}: see simsnn_ref.backend.Backend")
     expect(isinstance(backend.name, str) and backend.name != "", f"name: {backend.name!r} is no name")
     expect(":" not in backend.name, f"name: {backend.name!r} has a colon, which begins a device")
     expect(backend.real_dtype is np.float64, f"real_dtype: {backend.real_dtype!r}, expected numpy.float64")
@@ -39,7 +39,7 @@ def _members(backend: Backend) -> None:
 
 
 def _creation(backend: Backend) -> None:
-    """Arrays are made with the dtype and on the device that are asked for, and like others."""
+    """New arrays have the dtype and the device that are asked for, or those of another array."""
     xp, device = backend.xp, backend.device
     for name in DTYPES:
         dtype = getattr(xp, name)
@@ -79,7 +79,7 @@ def _host_arrays(name: str) -> Iterator[tuple[str, Any]]:
 
 
 def _transfers(backend: Backend) -> None:
-    """Host to device and back: the same bits, dtype and shape, on the device, and what was given is left as it was."""
+    """Transfers to the device and back keep bits, dtype and shape, and leave the host array as it was."""
     for name in DTYPES:
         for kind, given in _host_arrays(name):
             what = f"asarray of {name}, {kind}"
@@ -114,7 +114,7 @@ def _views(backend: Backend) -> None:
 
 
 def _dtypes(backend: Backend) -> None:
-    """Python's scalars do not widen or narrow an array; results stay on the device; a 0-d array becomes a float."""
+    """Python's scalars leave an array's dtype as it is; results stay on the device; a 0-d array converts to a float."""
     xp = backend.xp
     x, z, n = (
         backend.asarray(np.arange(1, 7).reshape(2, 3).astype(name)) for name in ("float64", "complex128", "int64")
@@ -232,7 +232,7 @@ def _products(backend: Backend) -> None:
 
 
 def _rearranged(backend: Backend) -> None:
-    """What only moves or picks numbers is exact, and sorting is stable."""
+    """Functions that only move or pick numbers are exact, and sorting is stable."""
     xp = backend.xp
     x = np.random.default_rng(5).permutation(24).astype(np.float64).reshape(4, 6)
     cube, ties = x.reshape(2, 3, 4), np.array([1.0, 0.0, 1.0, 0.0, 2.0, 1.0, 0.0] * 9)
@@ -260,7 +260,7 @@ def _rearranged(backend: Backend) -> None:
 
 
 def _assignment(backend: Backend) -> None:
-    """Blocks of an array can be assigned and added to in place, and do not reach what they were taken from."""
+    """Blocks of an array can be assigned and added to in place, which changes no other array."""
     xp, x = backend.xp, np.arange(12.0).reshape(2, 6)
     given, block = backend.asarray(x.copy()), slice(2, 4)
     array = xp.zeros((2, 6), dtype=xp.float64, device=backend.device)
@@ -310,4 +310,3 @@ CHECKS = {
     "assignment": _assignment,
     "linear_algebra": _linear_algebra,
 }
-"""By name, from the protocol up."""

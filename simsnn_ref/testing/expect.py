@@ -1,4 +1,4 @@
-"""What a check may expect of arrays. Each failure is an AssertionError of one line that names what was off."""
+"""Expectations of a check. Each failure is an AssertionError of one line that names what is wrong."""
 
 import math
 from typing import Any
@@ -19,7 +19,7 @@ def expect(condition: bool, message: str) -> None:
 
 
 def expect_on_device(backend: Backend, what: str, array: Array, dtype: str) -> None:
-    """An array of the backend's own type, on its device and of the namespace's `dtype`."""
+    """Expect an array of the backend's own type, on its device and of the namespace's `dtype`."""
     own = type(backend.asarray(np.zeros(1)))
     # NumPy's 0-d results are its scalars, which have all that an array has.
     kinds = (own, np.generic) if issubclass(own, np.ndarray) else own
@@ -30,7 +30,7 @@ def expect_on_device(backend: Backend, what: str, array: Array, dtype: str) -> N
 
 
 def host(backend: Backend, what: str, array: Array, dtype: str = "float64") -> np.ndarray:
-    """The array on the host, after `expect_on_device`."""
+    """Return the array on the host, after `expect_on_device`."""
     expect_on_device(backend, what, array, dtype)
     value = backend.to_numpy(array)
     expect(isinstance(value, np.ndarray), f"{what}: to_numpy returns a {type(value).__name__}, expected an ndarray")
@@ -43,13 +43,13 @@ def _expect_shape(what: str, got: np.ndarray, expected: Any) -> None:
 
 
 def expect_equal(what: str, got: np.ndarray, expected: Any) -> None:
-    """The same shape and values, NaN equal to NaN."""
+    """Expect the same shape and values, NaN equal to NaN."""
     _expect_shape(what, got, expected)
     expect(np.array_equal(got, expected, equal_nan=np.asarray(expected).dtype.kind in "fc"), f"{what}: other values")
 
 
 def expect_ulp(what: str, got: np.ndarray, exact: np.ndarray, allowed: float) -> None:
-    """Every number within `allowed` units in the last place of the exact one."""
+    """Expect every number within `allowed` units in the last place of the exact one."""
     _expect_shape(what, got, exact)
     ulp = np.abs(got - exact) / np.spacing(np.abs(exact).astype(np.float64))
     worst = np.unravel_index(int(np.argmax(np.where(np.isnan(ulp), np.inf, ulp))), ulp.shape)
@@ -61,7 +61,7 @@ def expect_ulp(what: str, got: np.ndarray, exact: np.ndarray, allowed: float) ->
 
 
 def expect_close(what: str, got: Any, expected: Any, allowed: float) -> None:
-    """Off by at most `allowed` times eps of the 2-norm."""
+    """Expect an error of at most `allowed` times eps in the 2-norm, relative to the expected value's."""
     got, expected = np.asarray(got), np.asarray(expected)
     _expect_shape(what, got, expected)
     size = float(np.linalg.norm(np.ravel(expected.astype(np.clongdouble)))) or 1.0

@@ -1,4 +1,4 @@
-"""Checks of `map`, of what may happen inside it, and of transfers that nobody asked for."""
+"""Checks of `map`, of what may happen inside it, and for hidden transfers between host and device."""
 
 import time
 from collections.abc import Callable
@@ -13,12 +13,12 @@ from simsnn_ref.testing.expect import EPS, expect, expect_close, expect_equal, h
 __all__ = ["CHECKS", "work_in_blocks"]
 
 
-class _Told(Exception):
-    """What a mapped function raises."""
+class _TaskError(Exception):
+    """The exception that a mapped function raises."""
 
 
 def _order(backend: Backend) -> None:
-    """Map returns a list of the results in the order of the items, whatever order they are done in."""
+    """Map returns a list of the results in the order of the items, in whatever order they are done."""
 
     def square(i: int) -> int:
         # The first are the slowest.
@@ -29,30 +29,30 @@ def _order(backend: Backend) -> None:
     expect(isinstance(got, list), f"map: returns a {type(got).__name__}, expected a list")
     expect(got == [i * i for i in range(8)], f"map: {got}, expected the squares of 0 to 7 in their order")
     expect(backend.map(square, []) == [], "map of nothing: not []")
-    expect(backend.map(square, [7]) == [49], "map of one item: not its result alone")
+    expect(backend.map(square, [7]) == [49], "map of one item: not a list of its result")
     nested = backend.map(lambda i: backend.map(lambda j: 10 * i + j, range(3)), range(3))
     expect(nested == [[10 * i + j for j in range(3)] for i in range(3)], f"map inside map: {nested}")
 
 
 def _exceptions(backend: Backend) -> None:
-    """What the mapped function raises comes out of map, and map works afterwards."""
+    """Map raises what the mapped function raises, and works afterwards."""
 
     def third(i: int) -> int:
         if i == 3:
-            raise _Told(str(i))
+            raise _TaskError(str(i))
         return i
 
     for items in (range(3, 4), range(8)):
         try:
             got = backend.map(third, items)
-        except _Told:
+        except _TaskError:
             continue
         raise AssertionError(f"map: returned {got}, where the function raised an exception")
     expect(backend.map(third, range(3)) == [0, 1, 2], "map: of no use after an exception")
 
 
 def work_in_blocks(backend: Backend, run: Callable[[Callable[[Any], Any], Any], list[Any]]) -> np.ndarray:
-    """A product and two transforms a block, written to blocks of one array; `run` is ``backend.map`` or a loop."""
+    """Return an array whose blocks are made by a product and two transforms; `run` is ``backend.map`` or a loop."""
     xp, n, shape = backend.xp, 8, (12, 15)
     rng = np.random.default_rng(9)
     fields, matrix = backend.asarray(rng.standard_normal((n, 3, *shape))), backend.asarray(rng.standard_normal((3, 3)))
@@ -69,9 +69,9 @@ def work_in_blocks(backend: Backend, run: Callable[[Callable[[Any], Any], Any], 
 
 
 def _in_blocks(backend: Backend) -> None:
-    """Blocks of an array, each written by a task of map, end up as a loop leaves them, again and again.
+    """Blocks of an array, each written by a task of map, are those that a loop writes, to 64 eps, and always the same.
 
-    To 64 eps: a library may split a sum otherwise where it is not called from the main thread.
+    The tolerance is for libraries that split a sum otherwise where they are not called from the main thread.
     """
     loop = work_in_blocks(backend, lambda function, items: [function(i) for i in items])
     first = work_in_blocks(backend, backend.map)
@@ -81,7 +81,7 @@ def _in_blocks(backend: Backend) -> None:
 
 
 def _transfers(backend: Backend) -> None:
-    """Nothing but asarray and to_numpy goes between host and device: not the transforms, nor map."""
+    """Only asarray and to_numpy transfer between host and device: transforms and map do not."""
     x = backend.asarray(np.random.default_rng(10).standard_normal((2, 6, 8)))
 
     kind, refused = type(backend), AssertionError("a transfer between host and device that nobody asked for")

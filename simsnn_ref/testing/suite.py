@@ -1,31 +1,34 @@
-"""All checks together, as a function and as a class of tests."""
+"""All checks together: as a function, and as a class of tests."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from simsnn_ref.backend import Backend
-from simsnn_ref.testing import arrays, mapping, training, transforms
+from simsnn_ref.testing import arrays, mapping, processes, training, transforms
 from simsnn_ref.testing.expect import expect_equal
 
-__all__ = ["CHECKS", "BackendConformance", "Result", "check_backend", "check_threads"]
+__all__ = ["CHECKS", "BackendConformance", "CheckResult", "check_backend", "check_threads"]
 
-Check: TypeAlias = Callable[[Backend], None]
+CheckFunction: TypeAlias = Callable[[Backend], None]
+"""Function that raises an AssertionError of one line if the backend does not pass."""
 
-CHECKS: Mapping[str, Check] = arrays.CHECKS | transforms.CHECKS | mapping.CHECKS | training.CHECKS
-"""By name, from the protocol up: what fails first is the one to look at."""
+CHECKS: Mapping[str, CheckFunction] = (
+    arrays.CHECKS | transforms.CHECKS | mapping.CHECKS | processes.CHECKS | training.CHECKS
+)
+"""The checks by name, from the protocol up: the first that fails is the one to look at."""
 
 
 @dataclass(frozen=True)
-class Result:
-    """What became of one check.
+class CheckResult:
+    """Result of one check of a backend.
 
     Attributes
     ----------
     name : str
-        Of `CHECKS`.
+        Name of the check in `CHECKS`.
     problem : str
-        One line; empty where it passed.
+        What is wrong, in one line; empty if the check passed.
     """
 
     name: str
@@ -33,26 +36,30 @@ class Result:
 
     @property
     def passed(self) -> bool:
-        """Whether there was no problem."""
+        """Whether there is no problem."""
         return not self.problem
 
     def __str__(self) -> str:
         return f"{self.name}: {self.problem or 'ok'}"
 
 
-def check_backend(backend: Backend, names: Sequence[str] = tuple(CHECKS)) -> list[Result]:
-    """Run the checks, all of them whatever fails: some seconds, most of it for ``verify``.
+def check_backend(backend: Backend, names: Sequence[str] = tuple(CHECKS)) -> list[CheckResult]:
+    """Run the checks, each whether or not another fails. It takes some seconds, most of them for ``verify``.
 
     Parameters
     ----------
     backend : Backend
     names : sequence of str
-        Some of `CHECKS`.
+        Names of checks in `CHECKS`; all of them by default.
+
+    >>> from simsnn_ref.backend import NumpyBackend
+    >>> [str(result) for result in check_backend(NumpyBackend(), ["members", "processes"])]
+    ['members: ok', 'processes: ok']
     """
-    return [Result(name, _problem(CHECKS[name], backend)) for name in names]
+    return [CheckResult(name, _problem(CHECKS[name], backend)) for name in names]
 
 
-def _problem(check: Check, backend: Backend) -> str:
+def _problem(check: CheckFunction, backend: Backend) -> str:
     try:
         check(backend)
     except AssertionError as error:
@@ -67,12 +74,17 @@ def _line(error: Exception) -> str:
 
 
 def check_threads(one: Backend, two: Backend) -> None:
-    """The same bits from two instances of a backend, with one thread and with two, for one that promises it.
+    """Check a backend's promise that results do not depend on the number of threads.
+
+    Parameters
+    ----------
+    one, two : Backend
+        The backend with one thread and with two.
 
     Raises
     ------
     AssertionError
-        If a bit differs.
+        If their results differ in a bit.
     """
     a, b = (mapping.work_in_blocks(backend, backend.map) for backend in (one, two))
     expect_equal("one thread and two", a, b)
@@ -84,13 +96,13 @@ class BackendConformance:
     Attributes
     ----------
     make_backend : callable
-        Without arguments, not even ``self``: the backend's class, or a function.
+        The backend's class, or a function that returns a backend. It is called without arguments, not even ``self``.
     """
 
     make_backend: Any = None
 
 
-def _test(check: Check) -> Callable[[BackendConformance], None]:
+def _test(check: CheckFunction) -> Callable[[BackendConformance], None]:
     def test(self: BackendConformance) -> None:
         check(type(self).make_backend())
 

@@ -1,4 +1,4 @@
-"""Checks of the whole: a network, its derivatives, the optimisers and a fit, against the same on NumPy."""
+"""Checks of the whole: a network, its derivatives, the optimisers and a fit, against those on NumPy."""
 
 from dataclasses import replace
 from functools import cache
@@ -10,7 +10,7 @@ from simsnn_ref.backend import Backend, NumpyBackend
 from simsnn_ref.model import FitConfig
 from simsnn_ref.multistage import fit, train
 from simsnn_ref.network import LinearMap, Network, Parameters, initialize, make_map
-from simsnn_ref.optimizers import Adam, LpLoss, Objective
+from simsnn_ref.optimizers import Adam, AdamState, Jacobian, LpLoss, Objective
 from simsnn_ref.spectrum import Grid
 from simsnn_ref.testing.expect import EPS, expect, expect_close, host
 from simsnn_ref.verify import require, verify
@@ -18,32 +18,33 @@ from simsnn_ref.verify import require, verify
 __all__ = ["CHECKS", "make_objective"]
 
 GRID = Grid((80, 65))
-"""More points than a block of them holds, so that `map` and the assignment of blocks have their part."""
+"""A grid of more points than a block holds, so that `map` and the assignment of blocks are checked too."""
 
 SMALL = Grid((24, 20))
-"""For dense matrices: fewer parameters than points with B frozen, more with B trained."""
+"""A grid for dense matrices, with more points than parameters if B is frozen and fewer if B is trained."""
 
 N_FEATURES, HIDDEN, P = 60, (6, 5), 10.0
 
 NORM = 4.0 * P
-"""Times eps, beside the arguments' rounding: a few operations in a row, the p-th powers among them."""
+"""Multiple of eps, beside the rounding of phases: a few operations in a row, the p-th powers among them."""
 
 ADAM_STEPS, LEARNING_RATE = 5, 1e-3
 
 CANCELLED = 1e2
-"""Adam divides each slope by its own size: one that cancelled to a hundredth of its terms has lost two digits."""
+"""Multiple of a gradient's rounding for Adam, which divides each entry by its own size: one whose terms cancelled to a
+hundredth has lost two digits."""
 
 CONJUGATE_GRADIENTS = EPS**-0.5
-"""Times eps: conjugate gradients amplify rounding as they go; half of the digits is what is left of it in a loss that
-is nearly stationary along their path."""
+"""Multiple of eps, half of the digits: conjugate gradients amplify rounding as they go, in a loss that is nearly
+stationary along their path."""
 
 DENSE = 1e4
-"""Times eps: the condition of a dense system enters its solution, and hardly the loss there."""
+"""Multiple of eps: the condition of a dense system enters its solution, and hardly the loss there."""
 
 
 @cache
 def _problem(first_layer: str, grid: Grid) -> tuple[Network, Parameters, np.ndarray]:
-    """On the host: network, parameters and a target, from modes of distinct sizes, nothing zero."""
+    """Return a network, parameters and a target on the host, made from modes of distinct sizes; nothing is zero."""
     rng, backend = np.random.default_rng(11), NumpyBackend()
     field = rng.standard_normal(grid.shape)
     network, params = initialize(
@@ -58,7 +59,17 @@ def _problem(first_layer: str, grid: Grid) -> tuple[Network, Parameters, np.ndar
 
 
 def make_objective(backend: Backend, first_layer: str, kind: str, grid: Grid = GRID) -> tuple[Objective, Parameters]:
-    """A network with that first layer and feature map on the backend, a target for it, and parameters."""
+    """Return the objective of a small network on the backend, and parameters.
+
+    Parameters
+    ----------
+    backend : Backend
+    first_layer : str
+        See `simsnn_ref.network.initialize`.
+    kind : str
+        The feature map: "fft", whose B is frozen, "separable", "dense" or "linear".
+    grid : Grid, optional
+    """
     network, params, target = _problem(first_layer, grid)
     on_device = {name: backend.asarray(value) for name, value in params.items()}
     amplitudes = None if network.amplitudes is None else backend.asarray(network.amplitudes)
@@ -72,7 +83,7 @@ def make_objective(backend: Backend, first_layer: str, kind: str, grid: Grid = G
 
 
 def _rounding(first_layer: str) -> float:
-    """Times eps: phases k.x are rounded by half of |k.x|."""
+    """Multiple of eps: `NORM`, and the rounding of phases k.x by half of |k.x|."""
     network, params, _ = _problem(first_layer, GRID)
     wavenumbers = params["B"] * network.scale if "B" in params else np.zeros((1, 2))
     return NORM + 0.5 * float(np.max(np.sum(np.abs(wavenumbers), axis=1)))
@@ -83,31 +94,32 @@ def _to_host(backend: Backend, what: str, tensors: Parameters) -> Parameters:
 
 
 def _compute(backend: Backend, first_layer: str, kind: str) -> Parameters:
-    """Every quantity of one network by name, on the host."""
+    """Return every quantity of one network by name, on the host."""
     objective, params = make_objective(backend, first_layer, kind)
     network, fmap = objective.network, objective.fmap
-    value, e, activations = objective.evaluate(params)
-    in_one_pass, deviation, gradient = objective.value_and_gradient(params)
+    value, e = objective.evaluate(params)
+    slope = objective.loss.vjp(objective.xp, e, objective.shard)
+    in_one_pass, rms, gradient = objective.value_and_gradient(params)
     rng = np.random.default_rng(12)
     direction = {
         name: backend.asarray(rng.standard_normal(tuple(params[name].shape))) for name in network.trainable(params)
     }
-    u = network.evaluate(params, fmap)
+    u = network.forward(params, fmap)
     first, second, third = network.derivatives(params, fmap, GRID.ndim)
     return {
         "loss": np.asarray(value),
         "loss in one pass": np.asarray(in_one_pass),
-        "RMS in one pass": np.asarray(deviation),
+        "RMS in one pass": np.asarray(rms),
         **_to_host(backend, "forward", {"u": u, "e": e}),
-        **_to_host(backend, "gradient", objective.gradient(params, e, activations)),
+        **_to_host(backend, "gradient", network.backward(params, fmap, lambda u, block: slope[block])),
         **{f"{name} in one pass": array for name, array in _to_host(backend, "gradient", gradient).items()},
-        "jvp": host(backend, "jvp", network.jvp(params, fmap, activations, direction)),
+        "jvp": host(backend, "jvp", Jacobian(objective, params).jvp(direction)),
         **_to_host(backend, "derivatives", {"u again": first, "du/dx": second, "d2u/dx2": third}),
     }
 
 
 def _network(backend: Backend) -> None:
-    """Forward, loss, vjp, jvp and derivatives in x on every map: `NORM` + |k|_1 / 2 eps, the rounding of a phase."""
+    """Forward, loss, vjp, jvp and derivatives in x agree on every map, to `NORM` + |k|_1 / 2 eps (`_rounding`)."""
     for first_layer, kinds in {"si": ("fft", "separable", "dense"), "cos": ("separable",), "none": ("linear",)}.items():
         for kind in kinds:
             got = _compute(backend, first_layer, kind)
@@ -116,12 +128,12 @@ def _network(backend: Backend) -> None:
 
 
 def _adam(backend: Backend) -> None:
-    """Five steps of Adam: `CANCELLED` times the rounding of a gradient, in proportion to the way that they go."""
+    """Five steps of Adam change the parameters alike, to `CANCELLED` times the rounding of a gradient."""
 
     def moved(backend: Backend) -> Parameters:
         objective, params = make_objective(backend, "si", "fft")
         adam, start = Adam(), params
-        state = adam.init(objective.xp, {name: params[name] for name in objective.network.trainable(params)})
+        state = AdamState.zero(objective.xp, {name: params[name] for name in objective.network.trainable(params)})
         for _ in range(ADAM_STEPS):
             _, _, gradient = objective.value_and_gradient(params)
             params, state = adam.update(objective.xp, params, gradient, state, LEARNING_RATE)
@@ -133,26 +145,26 @@ def _adam(backend: Backend) -> None:
 
 
 def _second_order(backend: Backend) -> None:
-    """A step of Gauss-Newton by conjugate gradients (`CONJUGATE_GRADIENTS`), by QR, and in data space (`DENSE`)."""
+    """Losses after a step agree, by conjugate gradients to `CONJUGATE_GRADIENTS`, by dense matrices to `DENSE`."""
     for method, kind, grid, allowed in (
         ("gauss_newton", "fft", GRID, CONJUGATE_GRADIENTS),
         ("levenberg_marquardt", "fft", SMALL, DENSE),
         ("levenberg_marquardt", "separable", SMALL, DENSE),
     ):
-        config = FitConfig(optimizer=method, p=2.0, inner_iterations=20)
+        config = FitConfig.of(optimizer=method, p=2.0, inner_iterations=20)
         losses = []
         for each in (backend, NumpyBackend()):
             objective, params = make_objective(each, "si", kind, grid)
             network, fmap, target = objective.network, objective.fmap, objective.target
             trained = train(network, params, fmap, target, config, 1, backend=each)
-            value, _, _ = replace(objective, loss=LpLoss(2.0)).evaluate(trained.params)
+            value, _ = replace(objective, loss=LpLoss(2.0)).evaluate(trained.params)
             expect(value < trained.loss_history[0], f"{method}: the step did not lower the loss")
             losses.append(value)
         expect_close(f"{method}: loss after a step", losses[0], losses[1], allowed)
 
 
 def _fit(backend: Backend) -> None:
-    """A fit of two stages: the same model to 16 eps of the field, to rounding in all, and values on the host."""
+    """A fit of two stages is certified and gives the same model, to 16 eps of the field, with values on the host."""
     grid = Grid((16, 18))
     x, y = np.meshgrid(*grid.scaled_axes(), indexing="ij")
     u = np.exp(np.sin(np.pi * x + 0.3) * np.cos(np.pi * y - 0.7))

@@ -1,4 +1,4 @@
-"""Checks of the transforms, against SciPy's in long double."""
+"""Checks of the transforms against SciPy's in long double."""
 
 import math
 from collections.abc import Iterator
@@ -16,12 +16,12 @@ BATCH = 2
 
 
 def _allowed(shape: tuple[int, ...]) -> float:
-    """Times eps of the 2-norm: a few for each halving, of lengths that are no powers of two as well."""
+    """Multiple of eps in the 2-norm: a few for each halving, also of lengths that are no powers of two."""
     return 8.0 * (1.0 + math.log2(math.prod(shape)))
 
 
 def _fields() -> Iterator[tuple[tuple[int, ...], tuple[int, ...], np.ndarray, np.ndarray]]:
-    """Shape, axes, two fields of that shape, and their spectra."""
+    """Yield a shape, axes, two fields of that shape, and their spectra."""
     rng = np.random.default_rng(7)
     for shape in SHAPES:
         axes, fields = tuple(range(1, len(shape) + 1)), rng.standard_normal((BATCH, *shape))
@@ -29,17 +29,17 @@ def _fields() -> Iterator[tuple[tuple[int, ...], tuple[int, ...], np.ndarray, np
 
 
 def _forward(backend: Backend) -> None:
-    """Forward: the unscaled transform with exp(-2 pi i m.n / N), in 1 to 3 dimensions, of even and odd lengths."""
+    """The forward transform is the unscaled one with exp(-2 pi i m.n / N): 1 to 3 dimensions, even and odd lengths."""
     for shape, axes, fields, exact in _fields():
         what = f"rfftn over {shape}"
         got = host(backend, what, backend.rfftn(backend.asarray(fields), axes), "complex128")
         expect_close(what, got, exact, _allowed(shape))
-        alone = host(backend, what, backend.rfftn(backend.asarray(fields[0]), range(len(shape))), "complex128")
-        expect_close(f"{what}, no batch", alone, exact[0], _allowed(shape))
+        single = host(backend, what, backend.rfftn(backend.asarray(fields[0]), range(len(shape))), "complex128")
+        expect_close(f"{what}, no batch", single, exact[0], _allowed(shape))
 
 
 def _kept(backend: Backend) -> None:
-    """With `kept`, forward transforms give the first modes of the last axis and no others."""
+    """With `kept`, the forward transform gives the first modes of the last axis and no others."""
     for shape, axes, fields, exact in _fields():
         for kept in {1, (exact.shape[-1] + 1) // 2, exact.shape[-1]}:
             what = f"rfftn over {shape}, {kept} kept"
@@ -48,7 +48,7 @@ def _kept(backend: Backend) -> None:
 
 
 def _inverse(backend: Backend) -> None:
-    """Inverse: the forward transform undone, times N, to the length that is asked for, even or odd."""
+    """The inverse transform of a spectrum is N times the field, of the length that is asked for, even or odd."""
     for shape, axes, fields, exact in _fields():
         what = f"irfftn to {shape}"
         spectrum = backend.asarray(exact.astype(np.complex128))
@@ -57,7 +57,7 @@ def _inverse(backend: Backend) -> None:
 
 
 def _pruned(backend: Backend) -> None:
-    """Inverse of a spectrum that holds only the first modes of the last axis; the others count as 0."""
+    """The inverse transform takes the first modes of the last axis alone; the others count as 0."""
     for shape, axes, _, exact in _fields():
         for kept in {1, (exact.shape[-1] + 1) // 2}:
             what = f"irfftn to {shape} from {kept} modes"
@@ -68,7 +68,7 @@ def _pruned(backend: Backend) -> None:
 
 
 def _layouts(backend: Backend) -> None:
-    """Any layout of the input gives the same transform, and none is written to."""
+    """Input of any layout gives the same transform, and is not written to."""
     xp, shape, axes = backend.xp, (6, 10), (1, 2)
     x = np.random.default_rng(8).standard_normal((3, *shape))
     exact = scipy.fft.rfftn(x.astype(np.longdouble), axes=axes)

@@ -108,6 +108,11 @@ class Subject:
         stops = np.cumsum([self.wide[name].size for name in self.names])[:-1]
         return dict(zip(self.names, np.split(J, stops, axis=1), strict=True))
 
+    def pulled_back(self, w: Array) -> dict[str, np.ndarray]:
+        """J^T w on the host by the backward pass, for `w` of shape (n_points,) on the backend."""
+        network, fmap = self.objective.network, self.objective.fmap
+        return self.host(self.objective.total(network.backward(self.params, fmap, lambda u, block: w[block])))
+
     def moved(self, direction: Tensors, step: complex) -> dict[str, Any]:
         """The parameters in long double, plus step times a direction."""
         return {

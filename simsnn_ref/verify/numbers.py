@@ -21,7 +21,7 @@ def import_mpmath() -> Any:
     try:
         import mpmath  # noqa: PLC0415 - an extra
     except ImportError as error:
-        raise ConfigError("digits: needs mpmath: pip install mpmath") from error
+        raise ConfigError("this needs mpmath: pip install mpmath") from error
     return mpmath
 
 

@@ -38,10 +38,10 @@ def _one(subject: Subject, what: str, got: Any, expected: Any) -> Comparison:
 
 def _check_gradients(subject: Subject) -> list[Comparison]:
     objective, params = subject.objective, subject.params
-    value, e, activations = objective.evaluate(params)
-    gradient = subject.host(objective.gradient(params, e, activations))
+    value, e = objective.evaluate(params)
+    gradient = subject.pulled_back(objective.loss.vjp(objective.xp, e, objective.shard))
     value_in_one_pass, rms_in_one_pass, in_one_pass = objective.value_and_gradient(params)
-    u = objective.backend.to_numpy(objective.network.evaluate(params, objective.fmap))
+    u = objective.backend.to_numpy(objective.network.forward(params, objective.fmap))
     residual = subject.u - objective.backend.to_numpy(objective.target)
     return [
         _one(subject, "u", u, subject.u),
@@ -54,26 +54,15 @@ def _check_gradients(subject: Subject) -> list[Comparison]:
 
 
 def _check_products(subject: Subject) -> list[Comparison]:
-    """Checks of J v and J^T w by the chain rule and by kept factors, and of J and J J^T themselves."""
+    """Checks of J v, of J^T w by the backward pass and by kept factors, and of J and J J^T themselves."""
     objective, params, to_numpy = subject.objective, subject.params, subject.objective.backend.to_numpy
     v, w = subject.direction(1), np.random.default_rng(2).standard_normal(objective.fmap.n_points)
-    _, _, activations = objective.evaluate(params)
-    jacobian = Jacobian(objective, params, activations)
+    jacobian = Jacobian(objective, params)
     on_device = objective.backend.asarray(w)
-    network, fmap = objective.network, objective.fmap
-    pushed = {
-        "chain rule": network.jvp(params, fmap, activations, subject.device(v)),
-        "kept factors": jacobian.jvp(subject.device(v)),
-    }
-    pulled = {
-        "chain rule": network.vjp(params, fmap, activations, on_device),
-        "kept factors": jacobian.vjp(on_device),
-    }
-    exact_Jv, exact_JTw = subject.jacobian @ subject.flat(v), subject.unflat(subject.jacobian.T @ w)
-    checks = []
-    for way, along in pushed.items():
-        Jv, JTw = to_numpy(along), subject.host(pulled[way])
-        checks.append(_one(subject, f"J v, {way}", Jv, exact_Jv))
+    Jv, exact_JTw = to_numpy(jacobian.jvp(subject.device(v))), subject.unflat(subject.jacobian.T @ w)
+    pulled = {"backward pass": subject.pulled_back(on_device), "kept factors": subject.host(jacobian.vjp(on_device))}
+    checks = [_one(subject, "J v", Jv, subject.jacobian @ subject.flat(v))]
+    for way, JTw in pulled.items():
         checks.append(compare(f"J^T w, {way}", subject.name, JTw, exact_JTw, subject.tolerance))
         # The difference over the sum of the terms' magnitudes, since the terms may cancel.
         size = float(np.sum(np.abs(Jv * w)))
@@ -87,7 +76,7 @@ def _check_products(subject: Subject) -> list[Comparison]:
 
 def _check_scales(subject: Subject) -> list[Comparison]:
     objective, params = subject.objective, subject.params
-    jacobian = Jacobian(objective, params, objective.evaluate(params)[2])
+    jacobian = Jacobian(objective, params)
     scales = natural_scales(jacobian)
     found = {name: value for name, value in subject.host(scales.by_name()).items() if name in subject.names}
     expected = exact_scales(subject, subject.wide, subject.jacobian)
@@ -120,8 +109,7 @@ def _check_inputs(subject: Subject) -> list[Comparison]:
 def _check_remainders(subject: Subject) -> list[Comparison]:
     """Checks of the gradient and of the Hessian product by the exponents of the remainders that they leave."""
     objective, params = subject.objective, subject.params
-    _, e, activations = objective.evaluate(params)
-    gradient = subject.flat(subject.host(objective.gradient(params, e, activations)))
+    gradient = subject.flat(subject.host(objective.value_and_gradient(params)[2]))
     v = subject.direction(1)
     size = np.linalg.norm(subject.flat(v))
     v = {name: value / size for name, value in v.items()}
@@ -147,6 +135,6 @@ def _hessian_product(subject: Subject, v: Tensors) -> np.ndarray:
     """H v by a complex step of the hand-written gradient: Im g(theta + ihv) / h."""
     network, fmap = subject.network, subject.host_map
     stepped = {name: np.asarray(value, dtype=np.complex128) for name, value in subject.moved(v, 1j * STEP).items()}
-    u, activations = network.forward(stepped, fmap)
-    gradient = network.vjp(stepped, fmap, activations, loss_slope(u - subject.target, subject.objective.loss.p))
+    slope = loss_slope(network.forward(stepped, fmap) - subject.target, subject.objective.loss.p)
+    gradient = network.backward(stepped, fmap, lambda u, block: slope[block])
     return np.imag(subject.flat(gradient)) / STEP

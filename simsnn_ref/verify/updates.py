@@ -10,7 +10,17 @@ from typing import Any
 import numpy as np
 
 from simsnn_ref.backend import Backend
-from simsnn_ref.optimizers import LBFGS, Adam, GaussNewton, LevenbergMarquardt, Limits, Pairs, SpectralWeights, minimize
+from simsnn_ref.optimizers import (
+    LBFGS,
+    Adam,
+    AdamState,
+    GaussNewton,
+    LevenbergMarquardt,
+    Limits,
+    Pairs,
+    SpectralWeights,
+    minimize,
+)
 from simsnn_ref.spectrum import Grid
 from simsnn_ref.verify.cases import Subject, make_subject
 from simsnn_ref.verify.comparison import TOLERANCE, Comparison, compare
@@ -146,7 +156,7 @@ def check_adam(backend: Backend) -> list[Comparison]:
     rng, adam = np.random.default_rng(3), Adam(0.9, 0.99, 1e-3)
     theta, slopes = rng.standard_normal(4), rng.standard_normal((5, 4))
     params = {"theta": backend.asarray(theta)}
-    state = adam.init(backend.xp, params)
+    state = AdamState.zero(backend.xp, params)
     exact, m, v = theta.astype(np.longdouble), np.zeros(4, np.longdouble), np.zeros(4, np.longdouble)
     checks = []
     for t, g in enumerate(slopes, start=1):

@@ -1,5 +1,6 @@
-"""The protocol, and plug-ins found by entry point: one loaded at a time, failures told by name and reason."""
+"""The protocols, and plug-ins found by entry point: only the one that is asked for is loaded, failures have reasons."""
 
+import doctest
 import os
 import subprocess
 import sys
@@ -9,7 +10,21 @@ import pytest
 from conftest import EPS, StrictBackend
 
 from simsnn_ref import FitConfig, fit
-from simsnn_ref.backend import Backend, NumpyBackend, available_backends, load_backend
+from simsnn_ref.backend import (
+    SERIAL,
+    Backend,
+    NumpyBackend,
+    Processes,
+    Shard,
+    WholeShard,
+    available_backends,
+    block_scale,
+    double_double,
+    load_backend,
+    loading,
+    missing_members,
+    norms,
+)
 from simsnn_ref.commands.main import main
 from simsnn_ref.errors import BackendError, SimsnnError
 
@@ -17,7 +32,15 @@ MODULES = {
     "plug_good": "from simsnn_ref.backend import NumpyBackend\nclass Good(NumpyBackend):\n    pass\n",
     "plug_broken": "raise ImportError('libplug.so.7: cannot open\\nshared object file')\n",
     "plug_no_device": "class NoDevice:\n    def __init__(self):\n        raise RuntimeError('no device found')\n",
-    "plug_partial": "class Partial:\n    name = 'partial'\n    device = None\n",
+    "plug_partial": (
+        "from simsnn_ref.backend import NumpyBackend\n"
+        "class Partial:\n"
+        "    name = 'partial'\n"
+        "    device = None\n"
+        "class Alone(NumpyBackend):\n"
+        "    def __init__(self):\n"
+        "        super().__init__(processes=Partial())\n"
+    ),
     "plug_device": (
         "from simsnn_ref.backend import NumpyBackend\n"
         "from simsnn_ref.errors import BackendError\n"
@@ -37,6 +60,7 @@ good = plug_good:Good
 broken = plug_broken:Broken
 nodevice = plug_no_device:NoDevice
 partial = plug_partial:Partial
+alone = plug_partial:Alone
 misnamed = plug_good:Bad
 device = plug_device:Device
 fixed = plug_device:Fixed
@@ -160,8 +184,25 @@ def test_a_plugin_that_fails_names_its_reason_in_one_line(plugins, name, reason)
 
 
 def test_a_plugin_that_lacks_a_member_is_refused(plugins):
-    with pytest.raises(BackendError, match="'partial' lacks asarray"):
+    lacking = "asarray, block_scale, irfftn, map, processes, real_dtype, rfftn, synchronize, to_numpy, xp"
+    with pytest.raises(BackendError, match=f"^backend 'partial' lacks {lacking}: see simsnn_ref.backend.Backend$"):
         load_backend("partial")
+    lacking = "at_root, distributed, guard, is_root, max, require_same, shard, size, size_here"
+    message = f"^backend 'alone': processes lacks {lacking}: see simsnn_ref.backend.Processes$"
+    with pytest.raises(BackendError, match=message):
+        load_backend("alone")
+
+
+def test_one_process_has_all_members():
+    assert missing_members(NumpyBackend(), Backend) == []
+    assert missing_members(SERIAL, Processes) == []
+    assert missing_members(WholeShard(1), Shard) == []
+
+
+@pytest.mark.parametrize("module", [block_scale, double_double, loading, norms], ids=lambda module: module.__name__)
+def test_examples_of_docstrings(module):
+    failed, attempted = doctest.testmod(module)
+    assert (failed, attempted > 0) == (0, True)
 
 
 @pytest.mark.parametrize(
@@ -192,7 +233,7 @@ def test_an_unknown_device_is_one_clear_line(plugins, capsys, name, message):
     assert capsys.readouterr().err == f"simsnn: error: {caught.value}\n"
 
 
-@pytest.mark.parametrize("named", [{"backend": "device:gpu:1"}, {"config": FitConfig(backend="device:gpu:1")}])
+@pytest.mark.parametrize("named", [{"backend": "device:gpu:1"}, {"config": FitConfig.of(backend="device:gpu:1")}])
 def test_the_device_reaches_a_fit(plugins, named):
     model = fit(np.sin(np.linspace(0.0, 6.0, 16)), stages=1, **named)
     assert model.backend.device == "gpu:1"

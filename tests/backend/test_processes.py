@@ -1,4 +1,4 @@
-"""Sums over the points of two that share them: two threads here in place of processes."""
+"""A fit whose points two processes share, against that of one; two threads stand for the processes here."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -30,7 +30,7 @@ EPS = np.finfo(np.float64).eps
 
 
 class Half:
-    """One of two shards: what `sum` and the others need is put where both see it."""
+    """One of two shards; the threads see each other's numbers in a list that they share."""
 
     is_whole = False
 
@@ -85,7 +85,7 @@ def test_loss_gradient_and_products(p):
     whole, halves, params = whole_and_halves(p, 10)
 
     def compute(objective):
-        value, e, activations = objective.evaluate(params)
+        value, e = objective.evaluate(params)
         shard = objective.shard
         again, _, gradient = objective.value_and_gradient(params)
         return {
@@ -94,8 +94,7 @@ def test_loss_gradient_and_products(p):
             "rms": rms(np, e, shard),
             "dL/de": shard.gather(objective.loss.vjp(np, e, shard)),
             "jvp": objective.loss.jvp(np, e, e, shard),
-            **objective.gradient(params, e, activations),
-            **{f"{name} in one pass": value for name, value in gradient.items()},
+            **gradient,
         }
 
     exact = compute(whole)
@@ -111,7 +110,7 @@ def test_minimisation(method, n_features):
     # 30 features are more parameters than points, where Gauss-Newton weighs wavenumbers. Few inner iterations: they
     # amplify rounding.
     whole, halves, params = whole_and_halves(4.0, n_features)
-    assert whole.is_consistent(params) == all(half.is_consistent(params) for half in halves) == (n_features == 30)
+    assert all(each.is_overparameterized(params) == (n_features == 30) for each in (whole, *halves))
     exact = minimize(method, whole, params, Limits(steps=3))
     found = on_both(lambda half: minimize(method, half, params, Limits(steps=3, max_seconds=1e3)), halves)
     for result in found:
@@ -125,19 +124,19 @@ def test_dense_matrices_need_all_points():
     assert is_small(whole, params)
     assert not is_small(halves[0], params)
     with pytest.raises(ConfigError, match="'levenberg_marquardt': its matrices are not divided among processes"):
-        LevenbergMarquardt().begin(halves[0], params)
+        LevenbergMarquardt().init(halves[0], params)
 
 
-def test_one_process_is_alone():
+def test_numpy_has_one_process_with_all_points():
     assert NumpyBackend().processes is SERIAL
     fmap = make_map(Grid((4,)), NumpyBackend(), kind="dense")
     assert SERIAL.shard(fmap).shard == WholeShard(4)
 
 
 def test_a_process_of_many_needs_less_memory():
-    grid, config = Grid((256, 256)), FitConfig(optimizer="adam", n_features=(1000,))
-    alone, shared = forecast(grid, config), forecast(grid, config, processes=SerialProcess(size=8, size_here=4))
+    grid, config = Grid((256, 256)), FitConfig.of(optimizer="adam", n_features=(1000,))
+    one, of_eight = forecast(grid, config), forecast(grid, config, processes=SerialProcess(size=8, size_here=4))
     # z_1 of 30 units in extended precision, on the twice finer grid.
-    assert alone.least_bytes - shared.least_bytes >= 16 * 30 * 512**2 * 7 // 8
-    assert shared.stages[0].bytes < 0.5 * alone.stages[0].bytes
-    assert shared.available_bytes <= alone.available_bytes / 2
+    assert one.least_bytes - of_eight.least_bytes >= 16 * 30 * 512**2 * 7 // 8
+    assert of_eight.stages[0].bytes < 0.5 * one.stages[0].bytes
+    assert of_eight.available_bytes <= one.available_bytes / 2

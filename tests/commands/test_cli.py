@@ -153,7 +153,7 @@ def test_fit_of_a_file(capsys):
     converted, unresolved = told["notes"]
     assert converted == "u.npy is float32; it is computed in float64"
     # 6e-8 of rounding to float32, in 20 samples of which the extension follows some.
-    assert "stop being resolved at an RMS of" in unresolved
+    assert "the noise floor of the samples is at an RMS of" in unresolved
     assert 1e-9 < told["resolved_level"] < 1e-6
     assert Path("u.safetensors").is_file()
     told = run_json(capsys, "fit", "u.npy", "--periodic", "false", "--off-grid", "holdout", *FAST)
@@ -164,7 +164,8 @@ def test_fit_of_a_file(capsys):
 
 def test_config_file_and_options(capsys):
     Path("c.toml").write_text(
-        'mode = "paper"\noptimizer = "adam"\nstages = 1\nsteps = [7]\nfirst_layer = "cos"\nn_features = 6\n'
+        'mode = "paper"\n[training]\noptimizer = "adam"\nsteps = [7]\n'
+        '[stages]\ncount = 1\n[first_layer]\nkind = "cos"\nn_features = 6\n'
     )
     told = run_json(
         capsys, "fit", "--example", "logcos", "--size", "16", "--config", "c.toml", "--p", "4", "--no-figure"
@@ -177,6 +178,23 @@ def test_config_file_and_options(capsys):
     Path("again.toml").write_text(out)
     assert run(capsys, "fit", "--config", "again.toml", "--print-config")[1] == out
     assert "seed = 9" in out
+
+
+def test_auto_and_zero_leave_options_to_the_fit(capsys):
+    names = ["p", "n-features", "max-features", "refine", "z1-rms", "max-seconds"]
+    default = run(capsys, "fit", "--print-config")[1]
+    Path("c.toml").write_text(
+        "[training]\np = 4\nsteps = 9\nmax_seconds = 5\n[first_layer]\nn_features = 3\nmax_features = 9\n"
+        "[network]\nz1_rms = [1, 2]\n[sampling]\nrefine = 3\n"
+    )
+    for word in ("0", "auto"):
+        flags = [part for name in names for part in (f"--{name}", word)]
+        given = run(capsys, "fit", "--config", "c.toml", "--steps", "auto", *flags, "--print-config")
+        assert given == (0, default, "")
+    out = run(capsys, "fit", "--n-features", "auto,7", "--z1-rms", "0,1", "--steps", "0", "--print-config")[1]
+    assert 'n_features = ["auto", 7]' in out
+    assert 'z1_rms = ["auto", 1.0]' in out
+    assert "steps = [0]" in out
 
 
 def test_predict_and_info(capsys):
@@ -303,7 +321,11 @@ def bad_files():
         (["good.npy", "--n-features", "999", "--periodic", "false"], "5 x 8 points has 8 Fourier modes"),
         (["good.npy", "--n-features", "2,30", "--mode", "paper"], "n_features = 30"),
         (["good.npy", "--first-layer", "rff"], "mode 'accurate' has 'si'; use mode 'paper'"),
-        (["good.npy", "--config", "bad.toml"], "bad.toml: unknown option 'stage' (did you mean 'stages'?)"),
+        (
+            ["good.npy", "--config", "bad.toml"],
+            "bad.toml: unknown option 'stage' (did you mean 'stages', which",
+        ),
+        (["good.npy", "--config", "flat.toml"], "flat.toml: optimizer belongs in the table [training]"),
         (["good.npy", "--config", "none.toml"], "none.toml: cannot be read"),
         (["good.npy", "--config", "broken.toml"], "broken.toml: not valid TOML"),
         (["good.npy", "-o", "no/folder/m"], "folder no/folder does not exist"),
@@ -313,7 +335,9 @@ def bad_files():
         (["good.npy", "--backend", "cuppy"], "backend 'cuppy' is not installed"),
         (["good.npy", "--first-layer", "sj"], "first_layer = 'sj'"),
         (["good.npy", "--stages", "two"], "invalid int value: 'two'"),
-        (["good.npy", "--steps", "1,x"], "argument --steps"),
+        (["good.npy", "--steps", "1,x"], "argument --steps: invalid comma-separated int value: '1,x'"),
+        (["good.npy", "--p", "ten"], "argument --p: invalid float value: 'ten'"),
+        (["good.npy", "--p", "1"], "p = 1.0: needs a finite value of at least 2"),
         (["good.npy", "--box", "0", "1"], "2 axes need 4 numbers, got 2"),
         (["good.npy", "--box", "1", "0", "0", "1"], "lower < upper"),
         (["good.npy", "--periodic", "maybe"], "give true or false"),
@@ -336,6 +360,7 @@ def test_bad_input_is_one_line_and_status_2(argv, message):
     Path("cut.npy").write_bytes(Path("good.npy").read_bytes()[:-5])
     Path("text.npy").write_text("1 2 3 4")
     Path("bad.toml").write_text("stage = 2")
+    Path("flat.toml").write_text('optimizer = "adam"')
     Path("broken.toml").write_text("stages = [")
     check_one_line(["fit", *argv, "--no-figure" if "--figure" not in argv else "--quiet"], message)
     assert not list(Path().glob("*.safetensors"))

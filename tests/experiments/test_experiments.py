@@ -73,13 +73,13 @@ def test_chebyshev_interpolation_reproduces_polynomials_and_converges():
 
 def test_markdown_says_what_held():
     claims = tuple(Claim("section 1", "says", "found", held) for held in (True, False, None))
-    table = Table("Errors", ("name", "RMS"), (("a", 1.24e-9), ("b", None)), "A note.")
+    table = Table("Errors", {"name": "the name", "RMS": "the error"}, (("a", 1.24e-9), ("b", None)), "A note.")
     outcome = Outcome("x", "Title", Settings("quick"), (table,), claims, {"a": 1.0}, 2.0, draw=lambda: None)
     text = to_markdown(outcome)
     assert "| section 1 | says | found | held |" in text
     assert "| did not hold |" in text
     assert "| not decided |" in text
-    assert "| a | 1.2e-09 |\n| b | - |\n\nA note." in text
+    assert "| a | 1.2e-09 |\n| b | - |\n\n- *name*: the name\n- *RMS*: the error\n\nA note." in text
     told = json.loads(json.dumps(to_dict(outcome), allow_nan=False))
     assert [claim["held"] for claim in told["claims"]] == [True, False, None]
 

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -373,7 +374,7 @@ def test_forged_states_are_an_error_or_work(optimizer, count, tmp_path):
     [
         (lambda c, a: c.pop("about"), "content.about is missing"),
         (lambda c, a: c["config"].pop("backend"), "content.config.backend is missing"),
-        (lambda c, a: c["config"].update(steps="many"), "steps = 'many': expected an integer"),
+        (lambda c, a: c["config"].update(steps="many"), "config: steps = 'many': expected an integer"),
         (lambda c, a: c["grid"].update(periodic=[1, 0]), r"content.grid.periodic\[0\] is not true or false"),
         (lambda c, a: c.update(field={"name": "u"}), "field.axes is missing"),
         (lambda c, a: a.update(values=a["values"][0]), r"tensor values has the shape \(16,\), not \(any, any\)"),
@@ -565,3 +566,34 @@ def test_killed_two_hundred_times(tmp_path):
     print(f"200 kills, at most {max(lost)} steps lost, {len(arrays['now/losses'])} steps done")
     model = resume(folder)
     assert fingerprint(model, tmp_path) == fingerprint(fit(periodic(), **options), tmp_path)
+
+
+OLD_STATES = Path(__file__).parent / "old_states"
+"""Runs that commit 571139e stopped in their second stage, when fields of states had the names that files still have."""
+
+OLD_OPTIONS = {
+    "adam": {"steps": (12,), "schedule": "plateau", "plateau_window": 3},
+    "lbfgs": {"steps": (12,), "memory": 4},
+    "gauss_newton": {"steps": (5,)},
+}
+
+
+@pytest.mark.parametrize("optimizer", OLD_OPTIONS)
+def test_states_of_an_earlier_version_go_on(optimizer, tmp_path):
+    folder = shutil.copytree(OLD_STATES / optimizer, tmp_path / "run")
+    common = {**SMALL, "mode": "paper", "n_features": (6,), "stall_tolerance": 0.0, "optimizer": optimizer}
+    anew = fit(periodic(), **common, **OLD_OPTIONS[optimizer])
+    resumed = resume(folder)
+    for one, other in zip(resumed.history.stages, anew.history.stages, strict=True):
+        # Another version, and another machine, round differently: steps of second order amplify that.
+        assert np.max(np.abs(one.loss_history / other.loss_history - 1.0)) <= 1e-6
+        assert np.max(np.abs(one.rms_history / other.rms_history - 1.0)) <= 1e-6
+
+
+@pytest.mark.parametrize("optimizer", OLD_OPTIONS)
+def test_names_in_files_stay(optimizer, tmp_path):
+    stopped_run(tmp_path / "run", optimizer=optimizer)
+    _, written = read_file(sorted((tmp_path / "run").glob("state-*"))[-1], kind=KIND)
+    (state,) = (OLD_STATES / optimizer).glob("state-*")
+    _, told = read_file(state, kind=KIND)
+    assert {name for name in written if name.startswith("now/")} == {name for name in told if name.startswith("now/")}

@@ -28,7 +28,7 @@ def fitted(d, backend=None, first_layer="si", periodic=False):
         "stages": 2,
         "n_features": 4 if d == 1 else 10,
     }
-    return fit(target, grid, FitConfig(**options), first_layer=first_layer, backend=backend)
+    return fit(target, grid, FitConfig.of(**options), first_layer=first_layer, backend=backend)
 
 
 @pytest.mark.parametrize("first_layer", ["si", "msnn", "none"])

@@ -49,13 +49,13 @@ def test_every_map_works_in_long_double(shape, periodic):
         SeparableMap.from_grid(grid, backend),
         DenseMap(grid.scaled_points(np.longdouble), backend),
     ]
-    fft, separable, dense = (network.evaluate(params, fmap) for fmap in maps)
+    fft, separable, dense = (network.forward(params, fmap) for fmap in maps)
     # |k.x| is below 40 here and rounds each argument; far below an eps of float64, which any shortcut would leave.
     for other in (separable, dense):
         assert other.dtype == np.longdouble
         assert np.max(np.abs(fft - other)) < 200 * extended_eps() * np.max(np.abs(fft))
     rounded = network_map(si_network(grid)[0], grid, NumpyBackend())
-    assert np.max(np.abs(si_network(grid)[0].evaluate(si_network(grid)[1], rounded) - fft)) < 100 * EPS
+    assert np.max(np.abs(si_network(grid)[0].forward(si_network(grid)[1], rounded) - fft)) < 100 * EPS
 
 
 def test_extended_wavenumbers_are_exact():
@@ -76,8 +76,8 @@ def test_extension_finds_a_sum_of_its_own_modes(d):
     grid = Grid((20, 18, 16)[:d], periodic=(False, True, False)[:d])
     x = grid.scaled_points()
     t = np.cos(0.5 * np.pi * x[:, 0] + 0.3) + 0.2 * np.cos(np.pi * x.sum(axis=1) - 1.0)
-    modes, left_out = extension_modes(t.reshape(grid.shape), grid, NumpyBackend())
-    assert left_out < 1e-12
+    modes, fit_residual = extension_modes(t.reshape(grid.shape), grid, NumpyBackend())
+    assert fit_residual < 1e-12
     total = np.cos(x @ modes.wavenumbers.T + modes.phases) @ modes.amplitudes
     # The truncation of the singular values, 1e-14, is the accuracy asked for.
     assert np.max(np.abs(total - t)) < 1e-12
@@ -132,12 +132,12 @@ def test_the_start_is_the_target_whatever_the_bend(backend, delta, hidden):
         backend=backend,
     )
     fmap = network_map(network, grid, backend)
-    error = backend.to_numpy(network.evaluate(params, fmap) - t)
+    error = backend.to_numpy(network.forward(params, fmap) - t)
     # The sum of all modes and a few layers behind it: a few roundings of numbers of order 1.
     assert np.max(np.abs(error)) < 40 * EPS
-    bend = backend.to_numpy(network.evaluate(params, fmap) - network.linear_part(params, fmap))
-    # Rows of W_1 and the field exceed their RMS by a few, and the bend is cubic in them.
-    assert np.max(np.abs(bend)) < 40 * delta**2 + 40 * EPS
+    nonlinear = backend.to_numpy(network.forward(params, fmap) - network.linear_part(params, fmap))
+    # Rows of W_1 and the field exceed their RMS by a few, and the nonlinear is cubic in them.
+    assert np.max(np.abs(nonlinear)) < 40 * delta**2 + 40 * EPS
 
 
 def test_training_sets():
@@ -151,9 +151,9 @@ def test_training_sets():
         assert np.max(np.abs(np.asarray(training.values).ravel() - truth)) < 100 * EPS
         # Without long double the coordinates of the two grids, up to 2 pi, are rounded differently.
         assert np.max(np.abs(np.asarray(training.at_samples(training.values)) - samples)) < 20 * EPS
-    paper = training_set(samples, grid, problem.target, FitConfig(mode="paper"))
+    paper = training_set(samples, grid, problem.target, FitConfig.of(mode="paper"))
     assert paper.grid == grid
-    assert training_set(samples, grid, None, FitConfig(refine=3)).stride == 3
+    assert training_set(samples, grid, None, FitConfig.of(refine=3)).stride == 3
 
 
 @needs_long_double
@@ -230,7 +230,7 @@ def test_samples_that_are_not_periodic():
 @pytest.mark.parametrize("first_layer", ["si", "ffm", "none"])
 def test_definition_in_long_double_and_with_mpmath(first_layer):
     problem = get_problem("ug")
-    config = FitConfig(mode="paper", optimizer="adam", steps=(10,), stages=2, hidden=(4, 3), n_features=(8,))
+    config = FitConfig.of(mode="paper", optimizer="adam", steps=(10,), stages=2, hidden=(4, 3), n_features=(8,))
     model = fit(problem.target, problem.grid(9), config, first_layer=first_layer)
     points = np.random.default_rng(0).uniform(-1.0, 1.0, (4, 2)).astype(np.longdouble)
     stages = [(stage.eps, stage.network, stage.params) for stage in model.stages]
@@ -242,7 +242,7 @@ def test_definition_in_long_double_and_with_mpmath(first_layer):
 
 def test_a_wrong_claim_is_found():
     problem = get_problem("logcos")
-    model = fit(problem.target, problem.grid(24), FitConfig(mode="paper", optimizer="adam", steps=(10,)))
+    model = fit(problem.target, problem.grid(24), FitConfig.of(mode="paper", optimizer="adam", steps=(10,)))
     claimed = model.history.certified
     assert claimed["agrees"]
     assert certify_model(model, problem.target, problem.grid(24)).to_dict() == claimed
@@ -271,7 +271,7 @@ def test_zero_and_constant_fields_are_certified():
     [
         ({"first_layer": "rff"}, "use mode 'paper'"),
         ({"train_wavenumbers": True}, "use mode 'paper'"),
-        ({"n_features": (5, 200)}, "n_features = 200: the training grid of 16 x 16 points has 130 Fourier modes"),
+        ({"n_features": (5, 200)}, "n_features = 200: a grid of 16 x 16 points has 130 Fourier modes"),
     ],
 )
 def test_options_that_mode_accurate_does_not_have(options, message):

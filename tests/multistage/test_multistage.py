@@ -1,6 +1,5 @@
 """The staged fit as a user meets it: errors fall, figures are true, odd fields are said to be odd."""
 
-from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -10,7 +9,7 @@ from simsnn_ref import Box, Callback, ConfigError, DataError, FitConfig, Grid, f
 from simsnn_ref.problems import get_problem
 
 EPS = np.finfo(float).eps
-QUICK = FitConfig(mode="paper", optimizer="adam", steps=(40,), hidden=(10, 10), stages=2)
+QUICK = FitConfig.of(mode="paper", optimizer="adam", steps=(40,), hidden=(10, 10), stages=2)
 
 
 def smooth(points):
@@ -163,7 +162,7 @@ def test_off_grid_is_not_measured_without_a_judge():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"stagess": 2}, "stagess"),
+        ({"stagess": 2}, r"^unknown option 'stagess' \(did you mean 'stages', which is stages\.count\?\)$"),
         ({"n_features": (3, 35)}, "n_features = 35: a grid of 8 x 8 points has 34 Fourier modes; choose 1 to 34"),
         ({"first_layer": "cos", "n_features": 5, "feature_map": "fft"}, "needs wavenumbers B frozen"),
         ({"first_layer": ("si", "cos"), "n_features": 5, "feature_map": "fft"}, "needs wavenumbers B frozen"),
@@ -211,7 +210,7 @@ def test_callbacks_hear_everything():
         def on_stage_end(self, record):
             heard.append(("end", record.index, record.steps))
 
-    model = fit(smooth, Grid(10, 0, 6), replace(QUICK, steps=(30, 40)), callbacks=[Listener()])
+    model = fit(smooth, Grid(10, 0, 6), QUICK.with_options(steps=(30, 40)), callbacks=[Listener()])
     assert heard == [
         ("start", 1, 2),
         *[("step", 1, i) for i in range(1, 31)],

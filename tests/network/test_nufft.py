@@ -63,7 +63,7 @@ def test_a_plugin_that_does_not_load_names_its_reason(install):
 @pytest.mark.parametrize("value", [0.0, -1e-9, float("inf")])
 def test_tolerance_is_positive(value):
     with pytest.raises(ConfigError, match=r"nufft_tolerance = .*: needs a finite value above 0"):
-        FitConfig(nufft_tolerance=value)
+        FitConfig.of(nufft_tolerance=value)
 
 
 @pytest.mark.parametrize("options", [{"mode": "paper", "first_layer": "msnn", "n_features": 8}, {}])

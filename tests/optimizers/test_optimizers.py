@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from conftest import EPS
 
-from simsnn_ref.optimizers import Adam, Constant, Exponential, Plateau
+from simsnn_ref.optimizers import Adam, AdamState, Constant, Exponential, Plateau
 
 
 def adam_by_scalars(theta, gradients, learning_rates, beta1=0.9, beta2=0.999, epsilon=1e-8):
@@ -30,7 +30,7 @@ def test_adam_is_its_recurrence(backend, betas):
     rates = rng.uniform(1e-4, 1e-1, steps)
     adam = Adam(*betas)
     params = {name: backend.asarray(value) for name, value in host.items()}
-    state = adam.init(backend.xp, params)
+    state = AdamState.zero(backend.xp, params)
     for t in range(steps):
         now = {name: backend.asarray(grads[name][t]) for name in host}
         params, state = adam.update(backend.xp, params, now, state, float(rates[t]))
@@ -47,7 +47,7 @@ def test_adam_is_its_recurrence(backend, betas):
 def test_first_step_is_the_learning_rate_against_the_sign(backend, size):
     g = size * np.array([1.0, -2.0, 1e-3, -7.0, 0.0])
     adam, theta = Adam(), {"a": backend.asarray(np.zeros(5))}
-    new, _ = adam.update(backend.xp, theta, {"a": backend.asarray(g)}, adam.init(backend.xp, theta), 0.01)
+    new, _ = adam.update(backend.xp, theta, {"a": backend.asarray(g)}, AdamState.zero(backend.xp, theta), 0.01)
     exact = -0.01 * g / (np.abs(g) + 1e-8)
     assert np.max(np.abs(backend.to_numpy(new["a"]) - exact)) <= 0.01 * 8 * EPS
     far = np.abs(g) >= 1.0
@@ -58,7 +58,7 @@ def test_adam_changes_nothing_in_place_and_leaves_frozen_parameters(backend):
     host = {"B": np.ones((2, 2)), "W": np.arange(3.0)}
     params = {name: backend.asarray(value.copy()) for name, value in host.items()}
     adam = Adam()
-    start = adam.init(backend.xp, {"W": params["W"]})
+    start = AdamState.zero(backend.xp, {"W": params["W"]})
     grads = {"W": backend.asarray(np.ones(3))}
     new, state = adam.update(backend.xp, params, grads, start, 0.1)
     assert new["B"] is params["B"]
@@ -75,7 +75,7 @@ def test_adam_converges_on_a_quadratic(backend):
     adam, steps = Adam(beta2=0.99), 1500
     schedule = Exponential(0.1, 1e-9, steps)
     params = {"a": backend.asarray(np.zeros(3))}
-    state = adam.init(backend.xp, params)
+    state = AdamState.zero(backend.xp, params)
     for t in range(1, steps + 1):
         slope = {"a": backend.asarray(scales) * (params["a"] - backend.asarray(optimum))}
         params, state = adam.update(backend.xp, params, slope, state, schedule.learning_rate([1.0] * t))

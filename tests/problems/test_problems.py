@@ -1,5 +1,6 @@
 """The problems by name, and the analytic targets against independent evaluations."""
 
+import doctest
 import math
 
 import mpmath
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from simsnn_ref.errors import ConfigError, DataError
-from simsnn_ref.problems import PROBLEMS, Problem, analytic, get_problem, turbulence
+from simsnn_ref.problems import PROBLEMS, Problem, analytic, get_problem, registry, turbulence
 from simsnn_ref.spectrum import Box
 
 EPS = np.finfo(np.float64).eps
@@ -133,3 +134,8 @@ def test_a_problem_has_one_source():
     for sources in [{}, {"target": analytic.logcos, "simulation": turbulence.snapshot}]:
         with pytest.raises(ConfigError, match="expected either a target or a simulation"):
             Problem("p", "nothing", 8, Box((0.0,), (1.0,)), (True,), **sources)
+
+
+def test_example_of_the_docstring():
+    failed, attempted = doctest.testmod(registry)
+    assert (failed, attempted > 0) == (0, True)

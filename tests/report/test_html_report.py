@@ -267,6 +267,6 @@ def test_bad_input(argv, message, capsys):
 
 def test_changed_options():
     assert changed_options(FitConfig()) == changed_options(FitConfig().resolved()) == ()
-    assert changed_options(FitConfig(optimizer="adam")) == ("optimizer",)
-    assert changed_options(FitConfig(mode="paper", p=4.0).resolved()) == ("mode", "p")
-    assert changed_options(FitConfig(mode="paper", p=10.0)) == ("mode",)
+    assert changed_options(FitConfig.of(optimizer="adam")) == ("optimizer",)
+    assert changed_options(FitConfig.of(mode="paper", p=4.0).resolved()) == ("mode", "p")
+    assert changed_options(FitConfig.of(mode="paper", p=10.0)) == ("mode",)

@@ -1,5 +1,8 @@
 """The conformance suite: our own backends pass it, and each planted defect fails the check that is there for it."""
 
+import contextlib
+import copy
+import doctest
 import re
 import subprocess
 import sys
@@ -10,8 +13,8 @@ import pytest
 import scipy.fft
 from conftest import EPS, StrictBackend
 
-from simsnn_ref.backend import NumpyBackend
-from simsnn_ref.testing import CHECKS, BackendConformance, check_backend, check_threads
+from simsnn_ref.backend import SERIAL, NumpyBackend, WholeShard
+from simsnn_ref.testing import CHECKS, BackendConformance, CheckResult, check_backend, check_threads, suite
 
 HOST = array_api_strict.Device("CPU_DEVICE")
 
@@ -19,7 +22,7 @@ HOST = array_api_strict.Device("CPU_DEVICE")
 class TestNumpy(BackendConformance):
     make_backend = NumpyBackend
 
-    # test_verify.py has it in the fast lane.
+    # tests/verify/test_verify.py has it among the default tests.
     @pytest.mark.slow
     def test_verify(self):
         super().test_verify()
@@ -62,6 +65,30 @@ def with_options(**options):
 
 def with_xp(missing="", **replaced):
     return with_options(xp=Namespace(np, missing, **replaced))
+
+
+def with_processes(missing="", **replaced):
+    return with_options(processes=Namespace(SERIAL, missing, **replaced))
+
+
+def with_shard(missing="", **replaced):
+    """Processes whose shard lacks a member, or has others."""
+
+    def shard(fmap):
+        here = copy.copy(fmap)
+        here.shard = Namespace(WholeShard(fmap.n_points), missing, **replaced)
+        return here
+
+    return with_processes(shard=shard)
+
+
+def swallow(action):
+    with contextlib.suppress(Exception):
+        return action()
+
+
+def conjugated(x, axes, kept):
+    return right(x, axes, kept).conj()
 
 
 def narrow(function):
@@ -257,11 +284,7 @@ DEFECTS = {
         "forward_transform",
         "rfftn over .*off by",
     ),
-    "conjugated": (
-        rfftn(lambda x, axes, kept: right(x, axes, kept).conj()),
-        "forward_transform",
-        "rfftn over .*off by",
-    ),
+    "conjugated": (rfftn(conjugated), "forward_transform", "rfftn over .*off by"),
     "transformed on the host": (
         on_strict(rfftn=lambda self, x, axes, kept=None: right(self.to_numpy(x), axes, kept)),
         "forward_transform",
@@ -291,6 +314,48 @@ DEFECTS = {
         "no_hidden_transfers",
         "a transfer between host and device",
     ),
+    "no processes": (
+        with_options(processes=None),
+        "processes",
+        "processes: lacks at_root, distributed, guard, is_root",
+    ),
+    "processes without a guard": (with_processes("guard"), "processes", "processes: lacks guard: see"),
+    "a size that is no number": (with_processes(size="1"), "processes", "processes.size: '1', expected a whole number"),
+    "more processes here than there are": (with_processes(size_here=2), "processes", "2 of 1 on this machine"),
+    "no process that writes": (with_processes(is_root=False), "processes", "there is none that prints and writes"),
+    "results of the root are lost": (
+        with_processes(at_root=lambda action: None),
+        "processes",
+        "at_root: does not return",
+    ),
+    "errors of the root are swallowed": (with_processes(at_root=swallow), "processes", "at_root: raises nothing"),
+    "a guard that swallows errors": (
+        with_processes(guard=lambda: contextlib.suppress(Exception)),
+        "processes",
+        "guard: swallows an exception",
+    ),
+    "a shard without broadcast": (with_shard("broadcast"), "shards", "shard, dense: lacks broadcast: see"),
+    "a shard of other points": (with_shard(n_total=7), "shards", "shard.n_total, dense: 7, expected 42"),
+    "a part that says it is all": (with_shard(is_whole=False), "shards", "shard.is_whole, dense: False, of 42 points"),
+    "parts of the wrong length": (with_shard(part=lambda x: x[1:]), "shards", r"of shape \(41,\), expected \(42,\)"),
+    "parts in another order": (with_shard(gather=lambda x: x[::-1]), "shards", "shard.gather, dense: other values"),
+    "sums of one number only": (
+        with_shard(sum=lambda *sums: [sums[0], *(0.0 * x for x in sums[1:])]),
+        "shards",
+        "shard.sum, dense: other values",
+    ),
+    "sums over the parts counted twice": (
+        with_shard(sum=lambda *sums: [2.0 * x for x in sums]),
+        "shards",
+        "shard.sum, dense: 1722.0, expected 861.0",
+    ),
+    "a smaller maximum": (with_shard(max=lambda value: value - 1.0), "shards", "shard.max, dense: 40.0, expected 41.0"),
+    "no value from the first process": (with_shard(broadcast=lambda value: None), "shards", "shard.broadcast, dense"),
+    "divided transforms are conjugated": (
+        with_processes(distributed=lambda backend: rfftn(conjugated)()),
+        "divided_transforms",
+        "rfftn divided among processes, kept = None: off by",
+    ),
     "tanh off by 1e-12": (with_xp(tanh=lambda x: np.tanh(x) * (1.0 + 1e-12)), "network", "si, fft: .*off by"),
     "roots of float32": (with_xp(sqrt=narrow(np.sqrt)), "adam", "Adam: .*off by"),
     "steps of float32": (
@@ -306,6 +371,7 @@ DEFECTS = {
 def test_a_defect_is_caught_and_named(defect):
     make, name, problem = DEFECTS[defect]
     (result,) = check_backend(make(), [name])
+    assert isinstance(result, CheckResult)
     assert result.name == name
     assert not result.passed
     assert re.search(problem, result.problem), result.problem
@@ -333,6 +399,11 @@ def test_all_checks_run_whatever_fails():
     failed = [result.name for result in results if not result.passed]
     assert failed == ["inverse_transform", "pruned_input", "layouts_of_transforms"]
     assert str(results[0]) == "members: ok"
+
+
+def test_example_of_the_docstring():
+    failed, attempted = doctest.testmod(suite)
+    assert (failed, attempted > 0) == (0, True)
 
 
 def test_pytest_finds_a_test_for_each_check_without_being_imported():

@@ -1,4 +1,4 @@
-"""The backend ``cupy``: the conformance suite on a GPU, and without one the plug-in's own code on arrays of NumPy."""
+"""The backend ``cupy``: the conformance suite on a GPU, and without a GPU the plug-in's own code on NumPy's arrays."""
 
 import json
 import os
@@ -42,10 +42,10 @@ def test_fit_and_predict_by_the_commands(tmp_path, capsys):
     np.save(u, field)
     arguments = ["fit", str(u), "--backend", "cupy:0", "--stages", "2", "-o", str(model), "--json", "--quiet"]
     assert main([*arguments, "--no-figure"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["backend"] == "cupy"
-    assert told["certified"]["agrees"]
-    assert told["stages"][-1]["rms_on_grid"] <= EPS
+    report = json.loads(capsys.readouterr().out)
+    assert report["backend"] == "cupy"
+    assert report["certified"]["agrees"]
+    assert report["stages"][-1]["rms_on_grid"] <= EPS
     assert main(["predict", str(model), "--grid", "16", "18", "--backend", "cupy", "-o", str(values)]) == 0
     assert np.max(np.abs(np.load(values) - field)) <= 16 * EPS * np.max(field)
 
@@ -74,7 +74,7 @@ def test_describe_a_gpu():
     assert {"GPU", "memory", "CUDA", "blocks"} <= set(CupyBackend().describe())
 
 
-# Without one: the plug-in's code on arrays of NumPy
+# Without a GPU: the plug-in's code on NumPy's arrays
 
 
 class Device(str):
@@ -130,7 +130,7 @@ def gpu(monkeypatch):
 
 
 class TestItsCodeOnNumpy(BackendConformance):
-    """Transforms, transfers and blocks of the plug-in as they stand, with NumPy in the place of CuPy."""
+    """The plug-in's own transforms, transfers and blocks, with NumPy in the place of CuPy."""
 
     make_backend = CupyBackend
 
@@ -167,9 +167,9 @@ def test_the_device_follows_the_colon(gpu):
 
 def test_describe(gpu, capsys):
     assert main(["doctor", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)["backends"]["cupy"]
-    assert told["loads"], told
-    assert told["describes"] == {
+    found = json.loads(capsys.readouterr().out)["backends"]["cupy"]
+    assert found["loads"], found
+    assert found["describes"] == {
         "cupy": cupy.__version__,
         "device": "0",
         "GPU": "Fake, compute capability 9.0",
@@ -218,8 +218,8 @@ def test_no_driver_is_one_line(monkeypatch, capsys):
     assert main(["fit", "--example", "ug", "--backend", "cupy", "--no-figure"]) == 2
     assert capsys.readouterr().err == f"simsnn: error: {line}\n"
     assert main(["doctor", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)["backends"]["cupy"]
-    assert (told["loads"], told["reason"]) == (False, line)
+    found = json.loads(capsys.readouterr().out)["backends"]["cupy"]
+    assert (found["loads"], found["reason"]) == (False, line)
 
 
 @pytest.mark.parametrize("name", ["gpu", "-1", "0:1", "²"])
@@ -255,7 +255,7 @@ def test_it_is_registered_and_imported_only_when_asked_for():
 
 
 def test_a_backend_that_is_required_fails_and_is_not_skipped(request, tmp_path):
-    """In pytest of its own, with a backend that nothing can provide."""
+    """A run of pytest of its own, with a backend that nothing can provide."""
     test = tmp_path / "test_it.py"
     test.write_text("import pytest\n@pytest.mark.needs_backend('cupy:none')\ndef test_it(): pass\n")
     conftest = request.config.pluginmanager.get_plugin(str(request.path.parents[2] / "conftest.py"))

@@ -48,7 +48,7 @@ def run_on_the_host(formula, folder, arrays, scalars=()):
 
 
 def numbers(n_arrays, seed=0):
-    """Of all sizes that occur, and a few special ones."""
+    """Arrays of numbers of all sizes that occur, and a few special ones."""
     rng = np.random.default_rng(seed)
     arrays = rng.choice([-1.0, 1.0], (n_arrays, N)) * 10.0 ** rng.uniform(-12.0, 3.0, (n_arrays, N))
     arrays[:, :4] = 0.0, -0.0, 1.0, 5e-324
@@ -86,7 +86,7 @@ def test_cos_and_sin_within_an_ulp(tmp_path):
 
 @needs_compiler
 def test_another_formula_is_found(tmp_path):
-    """1 - h^2 is not factored: the difference the tests above are to see."""
+    """1 - h^2 is not factored, a difference that the tests above are to see."""
     wrong = replace(SLOPE_TIMES, name="wrong", body="z = (1.0 - h * h) * y;")
     h, y = np.tanh(numbers(1)[0]), np.ones(N)
     assert not np.array_equal(run_on_the_host(wrong, tmp_path, [h, y])[0], tanh_vjp(h, y))
@@ -96,7 +96,7 @@ def test_another_formula_is_found(tmp_path):
 
 
 def nvrtc_ptx(source, architecture, options):
-    """By the binding to NVRTC that CuPy itself compiles with; None without the library."""
+    """PTX by the binding to NVRTC with which CuPy itself compiles; None without the library."""
     nvrtc = pytest.importorskip("cupy_backends.cuda.libs.nvrtc", reason="CuPy is not installed")
     try:
         nvrtc.getVersion()
@@ -166,12 +166,12 @@ def test_the_assembler_spills_nothing(formula, tmp_path):
     path = tmp_path / "kernel.ptx"
     path.write_text(ptx_of(formula, "90", tmp_path))
     command = ["ptxas", "-arch=sm_90", "-v", path, "-o", path.with_suffix(".cubin")]
-    told = subprocess.run(command, check=True, capture_output=True, text=True)
-    assert "0 bytes spill stores, 0 bytes spill loads" in told.stdout + told.stderr
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert "0 bytes spill stores, 0 bytes spill loads" in done.stdout + done.stderr
 
 
 def test_scalars_are_those_of_adam():
-    """In the order in which the core passes them."""
+    """They come in the order in which the core passes them."""
     names = list(adam_step.__wrapped__.__annotations__)
     assert names[:4] == list(formulas.ADAM_STEP.inputs)
     assert names[5 : 5 + len(formulas.ADAM_STEP.scalars)] == list(formulas.ADAM_STEP.scalars)

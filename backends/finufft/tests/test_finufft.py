@@ -1,4 +1,4 @@
-"""The map ``nufft`` against dense, to its tolerance; its transposes; when plans are made anew."""
+"""The map ``nufft``: its agreement with the dense map to the tolerance, its transposes, and the use of its plans."""
 
 import json
 import subprocess
@@ -22,9 +22,9 @@ BACKEND = NumpyBackend()
 EPS = float(np.finfo(np.float64).eps)
 TOLERANCES = [1e-6, 1e-9, 1e-12, 1e-14]
 FACTOR = 4.0
-"""Times the tolerance: FINUFFT's error is estimated by its makers to a factor of about 2, and x_d and r_j weigh it."""
+"""Multiple of the tolerance: its authors estimate FINUFFT's error to a factor of about 2, and x_d and r_j weigh it."""
 ARITHMETIC = 16.0
-"""Times eps: the log2(N) stages of the FFT and the kernel's polynomial, of degree up to 19."""
+"""Multiple of eps: the log2(N) stages of the FFT and the kernel's polynomial, of degree up to 19, round."""
 
 GRIDS = [
     Grid(1),
@@ -79,7 +79,7 @@ class Case:
         return results | ({"dK": grad.wavenumbers} if trained else {})
 
     def norms(self):
-        """Of each result if its terms were of random sign: the sums' own norm, but for cancellation in short ones."""
+        """Norms of the results if their terms had random signs, for in short sums the terms may cancel."""
         turn = np.abs(self.b_dot) + np.sum(np.abs(self.K_dot), axis=1)
         db = np.linalg.norm(np.linalg.norm(self.dz, axis=1) @ np.abs(self.W * self.A))
         return {
@@ -91,7 +91,7 @@ class Case:
         }
 
     def rounding(self):
-        """Of the arguments: both maps round k.x, up to sum_d |k_d|."""
+        """Rounding of the results: both maps round k.x, up to sum_d |k_d|."""
         return EPS * (ARITHMETIC + 2 * np.max(np.sum(np.abs(self.K), axis=1)))
 
 
@@ -142,12 +142,12 @@ def test_wavenumbers_beyond_the_grids(where):
     "where", [Grid(300), Grid((96, 7)), Grid((7, 96), periodic=False), Grid((50, 6, 48))], ids=name
 )
 def test_wavenumbers_far_below_the_grids(where, tolerance):
-    # Then what is spread is a part of the fine grid, whose transforms leave out the rest.
+    # The lattice is then a part of the fine grid, whose transforms leave out the rest.
     case = Case(where)
     case.K *= 0.1
     fmap = NufftMap(where, BACKEND, tolerance)
     assert_agrees(case, fmap, where, tolerance)
-    [lattice] = {lane._lattice for lane in fmap._lanes}
+    [lattice] = {workspace._lattice for workspace in fmap._workspaces}
     assert np.prod(lattice) < 0.7 * np.prod([axis.n_fine for axis in fmap._transform.axes])
 
 
@@ -158,7 +158,7 @@ def test_wavenumbers_that_grow_in_training():
     for factor in (0.01, 0.1, 0.3, 1.0, 0.1):
         case.K *= factor * 40.0 * np.pi / np.max(np.abs(case.K))
         assert_agrees(case, fmap, where, 1e-12)
-        lattices.add(fmap._lanes[0]._lattice)
+        lattices.add(fmap._workspaces[0]._lattice)
     assert len(lattices) == 4
 
 
@@ -231,7 +231,7 @@ def test_threads_do_not_change_the_result(monkeypatch, where):
     fmap = NufftMap(where, NumpyBackend(workers=4), 1e-14)
     for results in (case.products(fmap), case.products(fmap)):
         assert all(np.array_equal(results[key], one[key]) for key in one)
-    assert len(fmap._lanes) == 4
+    assert len(fmap._workspaces) == 4
     with monkeypatch.context() as patch:
         # Two units at a time, not all nine.
         patch.setattr(feature_map, "BLOCK_ELEMENTS", 1)
@@ -241,7 +241,7 @@ def test_threads_do_not_change_the_result(monkeypatch, where):
     monkeypatch.setattr(feature_map, "NUFFT_ELEMENTS", 1)
     fmap = NufftMap(where, NumpyBackend(workers=4), 1e-14)
     assert all(np.array_equal(value, one[key]) for key, value in case.products(fmap).items())
-    assert len(fmap._lanes) == 1
+    assert len(fmap._workspaces) == 1
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
@@ -273,8 +273,8 @@ def test_the_least_upsampling_that_keeps_the_tolerance():
     assert 2.0 not in chosen
 
 
-def test_finufft_tells_where_upsampling_is_given():
-    # What the refusal rests on; it would be silent where FINUFFT chooses by itself.
+def test_finufft_reports_a_tolerance_out_of_reach_where_upsampling_is_given():
+    # The refusal rests on this; where FINUFFT chooses by itself it is silent.
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with pytest.raises((Warning, RuntimeError)):
@@ -286,7 +286,7 @@ def test_other_backends_are_refused():
         make_map(Grid(8), ExtendedBackend(), kind="nufft")
 
 
-def test_a_transform_too_large_is_told():
+def test_a_transform_that_is_too_large_is_one_clear_error():
     case = Case(scattered(5, 3))
     case.K *= 1e9
     with pytest.raises(ConfigError, match=r"feature_map = 'nufft': .*; use 'separable' or 'dense'"):
@@ -345,10 +345,10 @@ def test_memory_stays_below_the_forecast(tmp_path):
     options = ["--optimizer", "adam", "--steps", "3", "--n-features", "400", "--train-wavenumbers"]
     command = [sys.executable, "-m", "simsnn_ref", "fit", *problem, *options, "--feature-map", "nufft", "--json"]
     output = ["--no-figure", "--quiet", "-o", str(tmp_path / "m.safetensors")]
-    told, done = (
+    forecast, done = (
         json.loads(subprocess.run([*command, *more], capture_output=True, text=True, check=True).stdout)
         for more in (["--dry-run"], output)
     )
-    assert told["stages"][0]["feature_map"] == "nufft"
+    assert forecast["stages"][0]["feature_map"] == "nufft"
     # An upper bound, and not one that says nothing.
-    assert 0.3 * told["peak_bytes"] < done["peak_memory_bytes"] < 1.1 * told["peak_bytes"]
+    assert 0.3 * forecast["peak_bytes"] < done["peak_memory_bytes"] < 1.1 * forecast["peak_bytes"]

@@ -26,7 +26,7 @@ EPS = jobs.EPS
 JOBS = Path(__file__).with_name("jobs.py")
 MPIEXEC = shutil.which("mpiexec", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
 SECONDS = 120
-"""Of one job; far more than any takes. One that hangs fails."""
+"""Time limit of one job, far more than any takes. One that hangs fails."""
 
 needs_mpiexec = pytest.mark.skipif(MPIEXEC is None, reason="there is no mpiexec: pip install mpich")
 on_several = pytest.mark.parametrize("size", [2, 3])
@@ -36,9 +36,9 @@ on_several = pytest.mark.parametrize("size", [2, 3])
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "SIMSNN_NUM_THREADS": "1", "MPLBACKEND": "agg"}
 
 
-def run(size, *command):
+def run(size, *arguments):
     return subprocess.run(
-        [MPIEXEC, "-n", str(size), sys.executable, *command],
+        [MPIEXEC, "-n", str(size), sys.executable, *arguments],
         capture_output=True,
         text=True,
         check=False,
@@ -47,15 +47,20 @@ def run(size, *command):
     )
 
 
+def run_job(size, *arguments):
+    # As the README says of scripts: mpi4py ends all ranks where an error ends one.
+    return run(size, "-m", "mpi4py", str(JOBS), *arguments)
+
+
 def job(size, *arguments):
-    done = run(size, str(JOBS), *arguments)
+    done = run_job(size, *arguments)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
 
 @pytest.fixture(scope="module")
-def alone():
-    """The fits on NumPy in this process, and with every sample changed by an eps."""
+def serial():
+    """The fits on NumPy in this process, and those with every sample changed by an eps."""
     return {
         "short_fits": jobs.short_fits("numpy"),
         "nudged": jobs.short_fits("numpy", EPS),
@@ -65,7 +70,7 @@ def alone():
 
 @pytest.fixture(scope="module")
 def numerics():
-    """Of a job with so many ranks, run once."""
+    """Results of the job `numerics` by the number of ranks; each is run once."""
     found = {}
 
     def get(size):
@@ -90,15 +95,15 @@ def test_it_is_registered():
     assert type(load_backend("mpi")) is plugin.MpiBackend
 
 
-def test_one_rank_has_the_bits_of_numpy(alone):
-    assert jobs.short_fits(plugin.MpiBackend()) == alone["short_fits"]
+def test_one_rank_has_the_bits_of_numpy(serial):
+    assert jobs.short_fits(plugin.MpiBackend()) == serial["short_fits"]
 
 
 def test_doctor_describes_it(capsys):
     assert main(["doctor", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)["backends"]["mpi"]
-    assert told["loads"]
-    assert told["describes"]["ranks"] == "1, 1 of them on this machine"
+    backend = json.loads(capsys.readouterr().out)["backends"]["mpi"]
+    assert backend["loads"]
+    assert backend["describes"]["ranks"] == "1, 1 of them on this machine"
 
 
 def test_no_library_is_one_line(tmp_path):
@@ -116,7 +121,7 @@ def test_no_library_is_one_line(tmp_path):
     assert done.stderr == f"simsnn: error: backend 'mpi' {reason}\n"
 
 
-# Several ranks, even and uneven slabs
+# Several ranks, even and uneven shards
 
 
 @on_several
@@ -127,13 +132,13 @@ def test_conformance(size):
 
 
 @on_several
-def test_a_fit_is_that_of_one_process(size, numerics, alone):
+def test_a_fit_is_that_of_one_process(size, numerics, serial):
     # Sums are done in another order: some eps of the loss at the start. Conjugate gradients amplify them, as they do an
     # eps in the samples.
     several = numerics(size)["short_fits"]
-    assert set(several) == set(alone["short_fits"])
+    assert set(several) == set(serial["short_fits"])
     for name, got in several.items():
-        expected, nudged = (np.asarray(alone[kind][name]) for kind in ("short_fits", "nudged"))
+        expected, nudged = (np.asarray(serial[kind][name]) for kind in ("short_fits", "nudged"))
         assert np.shape(got) == expected.shape
         start = expected[:, :1]
         off, sensitivity = (np.max(np.abs(values - expected) / start) / EPS for values in (np.asarray(got), nudged))
@@ -142,16 +147,16 @@ def test_a_fit_is_that_of_one_process(size, numerics, alone):
 
 
 @on_several
-def test_an_accurate_fit_is_that_of_one_process(size, numerics, alone):
+def test_an_accurate_fit_is_that_of_one_process(size, numerics, serial):
     several = numerics(size)["accurate_fits"]
-    assert set(several) == set(alone["accurate_fits"])
+    assert set(several) == set(serial["accurate_fits"])
     for name, got in several.items():
-        expected = alone["accurate_fits"][name]
+        expected = serial["accurate_fits"][name]
         assert got["agrees"]
         assert "levenberg_marquardt" not in got["optimizers"]
         # An eps of a stage's own values is what it may differ by, and the first has the field's.
         off = np.abs(np.asarray(got["errors"], dtype=float) - np.asarray(expected["errors"], dtype=float))
-        assert np.nanmax(off) <= EPS, f"{name}: {got['errors']}, alone {expected['errors']}"
+        assert np.nanmax(off) <= EPS, f"{name}: {got['errors']}, in one process {expected['errors']}"
 
 
 @on_several
@@ -162,34 +167,33 @@ def test_shared_maps(size, numerics):
 
 
 @on_several
-def test_a_transform_done_together_has_the_same_bits(size, numerics):
+def test_a_divided_transform_has_the_same_bits(size, numerics):
     assert numerics(size)["transforms"]
     assert [name for name, same in numerics(size)["transforms"].items() if not same] == []
 
 
 @on_several
 def test_bytes_that_are_sent(size, numerics):
-    told = numerics(size)["traffic"]
+    traffic = numerics(size)["traffic"]
     for kind in ("exchanged", "reduced", "transform"):
-        assert told[kind] == pytest.approx(told[f"{kind}, formula"], rel=1e-14), kind
+        assert traffic[kind] == pytest.approx(traffic[f"{kind}, formula"], rel=1e-14), kind
     # Out to the points, back to the units, and the sum.
-    assert told["messages"] == 3
+    assert traffic["messages"] == 3
     # Before the first step, and after each: nothing else.
-    assert told["messages, three steps"] == 4 * 3
+    assert traffic["messages, three steps"] == 4 * 3
 
 
 @on_several
 def test_the_first_ranks_clock_counts(size, numerics):
-    told = numerics(size)["time_limit"]
-    assert told["most"] == told["least"] > 1
+    steps = numerics(size)["time_limit"]
+    assert steps["most"] == steps["least"] > 1
 
 
 @on_several
 def test_what_is_refused(size, numerics):
-    told = numerics(size)["refusals"]
     others = ", ".join(map(str, range(1, size)))
     alike = "ranks need the same data, options, libraries and kind of processor"
-    assert told == {
+    assert numerics(size)["refusals"] == {
         "levenberg_marquardt": "ConfigError: optimizer = 'levenberg_marquardt': its matrices are not divided among"
         " processes, as backend 'mpi' divides the points; use 'gauss_newton', 'adam' or 'lbfgs'",
         "few points": f"DataError: 1 points are too few for {size} ranks: each needs one",
@@ -198,21 +202,26 @@ def test_what_is_refused(size, numerics):
     }
 
 
+@on_several
+def test_a_backend_leaves_the_interpreters_hooks_alone(size, numerics):
+    assert numerics(size)["hooks"] == {"own": True}
+
+
 # Checkpoints
 
 
 @needs_mpiexec
 @on_several
 def test_a_stopped_fit_ends_with_the_same_bits(size, tmp_path):
-    told = job(size, "checkpoints", str(tmp_path))
+    found = job(size, "checkpoints", str(tmp_path))
     for name in jobs.CHECKPOINTED:
         # A signal to one stops all, at the same step.
         stopped = f"stopped by SIGTERM after saving its state; go on with: simsnn resume DIR/{name}"
-        assert told[name] == {"same": True, "stopped": [stopped]}
-    [held], [again] = told["held"], told["again"]
+        assert found[name] == {"same": True, "stopped": [stopped]}
+    [held], [again] = found["held"], found["again"]
     assert held == f"CheckpointError: {tmp_path}/held: another process writes its checkpoints here"
     assert again.startswith(f"CheckpointError: {tmp_path}/adam: holds the checkpoints of a run")
-    assert all(f"opened by each of {size} processes for itself" in text for text in told["each"])
+    assert all(f"opened by each of {size} processes for itself" in text for text in found["each"])
 
 
 @needs_mpiexec
@@ -246,7 +255,7 @@ def test_the_command_goes_on_after_a_rank_is_killed(how, tmp_path):
 
 
 def _rank(mpiexec, rank):
-    """The process of a rank, by what the library sets in its environment."""
+    """The process of a rank, found by what the library sets in its environment."""
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             environment = (folder / "environ").read_bytes().split(b"\0")
@@ -257,7 +266,7 @@ def _rank(mpiexec, rank):
 
 
 def _parents(pid):
-    """Of a process, nearest first."""
+    """Parents of a process, nearest first."""
     found = []
     while pid > 1:
         pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
@@ -281,12 +290,12 @@ def test_the_command_prints_and_writes_once(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["u.png", "u.safetensors"]
     arguments = command(tmp_path / "v.safetensors", "--stages", "1", "--json", "--quiet", "--no-figure")
     done = run(2, *arguments)
-    told = json.loads(done.stdout)
+    report = json.loads(done.stdout)
     assert done.stderr == ""
-    assert told["backend"] == "mpi"
+    assert report["backend"] == "mpi"
     assert main([*arguments[2:], "--backend", "numpy"]) == 0
     numpy = load_model(tmp_path / "v.safetensors")
-    assert abs(told["stages"][0]["rms_on_grid"] - numpy.history.stages[0].rms_on_grid) <= EPS
+    assert abs(report["stages"][0]["rms_on_grid"] - numpy.history.stages[0].rms_on_grid) <= EPS
 
 
 @needs_mpiexec
@@ -299,30 +308,61 @@ def test_bad_input_is_one_line_and_status_2(tmp_path):
 
 
 @needs_mpiexec
-def test_an_error_on_all_ranks_is_told_once(tmp_path):
+def test_an_error_on_all_ranks_is_printed_once(tmp_path):
     done = run(3, *command(tmp_path / "u.safetensors", "--quiet", "--optimizer", "levenberg_marquardt"))
     assert done.returncode == 2
     assert done.stderr.count("simsnn: error: rank 0 of 3: optimizer = 'levenberg_marquardt'") == 1
     assert done.stderr.count("simsnn: error") == 1
 
 
-# Processes that die
+# Ranks that die. No job may hang: `run` has a time limit.
+
+RANK = "simsnn: error: rank 2 of 3"
 
 
 @needs_mpiexec
 @pytest.mark.parametrize(
-    ("way", "status", "told"),
+    ("how", "status", "message"),
     [
         ("kill", 9, "Killed (signal 9)"),
-        ("error", 1, "simsnn: error: rank 2 of 3: ValueError: a disk is full"),
-        ("exit", 1, "simsnn: error: rank 2 of 3: SystemExit: 3"),
-        ("typed", 2, "simsnn: error: rank 2 of 3: the device is gone"),
+        ("error", 1, f"{RANK}: ValueError: a disk is full"),
+        ("exit", 1, f"{RANK}: SystemExit: 3"),
+        ("typed", 2, f"{RANK}: no device"),
     ],
 )
-def test_a_rank_that_dies_ends_the_job(way, status, told):
-    started = time.monotonic()
-    done = run(3, str(JOBS), "death", way)
+def test_the_command_ends_where_a_rank_dies(how, status, message, tmp_path):
+    options = ("--mode", "paper", "--optimizer", "adam", "--stages", "1", "--steps", "10", "--n-features", "20")
+    arguments = command(tmp_path / "u.safetensors", *options, "--quiet", "--no-figure")
+    done = run_job(3, "death_in_the_command", how, *arguments[2:])
     assert done.returncode == status
-    assert told in done.stdout + done.stderr
-    # It takes seconds; what is excluded is that the others wait for ever.
-    assert time.monotonic() - started < 60.0
+    assert message in done.stdout + done.stderr
+    assert done.stderr.count("simsnn: error") == (how != "kill")
+    assert list(tmp_path.iterdir()) == []
+
+
+@needs_mpiexec
+@pytest.mark.parametrize(
+    ("how", "status", "message"),
+    [
+        ("kill", 9, "Killed (signal 9)"),
+        ("error", 1, f"{RANK}: ValueError: a disk is full"),
+        ("exit", 1, f"{RANK}: SystemExit: 3"),
+        # Which a script may catch; where it does not, mpi4py ends the job.
+        ("typed", 1, "BackendError: no device"),
+    ],
+)
+def test_a_script_ends_where_a_rank_dies_in_a_fit(how, status, message):
+    done = run_job(3, "death_in_a_fit", how)
+    assert done.returncode == status
+    assert message in done.stdout + done.stderr
+
+
+@needs_mpiexec
+@pytest.mark.parametrize(
+    ("how", "status", "message"),
+    [("error", 1, "ValueError: a disk is full"), ("exit", 3, ""), ("typed", 1, "BackendError: no device")],
+)
+def test_a_script_ends_where_a_rank_dies_beside_a_fit(how, status, message):
+    done = run_job(3, "death_beside_a_fit", how)
+    assert done.returncode == status
+    assert message in done.stderr

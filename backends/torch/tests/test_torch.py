@@ -1,4 +1,4 @@
-"""The backend ``torch``: the conformance suite, the commands end to end, and what is PyTorch's own."""
+"""The backend ``torch``: the conformance suite, the commands end to end, devices, memory and threads."""
 
 import json
 import os
@@ -39,7 +39,7 @@ def field(grid):
     return np.exp(np.sin(np.pi * x + 0.3) * np.cos(np.pi * y - 0.7))
 
 
-# Through the entry point
+# By its name
 
 
 def test_it_is_registered():
@@ -70,13 +70,13 @@ def test_fit_predict_and_verify_by_the_commands(tmp_path, capsys, device):
         "--no-figure",
     ]
     assert main(arguments) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["backend"] == "torch"
-    assert told["device"].startswith(device)
-    assert told["config"]["backend"] == named
-    assert told["certified"]["agrees"]
-    # What two stages reach on NumPy: beyond float64.
-    assert told["stages"][-1]["rms_on_grid"] <= EPS
+    report = json.loads(capsys.readouterr().out)
+    assert report["backend"] == "torch"
+    assert report["device"].startswith(device)
+    assert report["config"]["backend"] == named
+    assert report["certified"]["agrees"]
+    # Two stages reach the same on NumPy, which is beyond float64.
+    assert report["stages"][-1]["rms_on_grid"] <= EPS
     written = []
     for name in (named, "numpy"):
         assert main(["predict", str(model), "--grid", "16", "18", "--backend", name, "-o", str(values), "--json"]) == 0
@@ -115,12 +115,12 @@ def test_every_method_and_first_layer(optimizer, first_layer):
 
 
 def test_a_config_file_names_it(tmp_path, capsys):
-    (tmp_path / "fit.toml").write_text('backend = "torch:cpu"\nstages = 1\n')
+    (tmp_path / "fit.toml").write_text('[run]\nbackend = "torch:cpu"\n[stages]\ncount = 1\n')
     output = str(tmp_path / "m.safetensors")
     arguments = ["fit", "--example", "ug", "--size", "16", "--config", str(tmp_path / "fit.toml"), "-o", output]
     assert main([*arguments, "--json", "--quiet", "--no-figure"]) == 0
     assert json.loads(capsys.readouterr().out)["device"] == "cpu"
-    assert load_model(output, load_backend("torch")).config.backend == "torch:cpu"
+    assert load_model(output, load_backend("torch")).config.run.backend == "torch:cpu"
 
 
 def test_functions_and_scattered_points():
@@ -134,11 +134,11 @@ def test_functions_and_scattered_points():
     assert model.history.stages[-1].rms_off_grid <= 1e-15
 
 
-# Devices
+# Devices that do not exist
 
 
 @pytest.mark.parametrize("name", ["meta", "mps", "bogus", "cpu:1", "cuda:"])
-def test_devices_there_are_not(name):
+def test_an_unknown_device_is_refused(name):
     with pytest.raises(BackendError, match=f"backend 'torch': there is no device '{name}'; choose cpu, cuda or cuda:N"):
         load_backend(f"torch:{name}")
 
@@ -197,7 +197,7 @@ def test_a_step_copies_nothing_to_the_host(monkeypatch):
     value, _, gradient = objective.value_and_gradient(params, 100.0)
     assert value > 0.0
     assert set(gradient) == set(params) - {"B"}
-    # The sums behind L and the RMS, no more.
+    # The sums behind the loss and the RMS, no more.
     assert numbers == [torch.Size([])] * 2
 
 
@@ -259,18 +259,18 @@ def test_a_forked_process_has_threads_of_its_own():
 
 def test_doctor_describes_it(capsys):
     assert main(["doctor", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)["backends"]["torch"]
-    assert told["loads"]
-    assert told["describes"]["torch"] == torch.__version__
-    assert told["describes"]["device"] == "cpu"
-    assert "CUDA" in told["describes"]
+    found = json.loads(capsys.readouterr().out)["backends"]["torch"]
+    assert found["loads"]
+    assert found["describes"]["torch"] == torch.__version__
+    assert found["describes"]["device"] == "cpu"
+    assert "CUDA" in found["describes"]
 
 
 @needs_cuda
 def test_describe_a_gpu():
-    told = TorchBackend("cuda").describe()
-    assert {"GPU", "memory", "blocks", "CUDA"} <= set(told)
-    assert "GiB free" in told["memory"]
+    description = TorchBackend("cuda").describe()
+    assert {"GPU", "memory", "blocks", "CUDA"} <= set(description)
+    assert "GiB free" in description["memory"]
 
 
 def test_pytorch_is_imported_only_when_asked_for():

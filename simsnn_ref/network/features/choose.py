@@ -22,7 +22,7 @@ from simsnn_ref.network.features.fft import FFTMap
 from simsnn_ref.network.features.separable import SeparableMap
 from simsnn_ref.spectrum import Grid, Period
 
-__all__ = ["ENTRY_POINT_GROUP", "FEATURE_MAPS", "has_nufft", "make_map"]
+__all__ = ["ENTRY_POINT_GROUP", "FEATURE_MAPS", "has_nufft", "make_map", "require_map"]
 
 FEATURE_MAPS = ("auto", "dense", "separable", "fft", "nufft")
 
@@ -63,8 +63,7 @@ def make_map(
     ConfigError
         If the named map cannot serve these points and features, or is not installed.
     """
-    if kind not in FEATURE_MAPS:
-        raise ConfigError(f"feature_map = {kind!r}: choose one of {', '.join(FEATURE_MAPS)}")
+    require_map(kind, is_grid=isinstance(where, Grid), has_modes=indices is not None)
     if kind == "auto":
         return _fastest(where, backend, indices, period, tolerance, sizes or MapSizes())
     if kind == "dense":
@@ -73,16 +72,32 @@ def make_map(
         return DenseMap(where, backend)
     if kind == "nufft":
         return _nufft_map(where, backend, 1e-13 if tolerance is None else tolerance)
-    if not isinstance(where, Grid):
-        raise ConfigError(f"feature_map = {kind!r} needs a tensor grid; scattered points take 'dense' or 'nufft'")
+    assert isinstance(where, Grid)
     if kind == "separable":
         return SeparableMap.from_grid(where, backend)
-    if indices is None:
+    assert indices is not None
+    return FFTMap(where, indices, backend, period)
+
+
+def require_map(kind: str, *, is_grid: bool, has_modes: bool) -> None:
+    """Raise ConfigError where there is no such map, or it cannot serve such points and features.
+
+    Parameters
+    ----------
+    is_grid : bool
+        Whether the points are a tensor grid.
+    has_modes : bool
+        Whether the wavenumbers are frozen at Fourier modes.
+    """
+    if kind not in FEATURE_MAPS:
+        raise ConfigError(f"feature_map = {kind!r}: choose one of {', '.join(FEATURE_MAPS)}")
+    if kind in ("separable", "fft") and not is_grid:
+        raise ConfigError(f"feature_map = {kind!r} needs a tensor grid; scattered points take 'dense' or 'nufft'")
+    if kind == "fft" and not has_modes:
         raise ConfigError(
             "feature_map = 'fft' needs wavenumbers B frozen at modes of the grid"
             " (first_layer 'si' or 'fourier', train_wavenumbers false); use 'separable' or 'dense'"
         )
-    return FFTMap(where, indices, backend, period)
 
 
 def _fastest(
@@ -108,7 +123,7 @@ def _fastest(
         sizes,
         is_grid=isinstance(where, Grid),
         lattice=None if fft is None else fft.lattice,
-        reach=None if fft is None else fft.half_shape[-1],
+        bandwidth=None if fft is None else fft.half_shape[-1],
         has_nufft=tolerance is not None and is_host and has_nufft(),
     )
     for kind in sorted(costs, key=lambda kind: costs[kind]):

@@ -23,13 +23,13 @@ FFT_CALLS = 3.0e-5
 """fft: seconds for one point and doubling of a real transform, and for the calls."""
 
 FINE_POINTS = 1.64
-REACH = 2.0 / 3.0
+BANDWIDTH = 2.0 / 3.0
 FINE_TRANSFORM = 1.2e-9
 KERNEL_WIDTH = 16.0
 SPREAD_POINT = 2.4e-8
 SPREAD = 5.0e-10
 NUFFT_CALLS = 4.0e-5
-"""nufft: points of the fine grid's axes for one of the grid's, and how much of that the wavenumbers are taken to reach;
+"""nufft: points of the fine grid's axes for one of the grid's, and the bandwidth of the wavenumbers as a share of them;
 seconds for one of its points and doubling; a kernel's width, and seconds for one kernel and for one point of it;
 seconds for the calls of a transform of two units."""
 
@@ -57,7 +57,7 @@ class MapSizes:
     trains_wavenumbers: bool = False
 
 
-def step_seconds(kind: str, shape: tuple[int, ...], ndim: int, sizes: MapSizes, reach: int | None = None) -> float:
+def step_seconds(kind: str, shape: tuple[int, ...], ndim: int, sizes: MapSizes, bandwidth: int | None = None) -> float:
     """Seconds of forward and vjp with the map called `kind`.
 
     Parameters
@@ -66,15 +66,15 @@ def step_seconds(kind: str, shape: tuple[int, ...], ndim: int, sizes: MapSizes, 
         Of the grid (fft: of the modes' period); (n_points,) of scattered points.
     ndim : int
         d.
-    reach : int, optional
-        fft: how many wavenumbers of the last axis are transformed; all by default.
+    bandwidth : int, optional
+        fft: number of wavenumbers of the last axis that are transformed; all by default.
     """
     if kind == "dense":
         return _dense(math.prod(shape), sizes)
     if kind == "separable":
         return _separable(shape, sizes)
     if kind == "fft":
-        return _fft(shape, shape[-1] // 2 + 1 if reach is None else reach, sizes)
+        return _fft(shape, shape[-1] // 2 + 1 if bandwidth is None else bandwidth, sizes)
     if len(shape) < ndim:
         return _nufft_at_points(shape[0], ndim, sizes)
     return _nufft_on_grid(shape, sizes)
@@ -87,7 +87,7 @@ def map_costs(
     *,
     is_grid: bool,
     lattice: tuple[int, ...] | None = None,
-    reach: int | None = None,
+    bandwidth: int | None = None,
     has_nufft: bool = False,
 ) -> dict[str, float]:
     """`step_seconds` of every map that is admissible, by name.
@@ -105,7 +105,7 @@ def map_costs(
     if is_grid:
         costs["separable"] = step_seconds("separable", shape, ndim, sizes)
     if lattice is not None:
-        costs["fft"] = step_seconds("fft", lattice, ndim, sizes, reach)
+        costs["fft"] = step_seconds("fft", lattice, ndim, sizes, bandwidth)
     if has_nufft:
         costs["nufft"] = step_seconds("nufft", shape, ndim, sizes)
     return costs
@@ -130,10 +130,10 @@ def _separable(shape: tuple[int, ...], sizes: MapSizes) -> float:
     )
 
 
-def _fft(lattice: tuple[int, ...], reach: int, sizes: MapSizes) -> float:
-    """Two transforms per unit: along the last axis, and along the others as far as the modes reach."""
+def _fft(lattice: tuple[int, ...], bandwidth: int, sizes: MapSizes) -> float:
+    """Two transforms per unit: along the last axis, and along the others as far as their bandwidth."""
     *others, last = lattice
-    doublings = math.log2(last) + reach / (last // 2 + 1) * sum(math.log2(n) for n in others)
+    doublings = math.log2(last) + bandwidth / (last // 2 + 1) * sum(math.log2(n) for n in others)
     return 2.0 * sizes.units * math.prod(lattice) * doublings * TRANSFORM + FFT_CALLS
 
 
@@ -145,7 +145,7 @@ def _nufft_on_grid(shape: tuple[int, ...], sizes: MapSizes) -> float:
     ndim = len(shape)
     moments = ndim if sizes.trains_wavenumbers else 0
     fine = [FINE_POINTS * n for n in shape]
-    lattice = [min(n, REACH * n + KERNEL_WIDTH) for n in fine]
+    lattice = [min(n, BANDWIDTH * n + KERNEL_WIDTH) for n in fine]
     transformed = 0.0
     for axis, n in enumerate(fine):
         elements = math.prod(shape[:axis]) * n * math.prod(lattice[axis + 1 :])

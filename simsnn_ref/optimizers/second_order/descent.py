@@ -37,13 +37,13 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from simsnn_ref.backend import Array
-from simsnn_ref.network import Activations, Parameters
+from simsnn_ref.network import Parameters
 from simsnn_ref.optimizers.journal import State
 from simsnn_ref.optimizers.loss import LpLoss
 from simsnn_ref.optimizers.minimization import not_finite
 from simsnn_ref.optimizers.objective import Objective
 
-__all__ = ["Control", "Effort", "LinearModel", "Linearize", "Step", "advance", "begin", "shorten"]
+__all__ = ["CandidateStep", "Control", "Effort", "LinearModel", "Linearize", "init", "restart", "step"]
 
 WEIGHT_FLOOR = 0.3
 SMALLEST_FLOOR = 1e-4
@@ -56,9 +56,9 @@ FORCING_SHARE = 0.5
 FORCING_MEMORY = 1.618
 """eta at first; how much of the last model's error; and the safeguard's exponent, (1 + sqrt 5) / 2."""
 
-FIRST_REACH = 20
-REACH = 1.4
-REACH_OF_END = 2.0
+FIRST_INNER_ITERATIONS = 20
+INNER_GROWTH = 1.4
+INNER_GROWTH_AT_END = 2.0
 """Inner iterations of the first step; and of the next one, as a multiple of those whose direction was taken, if that
 came before the path's end and if it was the end."""
 
@@ -67,7 +67,7 @@ BACKTRACKS = 12
 
 
 @dataclass(frozen=True)
-class Step:
+class CandidateStep:
     """A direction d over the parameters that train, and J d, shape (n_points,).
 
     Attributes
@@ -80,10 +80,10 @@ class Step:
     du: Array
     iterations: int = 1
 
-    def times(self, length: float) -> "Step":
+    def times(self, length: float) -> "CandidateStep":
         """A part of it."""
         direction = {name: length * d for name, d in self.direction.items()}
-        return Step(direction, length * self.du, self.iterations)
+        return CandidateStep(direction, length * self.du, self.iterations)
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Effort:
 class LinearModel(Protocol):
     """u(theta + d) ~ u + J d about some theta."""
 
-    def solve(self, e: Array, weights: Array, damping: float, effort: Effort) -> list[Step]:
+    def solve(self, e: Array, weights: Array, damping: float, effort: Effort) -> list[CandidateStep]:
         """Minimise |S (J d + e)|^2 + damping |D^-1 d|^2: the way there, shortest first, at least the solution.
 
         S is diag(weights), those of L^p; with as many parameters as points it is the model's to choose.
@@ -108,61 +108,59 @@ class LinearModel(Protocol):
 class Linearize(Protocol):
     """Builds the linear model about `params`."""
 
-    def __call__(self, objective: Objective, params: Parameters, activations: Activations) -> LinearModel: ...
+    def __call__(self, objective: Objective, params: Parameters) -> LinearModel: ...
 
 
-def begin(objective: Objective, params: Parameters, memory: Any, damping: float) -> State:
+def init(objective: Objective, params: Parameters, memory: Any, damping: float) -> State:
     """The state at `params`; `memory` is None for the first, `damping` is then its mu."""
     if memory is None:
-        memory = Control(damping, consistent=objective.is_consistent(params))
-    value, e, activations = objective.evaluate(params)
-    return State(params, value, objective.rms(e), memory, (e, activations))
+        memory = Control(damping, is_overparameterized=objective.is_overparameterized(params))
+    value, e = objective.evaluate(params)
+    return State(params, value, objective.rms(e), memory, e)
 
 
-def advance(objective: Objective, state: State, linearize: Linearize) -> State:
+def step(objective: Objective, state: State, linearize: Linearize) -> State:
     """One step, if there is one that lowers the loss."""
     control = replace(state.memory)
     merit = replace(objective, loss=LpLoss(2.0)) if control.in_rms else objective
-    params, (e, activations) = state.params, state.derived
+    params, e = state.params, state.cache
     value = _value(merit, e)
-    path = _solve(merit, linearize(merit, params, activations), value, e, control)
-    wrong = not_finite(objective.xp, {"the product J d of the linear model": path[-1].du})
-    if wrong:
-        return replace(state, memory=control, work=path[-1].iterations, wrong=wrong)
+    path = _solve(merit, linearize(merit, params), value, e, control)
+    nonfinite = not_finite(objective.xp, {"the product J d of the linear model": path[-1].du})
+    if nonfinite:
+        return replace(state, memory=control, work=path[-1].iterations, nonfinite=nonfinite)
     best, at_end = _search(merit, params, value, path)
     gained = 1.0 - best.value / value
-    ended = ""
+    stop_reason = ""
     if gained > 0.0:
         control.learn(value, promised=_promised(merit, e, path[-1]), at_end=at_end)
         control.aim(value, best, promised=_promised(merit, e, best.step), at_end=best.step is path[-1])
     elif merit.loss == objective.loss:
-        ended = "converged: no step lowers the loss"
+        stop_reason = "converged: no step lowers the loss"
     control.in_rms = control.in_rms and gained >= LITTLE
     work = path[-1].iterations
     # What is not a number the loop over the steps is to see and name.
     if gained > 0.0 or not math.isfinite(best.value):
-        derived = best.e, best.activations
-        return State(best.params, _value(objective, best.e), objective.rms(best.e), control, derived, work)
-    return replace(state, memory=control, work=work, ended=ended)
+        return State(best.params, _value(objective, best.e), objective.rms(best.e), control, best.e, work)
+    return replace(state, memory=control, work=work, stop_reason=stop_reason)
 
 
-def shorten(control: "Control") -> "Control":
+def restart(control: "Control") -> "Control":
     """What is kept after a divergence: the damping, fourfold, which halves a step that it governs."""
-    return Control(4.0 * control.damping, control.consistent)
+    return Control(4.0 * control.damping, control.is_overparameterized)
 
 
 @dataclass(frozen=True)
 class _Trial:
     """What a step leads to."""
 
-    step: Step
+    step: CandidateStep
     params: Parameters
     value: float
     e: Array
-    activations: Activations
 
 
-def _search(objective: Objective, params: Parameters, value: float, path: list[Step]) -> tuple[_Trial, float]:
+def _search(objective: Objective, params: Parameters, value: float, path: list[CandidateStep]) -> tuple[_Trial, float]:
     """The best point from the path's end backwards, until a loss below `value` rises again; and the loss at the end."""
     trials = (_try(objective, params, step) for step in _trials(path))
     best = trial = next(trials)
@@ -176,26 +174,26 @@ def _search(objective: Objective, params: Parameters, value: float, path: list[S
     return best if math.isfinite(trial.value) or best.value < value else trial, at_end
 
 
-def _try(objective: Objective, params: Parameters, step: Step) -> _Trial:
+def _try(objective: Objective, params: Parameters, step: CandidateStep) -> _Trial:
     moved = params | {name: params[name] + d for name, d in step.direction.items()}
     return _Trial(step, moved, *objective.evaluate(moved))
 
 
-def _trials(path: list[Step]) -> Iterator[Step]:
+def _trials(path: list[CandidateStep]) -> Iterator[CandidateStep]:
     yield from reversed(path)
     for cuts in range(1, BACKTRACKS):
         yield path[0].times(0.25**cuts)
 
 
-def _solve(objective: Objective, model: LinearModel, value: float, e: Array, control: "Control") -> list[Step]:
+def _solve(objective: Objective, model: LinearModel, value: float, e: Array, control: "Control") -> list[CandidateStep]:
     """The path of the linear model at a point where the loss is `value`, each step of the best length for L^p."""
     xp = objective.xp
     while True:
-        weights = _weights(objective, e, 0.0 if control.consistent else control.floor)
+        weights = _weights(objective, e, 0.0 if control.is_overparameterized else control.floor)
         shard = objective.shard
-        square = shard.n_total if control.consistent else float(shard.sum(xp.sum(weights * weights))[0])
+        square = shard.n_total if control.is_overparameterized else float(shard.sum(xp.sum(weights * weights))[0])
         damping = control.damping * (value * value) * square
-        path = model.solve(e, weights, damping, Effort(control.forcing, control.reach))
+        path = model.solve(e, weights, damping, Effort(control.forcing, control.max_inner_iterations))
         if objective.loss.p != 2.0:
             path = [step.times(_step_length(objective, e, step.du)) for step in path]
         promised = _promised(objective, e, path[-1])
@@ -207,7 +205,7 @@ def _value(objective: Objective, e: Array) -> float:
     return float(objective.loss.forward(objective.xp, e, objective.shard))
 
 
-def _promised(objective: Objective, e: Array, step: Step) -> float:
+def _promised(objective: Objective, e: Array, step: CandidateStep) -> float:
     """The loss that the linear model says."""
     return _value(objective, e + step.du)
 
@@ -218,23 +216,23 @@ class Control:
 
     Attributes
     ----------
-    consistent : bool
-        `Objective.is_consistent`.
+    is_overparameterized : bool
+        `Objective.is_overparameterized`.
     in_rms : bool
         Whether p = 2 still steers.
     """
 
     damping: float
-    consistent: bool
+    is_overparameterized: bool
     in_rms: bool = True
     growth: float = 2.0
     forcing: float = FIRST_FORCING
-    reach: int = FIRST_REACH
+    max_inner_iterations: int = FIRST_INNER_ITERATIONS
     floor: float = WEIGHT_FLOOR
 
     def lower_floor(self, p: float) -> bool:
         """Whether there was anything to lower."""
-        if p == 2.0 or self.consistent or self.floor == 0.0:
+        if p == 2.0 or self.is_overparameterized or self.floor == 0.0:
             return False
         self.floor = 0.1 * self.floor if self.floor > SMALLEST_FLOOR else 0.0
         return True
@@ -253,8 +251,8 @@ class Control:
 
     def aim(self, value: float, best: _Trial, promised: float, *, at_end: bool) -> None:
         """From the step that was taken: how far and how exactly to go next time."""
-        reach = REACH_OF_END if at_end else REACH
-        self.reach = max(FIRST_REACH // 2, int(reach * best.step.iterations))
+        factor = INNER_GROWTH_AT_END if at_end else INNER_GROWTH
+        self.max_inner_iterations = max(FIRST_INNER_ITERATIONS // 2, int(factor * best.step.iterations))
         least = self.forcing**FORCING_MEMORY
         forcing = FORCING_SHARE * abs(best.value - promised) / value
         self.forcing = min(FORCING_SHARE, max(forcing, least) if least > 0.1 else forcing)

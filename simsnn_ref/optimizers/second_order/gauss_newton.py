@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from simsnn_ref.backend import Array
-from simsnn_ref.network import Activations, Parameters
+from simsnn_ref.network import Parameters
 from simsnn_ref.optimizers.journal import State
 from simsnn_ref.optimizers.objective import Objective
-from simsnn_ref.optimizers.second_order.descent import Control, Effort, LinearModel, Step, advance, begin, shorten
+from simsnn_ref.optimizers.second_order import descent
+from simsnn_ref.optimizers.second_order.descent import CandidateStep, Control, Effort, LinearModel
 from simsnn_ref.optimizers.second_order.jacobian import Jacobian
 from simsnn_ref.optimizers.second_order.scaling import SpectralWeights, natural_scales
 
@@ -32,17 +33,15 @@ SPACING = 1.4
 
 
 class _MatrixFree:
-    def __init__(
-        self, objective: Objective, params: Parameters, activations: Activations, inner_iterations: int
-    ) -> None:
+    def __init__(self, objective: Objective, params: Parameters, inner_iterations: int) -> None:
         self.objective, self.params = objective, params
-        self.jacobian = Jacobian(objective, params, activations)
+        self.jacobian = Jacobian(objective, params)
         self.inner_iterations = inner_iterations
         self.scales = objective.flatten(natural_scales(self.jacobian).by_name(), params)
-        self.consistent = objective.is_consistent(params)
+        self.is_overparameterized = objective.is_overparameterized(params)
         self.spectral: SpectralWeights | None = None
         shape = objective.fmap.grid_shape
-        if shape is not None and self.consistent:
+        if shape is not None and self.is_overparameterized:
             self.spectral = SpectralWeights.measure(
                 lambda y: objective.shard.gather(self._push(y)), self.scales.shape[0], shape, objective.backend
             )
@@ -53,12 +52,12 @@ class _MatrixFree:
     def _pull(self, du: Array) -> Array:
         return self.scales * self.objective.flatten(self.jacobian.vjp(du), self.params)
 
-    def _step(self, y: Array, du: Array, iterations: int) -> Step:
-        return Step(self.objective.unflatten(self.scales * y, self.params), du, iterations)
+    def _step(self, y: Array, du: Array, iterations: int) -> CandidateStep:
+        return CandidateStep(self.objective.unflatten(self.scales * y, self.params), du, iterations)
 
-    def solve(self, e: Array, weights: Array, damping: float, effort: Effort) -> list[Step]:
+    def solve(self, e: Array, weights: Array, damping: float, effort: Effort) -> list[CandidateStep]:
         iterations = min(effort.iterations, self.inner_iterations)
-        if not self.consistent:
+        if not self.is_overparameterized:
             return self._cgls(lambda v: weights * v, e, damping, Effort(effort.forcing, iterations))
         # A path with other weights than those of L^p need not start downhill: their first direction does.
         downhill = self._cgls(lambda v: weights * v, e, damping, Effort(effort.forcing, 1))
@@ -73,22 +72,22 @@ class _MatrixFree:
         """|v|^2 over the points."""
         return float(self.objective.shard.sum(self.objective.xp.sum(v * v))[0])
 
-    def _cgls(self, weigh: Callable[[Array], Array], e: Array, damping: float, effort: Effort) -> list[Step]:
+    def _cgls(self, weigh: Callable[[Array], Array], e: Array, damping: float, effort: Effort) -> list[CandidateStep]:
         xp = self.objective.xp
         r, du = -weigh(e), xp.zeros_like(e)
         enough = effort.forcing**2 * self._square(r)
         s = self._pull(weigh(r))
         p, y = s, xp.zeros_like(s)
         square, stretch = float(xp.sum(s * s)), 0.0
-        path: list[Step] = []
+        path: list[CandidateStep] = []
         iteration = keep = 1
         while iteration <= effort.iterations:
             pushed = self._push(p)
             q = weigh(pushed)
             q_square, p_square = self._square(q), float(xp.sum(p * p))
             stretch = max(stretch, q_square / p_square if p_square > 0.0 else 0.0)
-            bend = q_square + damping * p_square
-            length = square / bend if bend > 0.0 else 0.0
+            curvature = q_square + damping * p_square
+            length = square / curvature if curvature > 0.0 else 0.0
             y, r, du = y + length * p, r - length * q, du + length * pushed
             remaining = self._square(r)
             # A^T r cancels to no better than eps |A| |r|: beyond, the directions are rounding.
@@ -126,14 +125,14 @@ class GaussNewton:
     name: ClassVar[str] = "gauss_newton"
     memory: ClassVar[type] = Control
 
-    def begin(self, objective: Objective, params: Parameters, memory: Any = None, last: float = 1.0) -> State:
-        return begin(objective, params, memory, self.damping)
+    def init(self, objective: Objective, params: Parameters, memory: Any = None, last: float = 1.0) -> State:
+        return descent.init(objective, params, memory, self.damping)
 
-    def advance(self, objective: Objective, state: State, losses: Sequence[float]) -> State:
-        def linearize(objective: Objective, params: Parameters, activations: Activations) -> LinearModel:
-            return _MatrixFree(objective, params, activations, self.inner_iterations)
+    def step(self, objective: Objective, state: State, losses: Sequence[float]) -> State:
+        def linearize(objective: Objective, params: Parameters) -> LinearModel:
+            return _MatrixFree(objective, params, self.inner_iterations)
 
-        return advance(objective, state, linearize)
+        return descent.step(objective, state, linearize)
 
-    def shorten(self, memory: Control) -> Control:
-        return shorten(memory)
+    def restart(self, memory: Control) -> Control:
+        return descent.restart(memory)

@@ -40,36 +40,36 @@ class Pairs:
     ----------
     scales : ndarray of float64, shape (n_parameters,)
     steps, changes : ndarray of float64, shape (pairs, n_parameters)
-    share : float
-        Of the first step, after divergences.
+    step_scale : float
+        Factor on the first step: 1, halved at each restart.
     """
 
     scales: np.ndarray
     steps: np.ndarray
     changes: np.ndarray
-    share: float = 1.0
+    step_scale: float = 1.0
 
     def direction(self, gradient: np.ndarray, value: float) -> np.ndarray:
         """-H grad f; without pairs a multiple of -grad f, no longer than 1 and no further than where f would be 0."""
         if not len(self.steps):
             square = float(gradient @ gradient)
-            return -self.share * min(1.0 / math.sqrt(square), 2.0 * value / square) * gradient
+            return -self.step_scale * min(1.0 / math.sqrt(square), 2.0 * value / square) * gradient
         s, y = self.steps[-1], self.changes[-1]
         gamma = float(s @ y) / float(y @ y)
         H = LbfgsInvHessProduct(self.steps / math.sqrt(gamma), self.changes * math.sqrt(gamma))
         direction: np.ndarray = -gamma * H.matvec(gradient)
         return direction
 
-    def forgotten(self, share: float) -> "Pairs":
+    def forgotten(self, step_scale: float) -> "Pairs":
         """Without pairs."""
-        return Pairs(self.scales, self.steps[:0], self.changes[:0], share)
+        return Pairs(self.scales, self.steps[:0], self.changes[:0], step_scale)
 
     def learnt(self, step: np.ndarray, change: np.ndarray, most: int) -> "Pairs":
         """With one more pair, if its curvature is positive, of at most `most`."""
         if not float(step @ change) > 0.0:
             return self
         steps, changes = np.vstack([self.steps, step])[-most:], np.vstack([self.changes, change])[-most:]
-        return Pairs(self.scales, steps, changes, self.share)
+        return Pairs(self.scales, steps, changes, self.step_scale)
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class LBFGS:
     name: ClassVar[str] = "lbfgs"
     memory: ClassVar[type] = Pairs
 
-    def begin(self, objective: Objective, params: Parameters, memory: Pairs | None = None, last: float = 1.0) -> State:
+    def init(self, objective: Objective, params: Parameters, memory: Pairs | None = None, last: float = 1.0) -> State:
         """See `simsnn_ref.optimizers.Method`.
 
         Raises
@@ -102,45 +102,44 @@ class LBFGS:
             raise ConfigError(f"optimizer = 'lbfgs': backend {objective.backend.name!r} is not that of the parameters")
         if memory is None:
             memory = self._empty(objective, params)
-        value, deviation, gradient = objective.value_and_gradient(params, last)
-        return State(params, value, deviation, memory, gradient)
+        value, rms, gradient = objective.value_and_gradient(params, last)
+        return State(params, value, rms, memory, gradient)
 
     def _empty(self, objective: Objective, params: Parameters) -> Pairs:
         """No pairs yet; a parameter without effect has the scale 0 and stays."""
         if not objective.network.trainable(params):
             return Pairs(np.zeros(0), np.zeros((0, 0)), np.zeros((0, 0)))
-        _, _, activations = objective.evaluate(params)
-        scales = objective.flatten(natural_scales(Jacobian(objective, params, activations)).by_name(), params)
+        scales = objective.flatten(natural_scales(Jacobian(objective, params)).by_name(), params)
         host = objective.backend.to_numpy(scales)
         return Pairs(host, np.zeros((0, host.size)), np.zeros((0, host.size)))
 
-    def advance(self, objective: Objective, state: State, losses: Sequence[float]) -> State:
+    def step(self, objective: Objective, state: State, losses: Sequence[float]) -> State:
         pairs: Pairs = state.memory
-        wrong = _wrong(objective, state)
-        if wrong:
-            return replace(state, wrong=wrong)
+        nonfinite = _nonfinite(objective, state)
+        if nonfinite:
+            return replace(state, nonfinite=nonfinite)
         search = _Search(objective, state)
         if not search.slope.any():
-            return replace(state, ended="converged: the gradient is 0")
+            return replace(state, stop_reason="converged: the gradient is 0")
         step = search.along(pairs.direction(search.slope, search.height))
         if step is None and len(pairs.steps):
-            pairs = pairs.forgotten(pairs.share)
+            pairs = pairs.forgotten(pairs.step_scale)
             step = search.along(pairs.direction(search.slope, search.height))
         if step is None:
-            wrong = _wrong(objective, search.last)
-            ended = "" if wrong else "converged: no step lowers the loss"
-            return replace(state, memory=pairs, work=search.evaluations, ended=ended, wrong=wrong)
+            nonfinite = _nonfinite(objective, search.last)
+            stop_reason = "" if nonfinite else "converged: no step lowers the loss"
+            return replace(state, memory=pairs, work=search.evaluations, stop_reason=stop_reason, nonfinite=nonfinite)
         reached = search.at(step)
         pairs = pairs.learnt(step, search.slope_of(reached) - search.slope, self.most)
         return replace(reached, memory=pairs, work=search.evaluations)
 
-    def shorten(self, memory: Pairs) -> Pairs:
-        return memory.forgotten(0.5 * memory.share)
+    def restart(self, memory: Pairs) -> Pairs:
+        return memory.forgotten(0.5 * memory.step_scale)
 
 
-def _wrong(objective: Objective, state: State) -> str:
+def _nonfinite(objective: Objective, state: State) -> str:
     """What is not finite of gradient and loss."""
-    gradient = {f"the gradient of {name}": value for name, value in state.derived.items()}
+    gradient = {f"the gradient of {name}": value for name, value in state.cache.items()}
     loss = "" if math.isfinite(state.value) else f"the loss, {state.value}"
     return loss or not_finite(objective.xp, gradient)
 
@@ -159,7 +158,7 @@ class _Search:
 
     def slope_of(self, state: State) -> np.ndarray:
         """The gradient of f in x."""
-        flat = self.objective.backend.to_numpy(self.objective.flatten(state.derived, state.params))
+        flat = self.objective.backend.to_numpy(self.objective.flatten(state.cache, state.params))
         slope: np.ndarray = state.value * self.start.memory.scales * flat
         return slope
 
@@ -169,8 +168,8 @@ class _Search:
             objective, start = self.objective, self.start
             moved = objective.unflatten(objective.backend.asarray(start.memory.scales * step), start.params)
             params = start.params | {name: start.params[name] + d for name, d in moved.items()}
-            value, deviation, gradient = objective.value_and_gradient(params, start.value)
-            self._step, self.last = step.copy(), State(params, value, deviation, start.memory, gradient)
+            value, rms, gradient = objective.value_and_gradient(params, start.value)
+            self._step, self.last = step.copy(), State(params, value, rms, start.memory, gradient)
             self.evaluations += 1
         return self.last
 

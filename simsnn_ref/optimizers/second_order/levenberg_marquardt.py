@@ -22,10 +22,11 @@ from typing import Any, ClassVar
 
 from simsnn_ref.backend import Array
 from simsnn_ref.errors import ConfigError
-from simsnn_ref.network import Activations, Parameters, untile
+from simsnn_ref.network import Parameters, untile
 from simsnn_ref.optimizers.journal import State
 from simsnn_ref.optimizers.objective import Objective
-from simsnn_ref.optimizers.second_order.descent import Control, Effort, Linearize, Step, advance, begin, shorten
+from simsnn_ref.optimizers.second_order import descent
+from simsnn_ref.optimizers.second_order.descent import CandidateStep, Control, Effort, Linearize
 from simsnn_ref.optimizers.second_order.jacobian import Jacobian
 from simsnn_ref.optimizers.second_order.scaling import NaturalScales, natural_scales
 
@@ -120,9 +121,7 @@ def kernel(jacobian: Jacobian, scales: NaturalScales | None = None) -> Array:
     if scales is not None:
         alone = [xp.reshape(scales.first[name], (-1,))[:, None] * G for name, G in factors.first.items()]
     n = objective.fmap.n_points
-    # Not of the target's type, which the kernel does not depend on.
-    dtype = xp.result_type(*factors.slopes, *factors.inputs)
-    K = xp.zeros((n, n), dtype=dtype, device=objective.target.device)
+    K = xp.zeros((n, n), dtype=factors.slopes[0].dtype, device=objective.target.device)
     for start in range(0, n, KERNEL_BLOCK):
         stop = min(start + KERNEL_BLOCK, n)
         # Columns from the diagonal on; the rest by symmetry.
@@ -137,39 +136,39 @@ def kernel(jacobian: Jacobian, scales: NaturalScales | None = None) -> Array:
 
 
 class _DataSpace:
-    def __init__(self, objective: Objective, params: Parameters, activations: Activations) -> None:
-        self.objective, self.params, self.jacobian = objective, params, Jacobian(objective, params, activations)
+    def __init__(self, objective: Objective, params: Parameters) -> None:
+        self.objective, self.params, self.jacobian = objective, params, Jacobian(objective, params)
         scales = natural_scales(self.jacobian)
         self.squares = objective.flatten(scales.by_name(), params) ** 2
         self.kernel = kernel(self.jacobian, scales)
         self.one = _identity(objective, self.kernel.shape[0])
 
-    def solve(self, e: Array, weights: Array, damping: float, effort: Effort) -> list[Step]:
+    def solve(self, e: Array, weights: Array, damping: float, effort: Effort) -> list[CandidateStep]:
         objective, xp = self.objective, self.objective.xp
         # Rounding in K is a few eps of its diagonal; a smaller shift would leave the system indefinite.
         shift = max(damping, 4.0 * MACHINE_EPSILON * float(xp.max(xp.linalg.diagonal(self.kernel))))
         z = xp.linalg.solve(self.kernel + shift * self.one, -e[:, None])[:, 0]
         d = self.squares * objective.flatten(self.jacobian.vjp(z), self.params)
         direction = objective.unflatten(d, self.params)
-        return [Step(direction, self.jacobian.jvp(direction))]
+        return [CandidateStep(direction, self.jacobian.jvp(direction))]
 
 
 class _ParameterSpace:
-    def __init__(self, objective: Objective, params: Parameters, activations: Activations) -> None:
+    def __init__(self, objective: Objective, params: Parameters) -> None:
         self.objective, self.params = objective, params
-        jacobian = Jacobian(objective, params, activations)
+        jacobian = Jacobian(objective, params)
         self.scales = objective.flatten(natural_scales(jacobian).by_name(), params)
         self.scaled = dense_jacobian(jacobian) * self.scales
         self.one = _identity(objective, self.scaled.shape[1])
 
-    def solve(self, e: Array, weights: Array, damping: float, effort: Effort) -> list[Step]:
+    def solve(self, e: Array, weights: Array, damping: float, effort: Effort) -> list[CandidateStep]:
         objective, xp = self.objective, self.objective.xp
         matrix = weights[:, None] * self.scaled
         # As in data space: below this the triangular factor is rounding.
         shift = max(math.sqrt(damping), MACHINE_EPSILON * math.sqrt(float(xp.sum(matrix * matrix))))
         Q, R = xp.linalg.qr(xp.concat([matrix, shift * self.one], axis=0))
         y = xp.linalg.solve(R, -(Q[: e.shape[0], :].T @ (weights * e))[:, None])[:, 0]
-        return [Step(objective.unflatten(self.scales * y, self.params), self.scaled @ y)]
+        return [CandidateStep(objective.unflatten(self.scales * y, self.params), self.scaled @ y)]
 
 
 def _identity(objective: Objective, n: int) -> Array:
@@ -207,7 +206,7 @@ class LevenbergMarquardt:
     name: ClassVar[str] = "levenberg_marquardt"
     memory: ClassVar[type] = Control
 
-    def begin(self, objective: Objective, params: Parameters, memory: Any = None, last: float = 1.0) -> State:
+    def init(self, objective: Objective, params: Parameters, memory: Any = None, last: float = 1.0) -> State:
         """See `simsnn_ref.optimizers.Method`.
 
         Raises
@@ -226,11 +225,11 @@ class LevenbergMarquardt:
                 f"optimizer = 'levenberg_marquardt': {n} points and {P} parameters need {elements * 8 / 2**30:.1f} GiB"
                 f" of matrices, the limit is {LARGEST_ELEMENTS * 8 / 2**30:g}; use 'gauss_newton'"
             )
-        return begin(objective, params, memory, self.damping)
+        return descent.init(objective, params, memory, self.damping)
 
-    def advance(self, objective: Objective, state: State, losses: Sequence[float]) -> State:
-        space: Linearize = _DataSpace if objective.is_consistent(state.params) else _ParameterSpace
-        return advance(objective, state, space)
+    def step(self, objective: Objective, state: State, losses: Sequence[float]) -> State:
+        space: Linearize = _DataSpace if objective.is_overparameterized(state.params) else _ParameterSpace
+        return descent.step(objective, state, space)
 
-    def shorten(self, memory: Control) -> Control:
-        return shorten(memory)
+    def restart(self, memory: Control) -> Control:
+        return descent.restart(memory)

@@ -53,7 +53,7 @@ class NaturalScales:
     columns : list of Array
         1 / rms(h_{l-1}), shape (h_{l-1},): W_l is scaled by their outer product.
     first : dict of Array
-        Scales of b and, where it trains, B: at most a phase of one radian, where the cosine bends.
+        Scales of b and, where it trains, B: at most a phase of one radian, beyond which a cosine is not linear in it.
     """
 
     rows: list[Array]

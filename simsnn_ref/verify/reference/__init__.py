@@ -1,7 +1,9 @@
 """Reference cases: small networks with every number of their evaluation and training, for codes in other languages.
 
-A folder of cases holds `manifest.json` and a file in the safetensors layout for each. All tensors are float64, C order,
-computed in long double and rounded once. With n points in d dimensions, n_f features and L tanh layers:
+A folder of cases holds `manifest.json` and a file in the safetensors layout for each. All tensors are float64, C order.
+What is given is drawn from raw bits; the rest is computed with mpmath in 50 digits and rounded right. No step of it is
+the processor's or the C library's, so that the bytes are the same wherever they are made. With n points in d
+dimensions, n_f features and L tanh layers:
 
     given      points (n, d) in [-1, 1]^d, target (n,), amplitudes (n_f,), B (n_b, d), b (n_f,), W1 (h_1, n_f), c1, ...
                v.<parameter>, w (n,)      a direction, and a cotangent
@@ -17,10 +19,10 @@ computed in long double and rounded once. With n points in d dimensions, n_f fea
 
 Parameters in `frozen` do not train: they have no direction and no gradient. docs/reference-cases.md has all of this
 for readers of other languages. The manifest gives for each case `scale`, `paired`, `p`, `hidden`, `parameters` and
-`frozen`, and for each tensor its role (given, forward, backward, update), its shape and the bound on its own error,
-relative to its 2-norm, and its sensitivity: by how much it changes, so measured, when each given number is rounded
-once, or everything is computed in float64 here, whichever is more. Numbers whose terms cancel, and what a training
-ends with, are no better determined than that.
+`frozen`, and for each tensor its role (given, forward, backward, update), its shape, the bound on its own error,
+relative to its 2-norm, and its sensitivity: by how much it changes when each given number is moved by half an eps and
+everything is computed in 53 bits, the most of three times. Numbers whose terms cancel, and what a training ends with,
+are no better determined than that.
 """
 
 from simsnn_ref.verify.reference.cases import SETS, Case

@@ -1,20 +1,19 @@
 """Which networks the reference cases are, and what is given of each."""
 
-from dataclasses import dataclass, replace
-from itertools import product
+import math
+from dataclasses import dataclass
+from itertools import pairwise, product
 
 import numpy as np
 
-from simsnn_ref.backend import NumpyBackend
-from simsnn_ref.network import ExtendedBackend, Network, evaluate_network, initialize
-from simsnn_ref.spectrum import Grid
+from simsnn_ref.spectrum.grid import Grid
 
-__all__ = ["SETS", "Case", "Tensors", "build"]
+__all__ = ["SETS", "Case", "Tensors", "draw", "uniform"]
 
 Tensors = dict[str, np.ndarray]
 
-DECIMALS = 12
-"""Of the numbers given: few enough that another BLAS or processor gives the same ones."""
+SCALES = {"si": 1.0, "fourier": 1.0, "none": 1.0, "msnn": 5.5}
+"""K = scale B; the others have 2 pi."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +56,38 @@ class Case:
             [self.first_layer, shape, f"f{self.n_features}", f"h{hidden}", f"p{self.p:g}", f"s{self.size:.0e}", *more]
         )
 
+    @property
+    def scale(self) -> float:
+        """K = scale B."""
+        return SCALES.get(self.first_layer, math.tau)
+
+    @property
+    def paired(self) -> bool:
+        """Whether K = scale [B, B]."""
+        return self.first_layer == "ffm"
+
+    @property
+    def grid(self) -> Grid:
+        """Of the points, if they are not scattered."""
+        return Grid(self.shape, periodic=(self.points != "ends",) * len(self.shape))
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Of the parameters, by name."""
+        d, n = len(self.shape), self.n_features
+        first = {"B": (n // 2 if self.paired else n, d), "b": (n,)} if n else {}
+        layers = enumerate(pairwise([n or d, *self.hidden, 1]), start=1)
+        return first | {
+            name: shape
+            for i, (n_in, n_out) in layers
+            for name, shape in ((f"W{i}", (n_out, n_in)), (f"c{i}", (n_out,)))
+        }
+
+    @property
+    def trained(self) -> list[str]:
+        """Names of the parameters that train."""
+        return [name for name in self.shapes if name not in self.frozen]
+
 
 SETS = {
     "small": (
@@ -85,54 +116,23 @@ SETS = {
 """By name; the small one is committed with the tests."""
 
 
-def build(case: Case) -> tuple[Network, Tensors, Tensors]:
-    """Network, parameters and what else is given, all of float64."""
-    host, grid = NumpyBackend(), Grid(case.shape, periodic=(case.points != "ends",) * len(case.shape))
-    rng = np.random.default_rng([len(case.shape), len(case.hidden), int(case.p)])
-    field = sum(np.sin(np.pi * x + i) for i, x in enumerate(np.meshgrid(*grid.scaled_axes(), indexing="ij")))
-    field = field + 0.3 * rng.standard_normal(grid.shape)
-    network, params = initialize(
-        case.first_layer,
-        field,
-        grid,
-        n_features=case.n_features,
-        hidden=case.hidden,
-        rng=rng,
-        backend=host,
-        sigma=0.4,
-    )
-    params = {name: _short(value + 0.3 * rng.standard_normal(value.shape)) for name, value in params.items()}
+def uniform(bits: np.random.PCG64, shape: tuple[int, ...]) -> np.ndarray:
+    """Numbers in [-1, 1) of 44 raw bits each: so few that a sum of them is exact in float64, and never halfway."""
+    raw = bits.random_raw(math.prod(shape)) >> np.uint64(20)
+    numbers: np.ndarray = (raw.astype(np.float64) * 2.0**-43 - 1.0).reshape(shape)
+    return numbers
+
+
+def draw(case: Case) -> Tensors:
+    """What is given, but for the target: by single operations on random bits, which are rounded alike everywhere."""
+    bits = np.random.PCG64(list(case.name.encode()))
+    points = case.grid.scaled_points()
+    given = {"points": uniform(bits, points.shape) if case.points == "scattered" else points}
+    if case.n_features:
+        decay = 0.9 if case.first_layer in ("si", "fourier") else 0.0
+        given["amplitudes"] = 1.0 + decay * uniform(bits, (case.n_features,))
     last = len(case.hidden) + 1
-    for name in (f"W{last}", f"c{last}"):
-        params[name] = case.size * params[name]
-    amplitudes = None if network.amplitudes is None else _short(network.amplitudes)
-    network = replace(network, amplitudes=amplitudes, scale=float(network.scale), frozen=frozenset(case.frozen))
-    points = grid.scaled_points()
-    if case.points == "scattered":
-        points = _short(rng.uniform(-1.0, 1.0, points.shape))
-    u = np.asarray(_exactly(network, params, points) / case.size, dtype=np.float64)
-    # One sign and three decades: sums over the points do not cancel, so that relative errors mean something.
-    target = u - 10.0 * _short(np.max(np.abs(u))) * 10.0 ** rng.uniform(-3.0, 0.0, u.size)
-    given = {"points": points, "target": case.size * _short(target), "w": _short(rng.standard_normal(u.size))}
-    if amplitudes is not None:
-        given["amplitudes"] = amplitudes
-    given |= {f"v.{name}": _short(rng.standard_normal(params[name].shape)) for name in network.trainable(params)}
-    return network, params, given
-
-
-def _short(x: np.ndarray) -> np.ndarray:
-    return np.round(x, DECIMALS)
-
-
-def _exactly(network: Network, params: Tensors, points: np.ndarray) -> np.ndarray:
-    wide = ExtendedBackend()
-    u: np.ndarray = evaluate_network(
-        replace(network, backend=wide, amplitudes=_wide(network.amplitudes)),
-        {name: wide.asarray(value) for name, value in params.items()},
-        wide.asarray(points),
-    )
-    return u
-
-
-def _wide(x: np.ndarray | None) -> np.ndarray | None:
-    return None if x is None else x.astype(np.longdouble)
+    factors = {"B": 8.0 if case.scale == 1.0 else 1.0, "b": 3.0, f"W{last}": case.size, f"c{last}": case.size}
+    given |= {name: factors.get(name, 1.0) * uniform(bits, shape) for name, shape in case.shapes.items()}
+    given |= {f"v.{name}": uniform(bits, case.shapes[name]) for name in case.trained}
+    return given | {"w": uniform(bits, (len(points),))}

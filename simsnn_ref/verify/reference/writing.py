@@ -8,24 +8,30 @@ from typing import Any
 
 import numpy as np
 
-from simsnn_ref.backend import NumpyBackend
 from simsnn_ref.errors import ConfigError, OutputError
-from simsnn_ref.io import write_file
-from simsnn_ref.network import is_extended
+from simsnn_ref.io.storage import write_file
+from simsnn_ref.verify.numbers import import_mpmath
 from simsnn_ref.verify.reference.cases import SETS, Case
-from simsnn_ref.verify.reference.exact import ADAM, DAMPING, LEARNING_RATE, TRAINING_STEPS, Exact
+from simsnn_ref.verify.reference.exact import (
+    ADAM,
+    DAMPING,
+    DIGITS,
+    LEARNING_RATE,
+    TRAINING_STEPS,
+    Exact,
+    as_numbers,
+    given,
+    rounded,
+)
 from simsnn_ref.verify.reference.manifest import KIND, SCHEMA
 
 __all__ = ["export"]
 
 SAMPLES = 3
-"""Ways to round the given numbers; a tensor of one number may be insensitive to some by chance."""
+"""Ways to round; a tensor of one number may be insensitive to some by chance."""
 
-ROUNDED_ONCE = 1.2e-16
-"""Half an ulp of float64, and the long double that was rounded."""
-
-LEAST_SQUARES = 1e-14
-"""Of gauss_newton: the rounding of J in long double, 1e-19, times the condition of J^T J + mu, up to P / `DAMPING`."""
+ROUNDED_ONCE = 2.0**-53
+"""Half an eps of float64."""
 
 
 def export(folder: str | Path, which: str = "small", say: Callable[[str], None] = lambda line: None) -> list[str]:
@@ -34,23 +40,21 @@ def export(folder: str | Path, which: str = "small", say: Callable[[str], None] 
     Raises
     ------
     ConfigError
-        If there is no such set, or long double is no wider than float64.
+        If there is no such set, or mpmath is not installed.
     OutputError
         If something cannot be written.
     """
     if which not in SETS:
         raise ConfigError(f"set {which!r}: choose one of {', '.join(SETS)}")
-    if not is_extended():
-        raise ConfigError(
-            "reference cases need a long double wider than float64 to be computed; they can be checked here"
-        )
+    mpmath = import_mpmath()
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         entries = []
         for case in SETS[which]:
             say(case.name)
-            entries.append(_write(folder, case))
+            with mpmath.workdps(DIGITS):
+                entries.append(_write(folder, case))
         manifest = {
             "schema": SCHEMA,
             "adam": {"learning_rate": LEARNING_RATE, "beta1": ADAM.beta1, "beta2": ADAM.beta2, "epsilon": ADAM.epsilon},
@@ -66,35 +70,38 @@ def export(folder: str | Path, which: str = "small", say: Callable[[str], None] 
 
 def _write(folder: Path, case: Case) -> dict[str, Any]:
     """A case's file, and its entry in the manifest."""
-    exact = Exact(case)
-    parts = {
-        "given": {**exact.given, **exact.params},
-        "forward": exact.forward(),
-        "backward": exact.backward(),
-        "update": exact.updates(),
+    stored = given(case)
+    described = {name: _entry("given", value.shape, 0.0, 0.0) for name, value in stored.items()}
+    exact = Exact(case, as_numbers(stored)).parts()
+    moved = [as_numbers(stored, seed) for seed in range(SAMPLES)]
+    with import_mpmath().workprec(53):
+        others = [Exact(case, numbers).parts() for numbers in moved]
+    for role, tensors in exact.items():
+        for name, value in tensors.items():
+            stored[name] = rounded(value)
+            sensitivity = max(_relative(other[role][name], value) for other in others)
+            described[name] = _entry(role, stored[name].shape, ROUNDED_ONCE, sensitivity)
+    meta = {
+        "first_layer": case.first_layer,
+        "size": case.size,
+        "scale": case.scale,
+        "paired": case.paired,
+        "p": case.p,
+        "hidden": list(case.hidden),
+        "parameters": list(case.shapes),
+        "frozen": list(case.frozen),
     }
-    others = [Exact(case, 0.5, seed).found() for seed in range(SAMPLES)]
-    others.append(Exact(case, backend=NumpyBackend()).found())
-    tensors = {name: np.asarray(value, dtype=np.float64) for part in parts.values() for name, value in part.items()}
     path = folder / f"{case.name}.safetensors"
-    write_file(path, {"case": case.name, **exact.meta}, tensors, KIND)
-    described = {
-        name: {
-            "role": role,
-            "shape": list(np.shape(value)),
-            "bound": 0.0 if role == "given" else _bound(name),
-            "sensitivity": 0.0 if role == "given" else max(_relative(other[name], value) for other in others),
-        }
-        for role, part in parts.items()
-        for name, value in part.items()
-    }
+    write_file(path, {"case": case.name, **meta}, stored, KIND)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return {"name": case.name, "file": path.name, "sha256": digest, **exact.meta, "tensors": described}
+    return {"name": case.name, "file": path.name, "sha256": digest, **meta, "tensors": described}
 
 
-def _bound(name: str) -> float:
-    return LEAST_SQUARES if name.startswith("gauss_newton.") else ROUNDED_ONCE
+def _entry(role: str, shape: tuple[int, ...], bound: float, sensitivity: float) -> dict[str, Any]:
+    return {"role": role, "shape": list(shape), "bound": bound, "sensitivity": sensitivity}
 
 
-def _relative(value: np.ndarray, reference: np.ndarray) -> float:
-    return float(np.sqrt(np.sum((value - reference) ** 2) / np.sum(reference**2)))
+def _relative(value: Any, reference: Any) -> float:
+    """In the 2-norm, to two digits."""
+    mpmath = import_mpmath()
+    return float(mpmath.nstr(mpmath.sqrt(np.sum((value - reference) ** 2) / np.sum(reference**2)), 2))

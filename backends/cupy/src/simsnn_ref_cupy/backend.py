@@ -25,26 +25,26 @@ register()
 
 
 class CupyBackend:
-    """Arrays are `cupy.ndarray`.
+    """CuPy on one GPU; arrays are `cupy.ndarray`. See `simsnn_ref.backend.Backend`. It has not run on a GPU yet.
 
-    Creating it makes the device the current one of this thread, as CuPy's creation functions have it; so it is to be
-    used in that thread, and two of them, of different devices, one after the other.
+    Making a backend makes its GPU the current one of this thread, on which CuPy's creation functions work. Use the
+    backend in that thread, and two backends of different GPUs one after the other.
 
     Parameters
     ----------
     device : str, optional
-        Number of the GPU, counted from 0; CuPy's current one by default.
+        Number of the GPU, counted from 0; CuPy's current GPU by default.
 
     Attributes
     ----------
     block_scale : int
-        How many times larger than a processor's the blocks of work are, by the memory that was free when the backend
-        was made (`simsnn_ref.backend.scale_for`). The last digits of sums depend on it.
+        Factor by which blocks of work are larger than those for a processor. It follows from the memory that was free
+        when the backend was made (`simsnn_ref.backend.scale_for`). The last digits of sums depend on it.
 
     Raises
     ------
     BackendError
-        Without a driver, without a GPU, or for a device that is not there.
+        If there is no driver, no GPU, or no GPU with this number.
     """
 
     name = "cupy"
@@ -78,15 +78,16 @@ class CupyBackend:
         return fft.irfft(x, shape[-1], axis=last, norm="forward")
 
     def map(self, function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
-        """One after the other: the device queues them."""
+        """Call the function for one item after the other; the device queues the work."""
         return [function(item) for item in items]
 
     def synchronize(self) -> None:
         self.device.synchronize()
 
     def free_bytes(self) -> int:
-        """Device memory that arrays can still have: what the device has free and what CuPy's pool keeps for its own
-        next arrays, within the limit that CUPY_GPU_MEMORY_LIMIT sets for the pool.
+        """Return the device memory that is left for arrays, within CUPY_GPU_MEMORY_LIMIT where that is set.
+
+        It is what the device has free, and what CuPy's pool keeps for further arrays.
         """
         free, _ = self.device.mem_info
         pool = cupy.get_default_memory_pool()
@@ -94,7 +95,7 @@ class CupyBackend:
         return int(min(available, limit - pool.used_bytes()) if limit else available)
 
     def describe(self) -> dict[str, str]:
-        """What `simsnn doctor` tells of it."""
+        """Return what `simsnn doctor` says about it."""
         properties = cupy.cuda.runtime.getDeviceProperties(self.device.id)
         _, total = self.device.mem_info
         return {
@@ -126,5 +127,5 @@ def _find(name: str | None) -> Any:
 
 
 def _version(number: int) -> str:
-    """CUDA counts 13.2 as 13020."""
+    """Return a version of CUDA as text, from the number that CUDA has for it: 13020 for 13.2."""
     return f"{number // 1000}.{number % 1000 // 10}"

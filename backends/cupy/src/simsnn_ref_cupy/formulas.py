@@ -1,7 +1,7 @@
-"""The arithmetic of the fused kernels, in C: nothing of CuPy here, so that a compiler for the host takes it too.
+"""The arithmetic of the fused kernels, in C without anything of CuPy, so that a compiler for the host takes it too.
 
-Each is a formula of `simsnn_ref` that goes number by number, with the same operations in the same order. Without the
-contraction of a product and a sum to one rounding (`EXACT`) it gives the same bits.
+Each is an elementwise formula of `simsnn_ref`, with the same operations in the same order. It gives the same bits if
+the compiler does not contract a product and a sum to one rounding (`Formula.exact`).
 """
 
 from dataclasses import dataclass
@@ -11,17 +11,18 @@ __all__ = ["ADAM_STEP", "COS_AND_SIN", "FORMULAS", "SLOPE_TIMES", "Formula"]
 
 @dataclass(frozen=True)
 class Formula:
-    """One kernel.
+    """The formula of one kernel.
 
     Attributes
     ----------
     name : str
+        Name of the kernel.
     inputs, scalars, outputs : tuple of str
-        Of arrays, of numbers that are the same for all, and of what is computed: float64 all of them.
+        Names of the arrays, of the numbers that are the same for all entries, and of the results, all float64.
     body : str
         C statements that set the outputs at one index.
     exact : bool
-        Whether it has nothing but the operations that IEEE 754 rounds: its results are the core's to the last bit then.
+        Whether all its operations are those that IEEE 754 rounds: its results are then the core's to the last bit.
     """
 
     name: str
@@ -56,7 +57,7 @@ ADAM_STEP = Formula(
     ),
     exact=True,
 )
-"""`adam_step`."""
+"""`adam_step`: the new parameters and moments."""
 
 COS_AND_SIN = Formula(
     name="simsnn_cos_and_sin",
@@ -66,6 +67,6 @@ COS_AND_SIN = Formula(
     body="const double phase = product + phases; cosine = cos(phase); sine = sin(phase);",
     exact=False,
 )
-"""`cos_and_sin`: one pass, and one reduction of the argument, which the compiler shares."""
+"""`cos_and_sin`: one pass over memory, and one reduction of the argument, which the compiler shares."""
 
 FORMULAS = (SLOPE_TIMES, ADAM_STEP, COS_AND_SIN)

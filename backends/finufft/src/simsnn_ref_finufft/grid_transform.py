@@ -1,15 +1,15 @@
-"""The sums at the points of a uniform grid: FINUFFT spreads, and the fast Fourier transforms go axis by axis.
+"""Sums at the points of a uniform grid: FINUFFT spreads, and the fast Fourier transforms go axis by axis.
 
 Along an axis of N points numbered q from x_c, h apart, with n >= sigma N, t_j = n k_j h / 2 pi and FINUFFT's phi,
 
     exp(i k_j h q) = (1 / phihat(q)) sum_l phi(l - t_j) exp(2 pi i l q / n),
     phihat(q)      = int phi(s) exp(2 pi i s q / n) ds
 
-to within the tolerance: a non-uniform transform of type 1, as FINUFFT computes it. Its transforms cannot be told what
-to leave out, and these leave out most:
+to within the tolerance: a nonuniform transform of type 1, as FINUFFT computes it. FINUFFT's own Fourier transforms are
+of the whole fine grid; these leave most of it out:
 
-- Wavenumbers hardly ever reach the Nyquist number. l runs over L < n numbers then, and an axis is transformed for those
-  alone of the axes that are still to come.
+- Wavenumbers hardly ever reach the Nyquist number. l runs over L < n numbers then, and an axis is transformed only for
+  those numbers l of the axes that are still to come.
 - Of the n points of a period only N are kept before the next axis follows.
 - x_m F differs from F along one axis: all 1 + d moments need one transform of the last axis more than F does, not d.
 """
@@ -21,31 +21,32 @@ import numpy as np
 from scipy import fft
 
 from simsnn_ref.spectrum import PI, Grid
-from simsnn_ref_finufft.lane import Lane, Transform, with_opposites
-from simsnn_ref_finufft.plans import KERNEL_WIDTH, least_upsampling, make_plan, tell
+from simsnn_ref_finufft.plans import KERNEL_WIDTH, call_finufft, least_upsampling, make_plan
+from simsnn_ref_finufft.workspace import Transform, Workspace, with_opposites
 
 __all__ = ["GridTransform"]
 
 Index: TypeAlias = tuple[slice, ...]
 
 KERNEL_STEPS = 64
-"""Of the rule for the integral phihat, per point of the fine grid; phi falls to the tolerance before it ends."""
+"""Points of the midpoint rule for the integral phihat, per point of the fine grid; phi falls to the tolerance before it
+ends."""
 
 LATTICE_STEP = 8
-"""L is an odd multiple, so that training rarely changes it; even ones make columns meet in the same lines of the
-cache."""
+"""L is an odd multiple of this step, so that training rarely changes it; with even multiples columns would share the
+same lines of the cache."""
 
 
 @dataclass(frozen=True)
 class LatticePoints:
-    """Wavenumbers on the lattice of what is spread.
+    """Wavenumbers as places on the lattice that they are spread on.
 
     Attributes
     ----------
     lattice : tuple of d int
-        L per axis.
+        L of each axis.
     angles : sequence of d ndarray of float64, shape (2 n_f,)
-        2 pi t / L in [-pi, pi], of the wavenumbers and of their opposites.
+        2 pi t / L in [-pi, pi], for the wavenumbers and then for their opposites.
     """
 
     lattice: tuple[int, ...]
@@ -53,14 +54,14 @@ class LatticePoints:
 
 
 class GridTransform(Transform[LatticePoints]):
-    """On a uniform grid; x_c is the point number floor(N/2).
+    """Sums at the points of a uniform grid; x_c is the point with the number floor(N/2) along each axis.
 
-    It is 0 on a periodic grid with N even, and never more than a spacing from it, so that phases k.x_c stay small.
+    It is 0 on a periodic grid with N even, and never more than a spacing from 0, so that phases k.x_c stay small.
 
     Raises
     ------
     ConfigError
-        If FINUFFT would not honour the tolerance.
+        If FINUFFT does not reach the tolerance.
     """
 
     def __init__(self, grid: Grid, tolerance: float) -> None:
@@ -77,7 +78,7 @@ class GridTransform(Transform[LatticePoints]):
         )
 
     def points(self, K: np.ndarray) -> LatticePoints:
-        """Angles reduced in long double: up to N/2 of them are added, and so are their errors."""
+        """Return the places, from angles reduced in long double: a phase is up to N/2 angles, errors included."""
         turns = K * self._spacings / (2 * PI)
         turns -= np.rint(turns)
         fine = np.array([axis.n_fine for axis in self.axes])
@@ -88,18 +89,18 @@ class GridTransform(Transform[LatticePoints]):
         return LatticePoints(tuple(int(n) for n in lattice), tuple(with_opposites(angles)))
 
     def size(self, points: LatticePoints) -> int:
-        """Three of the largest array: an axis before, in and after its transform."""
+        """Return three times the size of the largest array: one axis before, in and after its transform."""
         transformed = [
             int(np.prod(self.shape[:a])) * axis.n_fine * int(np.prod(points.lattice[a + 1 :]))
             for a, axis in enumerate(self.axes)
         ]
         return 3 * max(transformed)
 
-    def lane(self, n_fields: int) -> "_GridLane":
-        return _GridLane(self, n_fields)
+    def workspace(self, n_fields: int) -> "_GridWorkspace":
+        return _GridWorkspace(self, n_fields)
 
 
-class _GridLane(Lane[LatticePoints]):
+class _GridWorkspace(Workspace[LatticePoints]):
     def __init__(self, transform: GridTransform, n_fields: int) -> None:
         super().__init__(len(transform.shape), n_fields)
         self._axes = transform.axes
@@ -110,10 +111,10 @@ class _GridLane(Lane[LatticePoints]):
         if points.lattice != self._lattice:
             self._plan = _spreading_plan(points.lattice, self._tolerance, self._upsampling, self.n_fields)
             self._lattice = points.lattice
-        tell(self._plan.setpts, *points.angles)
+        call_finufft(self._plan.setpts, *points.angles)
 
     def synthesize(self, moments: int) -> np.ndarray:
-        """The transpose of `analyze`: each x_m joins at its own axis, the first is the last there."""
+        """Transform from the first axis to the last; the sum with x_m joins at its own axis."""
         fields = self._execute(0)
         for a, axis in enumerate(self._axes):
             fields = axis.synthesize(fields, axis.weight)
@@ -125,7 +126,7 @@ class _GridLane(Lane[LatticePoints]):
         return fields
 
     def analyze(self, fields: np.ndarray, moments: int) -> None:
-        """From the last axis to the first; x_m branches off at its own axis."""
+        """Transform from the last axis to the first, as the adjoint; x_m F branches off at its own axis."""
         for a in reversed(range(len(self._axes))):
             axis = self._axes[a]
             if moments > 1:
@@ -139,18 +140,16 @@ class _GridLane(Lane[LatticePoints]):
 
 @dataclass(frozen=True)
 class _Axis:
-    """Transforms along one axis, between L numbers l of the lattice and N points q, both from -floor(./2) on.
-
-    n is even: FINUFFT's origin is at L/2, and L may be n.
+    """Transforms along one axis, between L numbers l of the lattice and N points q; both count from -floor(./2) on.
 
     Attributes
     ----------
     position : int
-        Of the axis in the arrays, whose first axis counts fields.
+        Position of the axis in the arrays, whose first axis counts fields.
     n_fine : int
-        n.
+        The period n. It is even, for L may be n, and FINUFFT has its origin at L/2.
     weight, moment : ndarray of complex128, shape (1, 1, .., N, .., 1)
-        1 / phihat(q) and x_q / phihat(q). Real, but NumPy takes three times as long for products of both types.
+        1 / phihat(q) and x_q / phihat(q). They are real; but a product of both types takes NumPy three times as long.
     """
 
     position: int
@@ -169,7 +168,7 @@ class _Axis:
         return cls(position, n_fine, (weight + 0j).reshape(shape), (x * weight + 0j).reshape(shape))
 
     def synthesize(self, lattices: np.ndarray, weight: np.ndarray) -> np.ndarray:
-        """weight(q) sum_l lattice(l) exp(2 pi i l q / n)."""
+        """Return weight(q) sum_l lattice(l) exp(2 pi i l q / n)."""
         cyclic = self._cyclic(lattices)
         for centred, wrapped in self._halves(lattices.shape[self.position]):
             cyclic[wrapped] = lattices[centred]
@@ -180,7 +179,7 @@ class _Axis:
         return fields
 
     def analyze(self, fields: np.ndarray, weight: np.ndarray, n_lattice: int) -> np.ndarray:
-        """sum_q weight(q) field(q) exp(-2 pi i l q / n): the transpose but for the sign of i."""
+        """Return sum_q weight(q) field(q) exp(-2 pi i l q / n), the adjoint of `synthesize`."""
         cyclic = self._cyclic(fields)
         for centred, wrapped in self._halves(weight.size):
             np.multiply(weight[centred], fields[centred], out=cyclic[wrapped])
@@ -191,14 +190,14 @@ class _Axis:
         return lattices
 
     def _cyclic(self, values: np.ndarray) -> np.ndarray:
-        """For n numbers in the order of the transform, with zeros where the halves of `values` do not reach."""
+        """Return an array for n numbers in the order of the transform, with zeros between the halves of `values`."""
         n = values.shape[self.position]
         cyclic = self._empty(values, self.n_fine)
         cyclic[self._slice(n - n // 2, self.n_fine - n // 2)] = 0.0
         return cyclic
 
     def _halves(self, n: int) -> tuple[tuple[Index, Index], tuple[Index, Index]]:
-        """Where the numbers from 0 on, and those below 0, are: among n from -floor(n/2) on, and in the transform."""
+        """Return the slices of the numbers from 0 on, and of those below 0, in -floor(n/2) .. and in the transform."""
         below = n // 2
         return (
             (self._slice(below, n), self._slice(0, n - below)),
@@ -214,19 +213,19 @@ class _Axis:
 
 
 def _spreading_plan(lattice: tuple[int, ...], tolerance: float, upsampling: float, n_fields: int = 1) -> Any:
-    """Spreads on the lattice, and interpolates from it as its adjoint; the number l is at l + L/2, L even."""
+    """Return a plan that spreads on the lattice and, as its adjoint, interpolates; l stands at l + L/2, L is even."""
     return make_plan(1, lattice, tolerance, upsampling, n_fields, spreadinterponly=1)
 
 
 def _kernel(ndim: int, upsampling: float, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
-    """Where the kernel is sampled, and phi there: what FINUFFT interpolates, along one axis, from a single one.
+    """Return where the kernel is sampled, and phi there, which FINUFFT interpolates from a lattice with a single 1.
 
-    The other axes each give phi(0), which is 1 to rounding.
+    That is done along one axis; the others each give a factor phi(0), which is 1 to rounding.
     """
     n = 2 * KERNEL_WIDTH
     s = (np.arange(KERNEL_STEPS * KERNEL_WIDTH) + 0.5) / KERNEL_STEPS - 0.5 * KERNEL_WIDTH
     plan = _spreading_plan((n,) * ndim, tolerance, upsampling)
-    tell(plan.setpts, 2.0 * np.pi * s / n, *[np.zeros_like(s)] * (ndim - 1))
+    call_finufft(plan.setpts, 2.0 * np.pi * s / n, *[np.zeros_like(s)] * (ndim - 1))
     single = np.zeros((n,) * ndim, dtype=np.complex128)
     single[(n // 2,) * ndim] = 1.0
     return s, plan.execute_adjoint(single).real

@@ -1,4 +1,4 @@
-"""FINUFFT's plans, its judgement of a tolerance, and its refusals in the package's words."""
+"""FINUFFT's plans, the tolerances that it can reach, and its errors as errors of this package."""
 
 import warnings
 from typing import Any
@@ -8,23 +8,24 @@ import numpy as np
 
 from simsnn_ref.errors import ConfigError
 
-__all__ = ["KERNEL_WIDTH", "least_upsampling", "make_plan", "tell"]
+__all__ = ["KERNEL_WIDTH", "call_finufft", "least_upsampling", "make_plan"]
 
 UPSAMPLINGS = (1.25, 1.5, 1.6, 1.7, 1.8, 1.9, 1.95, 2.05)
-"""Of the fine grid; the first that allows the tolerance (1e-9, 1e-12, 1e-13, 3e-14, 1e-14, 3e-15, 2e-15 in two
-dimensions) takes the least time. Not 2: grids of a power of two make fine grids of one, whose columns meet in the same
-few lines of the cache, and the transform takes more than twice the time.
+"""Ratios of the fine grid to the grid. The first that reaches the tolerance (1e-9, 1e-12, 1e-13, 3e-14, 1e-14, 3e-15,
+2e-15 in two dimensions) takes the least time. 2 is not among them: then grids of a power of two have fine grids of a
+power of two, whose columns share the same few lines of the cache, and the transform takes more than twice the time.
 
-Always given to FINUFFT: where it chooses by itself it clips the tolerance to what its choice allows, and says nothing.
+FINUFFT is always given the ratio: where it chooses one itself, it clips the tolerance to what its choice allows and
+warns of nothing.
 """
 
 KERNEL_WIDTH = 16
-"""Largest in FINUFFT, in points of the fine grid."""
+"""Width of FINUFFT's widest kernel, in points of the fine grid."""
 
 
 def make_plan(kind: int, modes: Any, tolerance: float, upsampling: float, n_transforms: int = 1, **options: Any) -> Any:
-    """A plan on one thread."""
-    return tell(
+    """Return a plan that runs on one thread."""
+    return call_finufft(
         finufft.Plan,
         kind,
         modes,
@@ -39,12 +40,14 @@ def make_plan(kind: int, modes: Any, tolerance: float, upsampling: float, n_tran
 
 
 def least_upsampling(kind: int, ndim: int, tolerance: float) -> float:
-    """Let the library judge the tolerance, on a single point: it knows its kernels, and they change.
+    """Return the first of `UPSAMPLINGS` with which FINUFFT accepts the tolerance, found by plans for a single point.
+
+    FINUFFT is asked because its kernels change from version to version.
 
     Raises
     ------
     ConfigError
-        If FINUFFT would not honour the tolerance.
+        If FINUFFT does not reach the tolerance.
     """
     zero = np.zeros(1)
     modes = (1,) * ndim if kind == 1 else ndim
@@ -53,7 +56,7 @@ def least_upsampling(kind: int, ndim: int, tolerance: float) -> float:
             with warnings.catch_warnings():
                 warnings.simplefilter("error")
                 plan = make_plan(kind, modes, tolerance, upsampling)
-                tell(plan.setpts, *[zero] * ndim, **dict.fromkeys("stu"[:ndim] if kind == 3 else "", zero))
+                call_finufft(plan.setpts, *[zero] * ndim, **dict.fromkeys("stu"[:ndim] if kind == 3 else "", zero))
         except (Warning, ConfigError):
             continue
         return upsampling
@@ -62,8 +65,8 @@ def least_upsampling(kind: int, ndim: int, tolerance: float) -> float:
     )
 
 
-def tell(function: Any, *arguments: Any, **options: Any) -> Any:
-    """Call FINUFFT and put its refusals (a transform too large, most often) in the package's words."""
+def call_finufft(function: Any, *arguments: Any, **options: Any) -> Any:
+    """Call a function of FINUFFT; its error, mostly about a transform that is too large, becomes a ConfigError."""
     try:
         return function(*arguments, **options)
     except RuntimeError as error:

@@ -1,7 +1,7 @@
-"""MPI as the backend uses it: blocks of arrays exchanged, sums, and the bytes that all of it sends.
+"""MPI as the backend uses it: an exchange of blocks of arrays, sums and maxima, and a count of the bytes they send.
 
-Blocks are described by MPI's own subarray types, so that nothing is packed here, and by their bytes, so that long
-double travels as float64 does.
+Blocks are described by MPI's own subarray types, so that nothing is packed here, and as bytes, so that long double
+travels as float64 does.
 """
 
 import hashlib
@@ -25,31 +25,35 @@ except (ImportError, RuntimeError) as error:
 
 __all__ = ["MPI", "Block", "Communicator", "Traffic", "shares"]
 
-Result = TypeVar("Result")
+T = TypeVar("T")
 
 Block: TypeAlias = tuple[slice, ...]
-"""A part of an array: a slice for each axis, with both ends."""
+"""Part of an array: a slice for each axis, with both ends."""
 
 
 def shares(n: int, size: int) -> list[slice]:
-    """`n` things for `size` ranks, one after the other, to within one alike."""
+    """Divide `n` items among `size` ranks: consecutive slices, whose lengths differ by one at most.
+
+    >>> shares(5, 2)
+    [slice(0, 2, None), slice(2, 5, None)]
+    """
     stops = [n * rank // size for rank in range(size + 1)]
     return [slice(start, stop) for start, stop in pairwise(stops)]
 
 
 @dataclass
 class Traffic:
-    """What this rank has sent to others since the start.
+    """What this rank has sent to the others since the start.
 
     Attributes
     ----------
     exchanged : int
-        Bytes of `Communicator.exchange`.
+        Bytes that `Communicator.exchange` has sent.
     gathered : int
-        Bytes of `Communicator.gather`, each rank's own part counted once for each other rank.
+        Bytes that `Communicator.gather` has sent: this rank's part, once for each other rank.
     reduced : int
-        Bytes of sums, the length of the message: what is sent of it is the library's choice, at least
-        2 (P - 1) / P of that for long ones.
+        Bytes in the messages of `Communicator.sum` and `Communicator.max`. How many of them are sent is the library's
+        choice, at least 2 (P - 1) / P times as many for long ones.
     messages : int
         Number of collective calls.
     """
@@ -61,7 +65,7 @@ class Traffic:
 
 
 class Communicator:
-    """The ranks of `comm` and what they send each other; to be called by all of them in the same order.
+    """The ranks of `comm` and what they send each other. All of them call its methods in the same order.
 
     Parameters
     ----------
@@ -76,7 +80,7 @@ class Communicator:
     def exchange(
         self, send: np.ndarray, send_blocks: Sequence[Block], receive: np.ndarray, receive_blocks: Sequence[Block]
     ) -> None:
-        """Block q of `send` goes to rank q; what comes from rank q goes into block q of `receive`. C order both."""
+        """Send block q of `send` to rank q and receive block q of `receive` from it, for every q; both in C order."""
         outgoing = [_described(send, block) for block in send_blocks]
         incoming = [_described(receive, block) for block in receive_blocks]
         nowhere = [0] * self.size
@@ -89,7 +93,7 @@ class Communicator:
         self.traffic.messages += 1
 
     def gather(self, part: np.ndarray, whole: np.ndarray) -> None:
-        """Every rank's `part` (n_rank,), in their order, into every rank's `whole`; parts are `shares`."""
+        """Write the parts of all ranks, one after the other, into the `whole` of each; their lengths are `shares`."""
         item = _item(part.itemsize)
         held = shares(whole.size, self.size)
         counts = [block.stop - block.start for block in held]
@@ -102,7 +106,7 @@ class Communicator:
         self.traffic.messages += 1
 
     def sum(self, values: np.ndarray) -> np.ndarray:
-        """Sums of float64 over the ranks, the same bits in all of them."""
+        """Return the sums over the ranks of an array of float64, the same bits in all of them."""
         values = np.ascontiguousarray(values)
         sums = np.empty_like(values)
         self.comm.Allreduce(values, sums, op=MPI.SUM)
@@ -111,35 +115,36 @@ class Communicator:
         return sums
 
     def max(self, value: float) -> float:
-        """The largest value of all ranks; infinity where one is not a number, for MPI's order of those is undefined."""
-        told: float = self.comm.allreduce(math.inf if math.isnan(value) else value, op=MPI.MAX)
+        """Return the largest value of all ranks; infinity if one is NaN, whose order MPI does not define."""
+        largest: float = self.comm.allreduce(math.inf if math.isnan(value) else value, op=MPI.MAX)
         self.traffic.reduced += 8
         self.traffic.messages += 1
-        return told
+        return largest
 
     def broadcast(self, value: float) -> float:
-        """Rank 0's value."""
+        """Return rank 0's value."""
         self.traffic.messages += 1
         return float(self.comm.bcast(value))
 
-    def at_root(self, action: Callable[[], Result]) -> Result:
-        """What `action` returns in rank 0, or raises."""
+    def at_root(self, action: Callable[[], T]) -> T:
+        """Call `action` in rank 0; all ranks return what it returns or raise what it raises."""
         result: Any = None
         error: Exception | None = None
         if self.rank == 0:
             try:
                 result = action()
-            except Exception as raised:  # whatever it is, the others are not to wait for a result
+            # Whatever it is: the other ranks must not wait for a result.
+            except Exception as raised:
                 error = raised
         result, error = self.comm.bcast((result, error))
         self.traffic.messages += 1
         if error is not None:
             raise error
-        told: Result = result
-        return told
+        returned: T = result
+        return returned
 
     def require_same(self, what: str, arrays: Mapping[str, np.ndarray]) -> None:
-        """Compare digests.
+        """Compare the arrays of the ranks by their SHA-256.
 
         Raises
         ------
@@ -178,7 +183,7 @@ def _subarray(item: int, shape: tuple[int, ...], sizes: tuple[int, ...], starts:
 
 
 def _described(array: np.ndarray, block: Block) -> tuple[int, Any]:
-    """Count and type; an empty block has no subarray type."""
+    """Count and MPI type of a block; there is no subarray type for an empty one."""
     if _elements(block) == 0:
         return 0, MPI.BYTE
     sizes, starts = tuple(axis.stop - axis.start for axis in block), tuple(axis.start for axis in block)

@@ -1,13 +1,14 @@
-"""The first layer shared by ranks: points for the layers behind it, hidden units for the transform.
+"""The first layer divided among ranks: its transforms by hidden units, and all behind them by points.
 
-A map of coordinates serves any points, so that every rank has one for its own. A transform needs the whole grid; but
-the h hidden units are as many independent transforms, so that rank r does units h r / P .. h (r + 1) / P of them all on
-the grid, with the map that a single process takes, and one exchange turns units into points,
+The maps `dense` and `linear` take any points, so that every rank has one for its own points. A transform needs the
+whole grid; but the h hidden units are h independent transforms. Each of P ranks therefore does h / P of them, on the
+whole grid, with the map that a single process has, and one exchange turns units into points,
 
     forward, jvp    z  (h / P, n)  ->  (h, n / P),        vjp    dz  (h, n / P)  ->  (h / P, n):
 
-what a distributed transform sends too, 8 h n / P (1 - 1/P) bytes a rank. The gradient of W_1 then has the rank's units
-alone, those of b and K their share: the sum over the ranks, which the other layers' gradients need, completes them.
+in which a rank sends 8 h n / P (1 - 1/P) bytes, as it would in a distributed transform. Of the gradient of W_1 a rank
+then has the rows of its units, and of those of b and K the sum over its units: the sum over the ranks, which the other
+layers' gradients need too, completes them.
 """
 
 import copy
@@ -24,9 +25,14 @@ __all__ = ["MpiShard", "SharedMap", "shard_of"]
 
 
 class MpiShard:
-    """A rank's points: one after the other in C order, as many as the others have, to within one.
+    """The points of a rank: consecutive ones in C order, as many as any other rank has, to within one.
 
     See `simsnn_ref.backend.Shard`.
+
+    Raises
+    ------
+    DataError
+        If there are fewer points than ranks.
     """
 
     is_whole = False
@@ -61,13 +67,16 @@ class MpiShard:
 
 
 class SharedMap:
-    """A feature map whose hidden units are divided among the ranks, and its points behind it.
+    """A feature map that computes by hidden units, a share of them in each rank, and returns values by points.
+
+    See `simsnn_ref.network.FeatureMap`.
 
     Parameters
     ----------
     whole : FeatureMap
-        Of all points, on NumPy; every rank has it.
+        The map at all points, on NumPy, which every rank has.
     shard : MpiShard
+        The points of this rank.
     """
 
     def __init__(self, whole: Any, shard: MpiShard) -> None:
@@ -79,7 +88,7 @@ class SharedMap:
         return shares(h, self._communicator.size)[self._communicator.rank]
 
     def _to_points(self, z: Array, h: int) -> Array:
-        """(units, n) to (h, points)."""
+        """Exchange this rank's units at all points, (h / P, n), for all units at its points, (h, n / P)."""
         shard, size = self.shard, self._communicator.size
         own = slice(0, z.shape[0])
         divided = np.empty((h, shard.n_points), dtype=z.dtype)
@@ -93,7 +102,7 @@ class SharedMap:
         return divided
 
     def _to_units(self, dz: Array) -> Array:
-        """Inverse of `_to_points`: (h, points) to (units, n)."""
+        """Exchange all units at this rank's points, (h, n / P), for its units at all points, (h / P, n)."""
         shard, size, h = self.shard, self._communicator.size, dz.shape[0]
         units = self._units(h)
         whole = np.empty((units.stop - units.start, shard.n_total), dtype=dz.dtype)
@@ -107,13 +116,12 @@ class SharedMap:
         return whole
 
     def forward(self, W: Array, features: Features | None) -> Array:
-        """See `simsnn_ref.network.FeatureMap`."""
         own = W[self._units(W.shape[0])]
         z = self.whole.forward(own, features) if len(own) else np.empty((0, self.shard.n_total), dtype=W.dtype)
         return self._to_points(z, W.shape[0])
 
     def vjp(self, W: Array, features: Features, dz: Array, *, wavenumbers: bool = True) -> FeatureGradient:
-        """The share of this rank in the gradient."""
+        """Return the terms of this rank's units in the gradient; the sum over the ranks is the gradient."""
         units, dz = self._units(W.shape[0]), self._to_units(dz)
         dW = np.zeros_like(W)
         if not len(dz):
@@ -124,7 +132,6 @@ class SharedMap:
         return FeatureGradient(weights=dW, wavenumbers=own.wavenumbers, phases=own.phases)
 
     def jvp(self, W: Array, features: Features, W_dot: Array, K_dot: Array | None, b_dot: Array) -> Array:
-        """See `simsnn_ref.network.FeatureMap`."""
         units = self._units(W.shape[0])
         own = W[units]
         if len(own):
@@ -135,7 +142,7 @@ class SharedMap:
 
 
 def shard_of(fmap: Any, communicator: Communicator) -> Any:
-    """The map at this rank's points."""
+    """Return the map at this rank's points, from the map at all points."""
     shard = MpiShard(fmap.n_points, communicator)
     if not isinstance(fmap, DenseMap | LinearMap):
         return SharedMap(fmap, shard)

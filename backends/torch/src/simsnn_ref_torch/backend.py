@@ -1,6 +1,6 @@
-"""PyTorch through array-api-compat: float64 tensors, `torch.fft`, and derivatives by hand as everywhere.
+"""PyTorch through array-api-compat: float64 tensors and `torch.fft`.
 
-Tensors come from `TorchBackend.asarray` alone, so that none requires a gradient and nothing is recorded for autograd.
+Derivatives are those that the numerics compute. No tensor requires a gradient, and nothing is recorded for autograd.
 """
 
 import os
@@ -23,32 +23,33 @@ WORKER = "simsnn-torch"
 
 
 class TorchBackend:
-    """Arrays are `torch.Tensor`.
+    """PyTorch, on the CPU or on a CUDA device; arrays are `torch.Tensor`. See `simsnn_ref.backend.Backend`.
 
     On the CPU blocks of points go to threads of their own, each with one of PyTorch's: PyTorch would split every small
-    operation, and wait for all threads after each. 512 x 512 points and 10,000 frozen features on two cores take 0.27 s
-    a step in place of 0.36, and where the cores have other work too 0.46 in place of 2.0. On a CUDA device blocks are
-    queued one after the other.
+    operation, and wait for all threads after each. A step at 512 x 512 points with 10,000 frozen features takes 0.27 s
+    on two cores instead of 0.36 s, and 0.46 s instead of 2.0 s where the cores have other work too. On a CUDA device
+    blocks are queued one after the other.
 
     Parameters
     ----------
     device : str, optional
         ``cpu``, the default, ``cuda`` or ``cuda:N``.
     workers : int, optional
-        Threads of `map` on the CPU; `simsnn_ref.backend.default_threads` by default. Where it is given, here or by
-        SIMSNN_NUM_THREADS, PyTorch's own number of threads is set to it as well, for the whole process. The last digits
-        of sums depend on it.
+        Number of threads of `map` on the CPU; `simsnn_ref.backend.default_threads` by default. If it is given, here or
+        by SIMSNN_NUM_THREADS, PyTorch's own number of threads is set to it as well, for the whole process. The last
+        digits of sums depend on it.
 
     Attributes
     ----------
     block_scale : int
-        How many times larger than a processor's the blocks of work are: on a CUDA device by the memory that was free
-        when the backend was made (`simsnn_ref.backend.scale_for`). The last digits of sums depend on it.
+        Factor by which blocks of work are larger than those for a processor: 1 on the CPU; on a CUDA device it follows
+        from the memory that was free when the backend was made (`simsnn_ref.backend.scale_for`). The last digits of
+        sums depend on it.
 
     Raises
     ------
     BackendError
-        For a device that PyTorch does not know, has not found, or on which there is no float64.
+        If PyTorch does not know the device, has not found it, or has no float64 on it.
     """
 
     name = "torch"
@@ -61,14 +62,14 @@ class TorchBackend:
         self.workers = default_threads() if workers is None else workers
         self.block_scale = 1 if self.device.type == "cpu" else scale_for(self.free_bytes())
         if self.device.type == "cpu":
-            # Its allocator is the C library's, which is to keep what is freed (`NumpyBackend`).
+            # PyTorch's allocator is the C library's, which is to keep freed memory (`NumpyBackend`).
             NumpyBackend(workers=self.workers)
             if workers is not None or os.environ.get(THREADS_VARIABLE):
                 torch.set_num_threads(self.workers)
 
     def asarray(self, host: Any) -> torch.Tensor:
         array = np.asarray(host)
-        # What PyTorch does not share with NumPy: arrays that are read-only, run backwards, or have swapped bytes.
+        # PyTorch does not share arrays with NumPy that are read-only, run backwards, or have swapped bytes.
         if not (array.flags.writeable and array.dtype.isnative and all(step >= 0 for step in array.strides)):
             array = array.astype(array.dtype.newbyteorder("="), order="C", copy=True)
         return torch.from_numpy(array).to(self.device)
@@ -102,20 +103,20 @@ class TorchBackend:
             torch.cuda.synchronize(self.device)
 
     def free_bytes(self) -> int:
-        """Of a CUDA device: what it has, and what PyTorch keeps of it unused."""
+        """Return the free memory of a CUDA device, and the unused memory that PyTorch keeps there."""
         kept = torch.cuda.memory_reserved(self.device) - torch.cuda.memory_allocated(self.device)
         return int(torch.cuda.mem_get_info(self.device)[0] + kept)
 
     def describe(self) -> dict[str, str]:
-        """What `simsnn doctor` tells of it."""
-        told = {"torch": torch.__version__, "device": str(self.device)}
+        """Return what `simsnn doctor` says about it."""
+        common = {"torch": torch.__version__, "device": str(self.device)}
         if self.device.type == "cpu":
             found = torch.cuda.device_count() if torch.cuda.is_available() else 0
             built = f"CUDA {torch.version.cuda}, {found} devices found" if torch.version.cuda else "not in this build"
             threads = f"{self.workers} of map, {torch.get_num_threads()} of PyTorch outside of it"
-            return told | {"threads": threads, "CUDA": built}
+            return common | {"threads": threads, "CUDA": built}
         total = torch.cuda.mem_get_info(self.device)[1]
-        return told | {
+        return common | {
             "GPU": torch.cuda.get_device_name(self.device),
             "memory": f"{self.free_bytes() / 2**30:.1f} of {total / 2**30:.1f} GiB free",
             "blocks": f"{self.block_scale} times a processor's",
@@ -139,13 +140,16 @@ def _find(name: str) -> torch.device:
     index, count = torch.cuda.current_device() if device.index is None else device.index, torch.cuda.device_count()
     if index >= count:
         raise BackendError(f"backend 'torch': device {name!r}: there are {count} CUDA devices, counted from 0")
-    # With its number, as the tensors on it have it.
+    # With its number, to be equal to the device of the tensors on it.
     return torch.device("cuda", index)
 
 
 @cache
 def _pool(workers: int) -> ThreadPoolExecutor:
-    """Threads that stay, each with one thread of PyTorch's. All start here: the number is set where it is one's own."""
+    """Return threads that stay, each with one thread of PyTorch's.
+
+    All of them start here, for PyTorch's number of threads is set in the thread that it is for.
+    """
     ours, started = torch.get_num_threads(), Barrier(workers)
     pool = ThreadPoolExecutor(workers, WORKER, initializer=_use_one_thread)
     list(pool.map(lambda _: started.wait(), range(workers)))
@@ -155,11 +159,11 @@ def _pool(workers: int) -> ThreadPoolExecutor:
 
 
 def _use_one_thread() -> None:
-    # Asked first: at the first use in a thread PyTorch sets its number anew.
+    # At the first use in a thread PyTorch sets its number anew; after that it keeps the one that is set.
     torch.get_num_threads()
     torch.set_num_threads(1)
 
 
-# A child has none of its parent's threads and would wait for them for ever.
+# A forked process has none of its parent's threads and would wait for them for ever.
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_pool.cache_clear)

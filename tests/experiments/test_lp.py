@@ -8,20 +8,23 @@ import numpy as np
 import pytest
 
 from simsnn_ref import Grid, fit
-from simsnn_ref.experiments import lp
 from simsnn_ref.experiments.base import Settings, to_dict, to_markdown
+from simsnn_ref.experiments.lp import run
+from simsnn_ref.experiments.lp.claims import method_claim, residue_claim
+from simsnn_ref.experiments.lp.residues import SPIKE, describe, gaussian_maximum
+from simsnn_ref.experiments.lp.study import EXPONENTS, PAIRS, PLANS, Plan, Study, Trial
 from simsnn_ref.problems import get_problem
 
 EPS = float(np.finfo(np.float64).eps)
 
 TINY = (
-    lp.Field("turbulence", 16, (8, 16), 6, 2, {"reynolds": 50.0}),
-    lp.Field("ug", 12, (4, 8), 6, 1),
+    Plan("turbulence", 16, (8, 16), 6, 2, {"reynolds": 50.0}),
+    Plan("ug", 12, (4, 8), 6, 1),
 )
 
 
 def errors(residue, unit=1.0, p=2.0, off_grid=(0.0, 0.0)):
-    return lp.describe(residue, off_grid, unit, p)
+    return describe(residue, off_grid, unit, p)
 
 
 def test_a_sine():
@@ -42,7 +45,7 @@ def test_a_single_spike_is_a_bernoulli_variable(n):
     assert found.rms == pytest.approx(0.25 / math.sqrt(n), rel=4 * EPS)
     assert found.spike_factor == pytest.approx(math.sqrt(n), rel=4 * EPS)
     assert found.kurtosis == pytest.approx((1.0 - 6.0 * share) / share, rel=64 * EPS)
-    assert found.beyond == (math.sqrt(n) > lp.SPIKE)
+    assert found.beyond == (math.sqrt(n) > SPIKE)
 
 
 def test_gaussian_noise():
@@ -50,7 +53,7 @@ def test_gaussian_noise():
     found = errors(np.random.default_rng(0).normal(size=n))
     # The excess kurtosis of n numbers has a standard deviation of sqrt(24 / n).
     assert abs(found.kurtosis) < 4.0 * math.sqrt(24.0 / n)
-    assert found.spike_factor == pytest.approx(lp.gaussian_maximum(n), rel=0.15)
+    assert found.spike_factor == pytest.approx(gaussian_maximum(n), rel=0.15)
     # The share beyond 5 standard deviations is 5.7e-7.
     assert found.beyond <= 5
 
@@ -72,9 +75,9 @@ def test_units_do_not_matter():
 @pytest.fixture(scope="module")
 def tiny():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(lp.PLANS, "quick", TINY)
+        patch.setitem(PLANS, "quick", TINY)
         told = []
-        return lp.run(Settings(say=told.append)), told
+        return run(Settings(say=told.append)), told
 
 
 def by_hand(trial, field, target=None):
@@ -114,10 +117,10 @@ def test_every_start_every_exponent_and_all_pairs(tiny):
     outcome, told = tiny
     keys = {(t["field"], t["seed"], t["p"], t["q"]) for t in outcome.numbers["trials"]}
     starts = [(field.name, seed) for field in TINY for seed in range(field.seeds)]
-    pairs = {(p, p) for p in lp.EXPONENTS} | {(2.0, 10.0), (10.0, 2.0)}
+    pairs = {(p, p) for p in EXPONENTS} | {(2.0, 10.0), (10.0, 2.0)}
     assert keys == {(*start, *pair) for start in starts for pair in pairs}
     assert len(outcome.numbers["trials"]) == len(keys)
-    assert len(told) == len(starts) * len(lp.EXPONENTS)
+    assert len(told) == len(starts) * len(EXPONENTS)
 
 
 def test_pairs_of_one_p_share_the_first_stage(tiny):
@@ -147,8 +150,8 @@ def test_the_figure_draws(tiny):
 
 
 def test_another_optimizer_finds_other_residues(tiny, monkeypatch):
-    monkeypatch.setitem(lp.PLANS, "quick", TINY[1:])
-    trials = lp.run(Settings(optimizer="lbfgs")).numbers["trials"]
+    monkeypatch.setitem(PLANS, "quick", TINY[1:])
+    trials = run(Settings(optimizer="lbfgs")).numbers["trials"]
     adam = [trial for trial in tiny[0].numbers["trials"] if trial["field"] == TINY[1].name]
     assert len(trials) == len(adam)
     assert all(mine["first"]["rms"] < 0.9 * other["first"]["rms"] for mine, other in zip(trials, adam, strict=True))
@@ -156,14 +159,14 @@ def test_another_optimizer_finds_other_residues(tiny, monkeypatch):
 
 def made_up(gains, seeds=3):
     """A study in which stage 2 lowers the RMS by ``gains[p, q]``, from 1."""
-    plan = lp.Field("turbulence", 16, (1, 1), 1, seeds)
+    plan = Plan("turbulence", 16, (1, 1), 1, seeds)
     one = errors(np.array([1.0, -1.0]), off_grid=(1.0, 1.0))
     trials = tuple(
-        lp.Trial(plan.name, seed, p, q, one, replace(one, rms=1.0 / gain, max=1.0 / gain))
+        Trial(plan.name, seed, p, q, one, replace(one, rms=1.0 / gain, max=1.0 / gain))
         for (p, q), gain in gains.items()
         for seed in range(seeds)
     )
-    return lp._Study((plan,), trials, Grid((16, 16)), {})
+    return Study((plan,), trials, Grid((16, 16)), {})
 
 
 @pytest.mark.parametrize(
@@ -171,19 +174,19 @@ def made_up(gains, seeds=3):
     [((1.0, 2.0, 1.0, 2.0), True), ((2.0, 1.0, 2.0, 1.0), False), ((1.0, 2.0, 2.0, 1.0), False), ((1.0,) * 4, None)],
 )
 def test_residues_are_told_apart_by_both_learners(gains, held):
-    by_pair = dict(zip(lp.PAIRS, gains, strict=True))
+    by_pair = dict(zip(PAIRS, gains, strict=True))
     for seeds, expected in ((3, held), (2, None)):
         study = made_up(by_pair, seeds)
-        assert lp._claim_residue(study, "RMS", lambda t: t.gain, lambda t: t.second.rms).held is expected
+        assert residue_claim(study, "RMS", lambda t: t.gain, lambda t: t.second.rms).held is expected
 
 
 def test_the_method_is_judged_by_what_is_left():
-    gains = dict(zip(lp.PAIRS, (8.0, 1.0, 1.0, 4.0), strict=True))
-    assert lp._claim_method(made_up(gains), "RMS", lambda t: t.second.rms).held is False
+    gains = dict(zip(PAIRS, (8.0, 1.0, 1.0, 4.0), strict=True))
+    assert method_claim(made_up(gains), "RMS", lambda t: t.second.rms).held is False
     gains[10.0, 10.0] = 80.0
-    assert lp._claim_method(made_up(gains), "RMS", lambda t: t.second.rms).held is True
+    assert method_claim(made_up(gains), "RMS", lambda t: t.second.rms).held is True
 
 
 def test_the_quick_plan_is_the_smallest():
-    work = {size: sum(f.seeds * f.steps * f.size**2 for f in plans) for size, plans in lp.PLANS.items()}
+    work = {size: sum(f.seeds * f.steps * f.size**2 for f in plans) for size, plans in PLANS.items()}
     assert work["quick"] < work["laptop"] < work["paper"]

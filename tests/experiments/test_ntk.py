@@ -11,20 +11,16 @@ from small_problems import CASES, field, problem
 from simsnn_ref.backend import NumpyBackend
 from simsnn_ref.errors import ConfigError
 from simsnn_ref.experiments.base import Settings, to_dict, to_markdown
-from simsnn_ref.experiments.ntk import (
-    FIRST_LAYERS,
-    WAVES,
-    _amplitudes,
-    _effective_rank,
-    _mean_wavenumbers,
-    _predict,
-    _shares_on_target,
-    _start,
+from simsnn_ref.experiments.ntk import run
+from simsnn_ref.experiments.ntk.descent import gradient_descent, predicted_components
+from simsnn_ref.experiments.ntk.kernel import (
+    effective_rank,
     eigensystem,
-    gradient_descent,
+    mean_wavenumbers,
     neural_tangent_kernel,
-    run,
+    power_at,
 )
+from simsnn_ref.experiments.ntk.problem import CYCLES, FIRST_LAYERS, WAVES, amplitudes, starting_point
 from simsnn_ref.network import initialize, make_map
 from simsnn_ref.optimizers import Jacobian, LpLoss, Objective, dense_jacobian
 from simsnn_ref.spectrum import Grid
@@ -43,8 +39,7 @@ def outcome():
 @pytest.mark.parametrize(("first_layer", "kind", "wavenumbers"), CASES)
 def test_kernel_is_that_of_the_dense_jacobian(backend, first_layer, kind, wavenumbers):
     objective, params = problem(backend, first_layer, kind, wavenumbers)
-    _, _, activations = objective.evaluate(params)
-    J = backend.to_numpy(dense_jacobian(Jacobian(objective, params, activations)))
+    J = backend.to_numpy(dense_jacobian(Jacobian(objective, params)))
     # Sums of at most 200 products, behind phases of up to 20 radians.
     assert relative_error(neural_tangent_kernel(objective, params), J @ J.T / J.shape[0]) < 200 * EPS
 
@@ -52,15 +47,16 @@ def test_kernel_is_that_of_the_dense_jacobian(backend, first_layer, kind, wavenu
 def test_kernel_is_that_of_the_chain_rule(backend):
     """Without the factors that `kernel` and `dense_jacobian` share: a column J^T e_i at a time."""
     objective, params = problem(backend, "msnn", "dense", True)
-    _, _, activations = objective.evaluate(params)
-    n = objective.fmap.n_points
-    rows = [objective.network.vjp(params, objective.fmap, activations, backend.asarray(np.eye(n)[i])) for i in range(n)]
+    n, one = objective.fmap.n_points, backend.asarray(np.eye(objective.fmap.n_points))
+    rows = [
+        objective.network.backward(params, objective.fmap, lambda u, block, i=i: one[i, :][block]) for i in range(n)
+    ]
     J = np.stack([backend.to_numpy(objective.flatten(row, params)) for row in rows])
     assert relative_error(neural_tangent_kernel(objective, params), J @ J.T / n) < 200 * EPS
 
 
 def test_eigensystem_is_sorted_and_rebuilds_the_kernel():
-    objective, params = _start("si", 10, seed=0, points=64)
+    objective, params = starting_point("si", 10, seed=0, points=64)
     K = neural_tangent_kernel(objective, params)
     system = eigensystem(K)
     assert np.all(np.diff(system.values) <= 0.0)
@@ -69,26 +65,26 @@ def test_eigensystem_is_sorted_and_rebuilds_the_kernel():
 
 def test_eigenvalues_do_not_depend_on_the_number_of_points():
     """Twice the points of a band-limited kernel: the same integral, by a rule that is exact for both."""
-    objectives = [_start("si", 10, seed=0, points=points) for points in (256, 512)]
+    objectives = [starting_point("si", 10, seed=0, points=points) for points in (256, 512)]
     few, many = (eigensystem(neural_tangent_kernel(*objective)).values[:10] for objective in objectives)
     # Harmonics beyond 256 points' 128 cycles are what the rules differ by: the 9th of wave 16, and small.
     assert np.max(np.abs(many - few)) < 1e-9 * few[0]
 
 
-def test_features_of_an_eigenvector():
+def test_wavenumbers_and_power_of_an_eigenvector():
     wave = np.cos(np.pi * 4 * X + 0.7)
     both = wave + np.sin(np.pi * 10 * X)
     vectors = np.stack([np.ones_like(X), wave, both], axis=1)
-    assert np.allclose(_mean_wavenumbers(vectors), [0.0, 4.0, 7.0], rtol=64 * EPS, atol=64 * EPS)
-    assert np.allclose(_shares_on_target(vectors), [1.0, 1.0, 0.5], rtol=64 * EPS, atol=0.0)
-    assert _effective_rank(np.asarray([2.0, 2.0, 2.0, 0.0])) == 3.0
+    assert np.allclose(mean_wavenumbers(vectors), [0.0, 4.0, 7.0], rtol=64 * EPS, atol=64 * EPS)
+    assert np.allclose(power_at(vectors, (0, *CYCLES)), [1.0, 1.0, 0.5], rtol=64 * EPS, atol=0.0)
+    assert effective_rank(np.asarray([2.0, 2.0, 2.0, 0.0])) == 3.0
 
 
 def test_amplitudes_of_the_target_are_its_own():
-    objective, _ = _start("none", 10, seed=0, points=64)
-    amplitudes = _amplitudes(objective.target[None, :])[0, :]
+    objective, _ = starting_point("none", 10, seed=0, points=64)
+    found = amplitudes(objective.target[None, :])[0, :]
     expected = np.asarray([amplitude for _, amplitude, _ in WAVES])
-    assert relative_error(amplitudes, expected / np.sqrt(np.sum(expected**2) / 2.0)) < 64 * EPS
+    assert relative_error(found, expected / np.sqrt(np.sum(expected**2) / 2.0)) < 64 * EPS
 
 
 # Training
@@ -113,7 +109,7 @@ def test_prediction_is_exact_for_a_linear_model():
     eta, steps = 1.5 / system.values[0], 50
     residues, trained = gradient_descent(objective, params, eta, steps)
     measured = residues @ system.vectors
-    predicted = _predict(system, measured[0, :], eta, steps)
+    predicted = predicted_components(system, measured[0, :], eta, steps)
     # A rounding of eps each step, of quantities that do not grow.
     assert np.max(np.abs(measured - predicted)) < 10 * steps * EPS * np.linalg.norm(measured[0, :])
     assert np.linalg.norm(measured[-1, :]) < 0.9 * np.linalg.norm(measured[0, :])
@@ -123,12 +119,12 @@ def test_prediction_is_exact_for_a_linear_model():
 
 def test_a_small_step_of_a_network_is_the_kernels():
     """To first order in eta: half the step, a quarter of what the prediction is off by."""
-    objective, params = _start("rff", 10, seed=0, points=64)
+    objective, params = starting_point("rff", 10, seed=0, points=64)
     system = eigensystem(neural_tangent_kernel(objective, params))
     off = []
     for eta in (1e-3 / system.values[0], 5e-4 / system.values[0]):
         measured = gradient_descent(objective, params, eta, 1)[0] @ system.vectors
-        off.append(np.linalg.norm(measured - _predict(system, measured[0, :], eta, 1)))
+        off.append(np.linalg.norm(measured - predicted_components(system, measured[0, :], eta, 1)))
     assert off[0] / off[1] == pytest.approx(4.0, rel=0.01)
 
 
@@ -137,11 +133,11 @@ def test_a_small_step_of_a_network_is_the_kernels():
 
 @pytest.mark.slow
 def test_numbers_are_ready_for_json(outcome):
-    told = json.loads(json.dumps(to_dict(outcome), allow_nan=False))
-    assert told["experiment"] == "ntk"
-    runs = told["numbers"]["runs"]
-    assert len(runs) == len(FIRST_LAYERS) * len(told["numbers"]["widths"]) * told["numbers"]["seeds"]
-    assert all(len(each["eigenvalues"]) == told["numbers"]["points"] for each in runs)
+    data = json.loads(json.dumps(to_dict(outcome), allow_nan=False))
+    assert data["experiment"] == "ntk"
+    numbers = data["numbers"]
+    assert len(numbers["runs"]) == len(FIRST_LAYERS) * len(numbers["widths"]) * numbers["seeds"]
+    assert all(len(run["eigenvalues"]) == numbers["points"] for run in numbers["runs"])
 
 
 @pytest.mark.slow
@@ -163,7 +159,7 @@ def test_spectral_bias_and_what_si_does_about_it(outcome):
 
 @pytest.mark.slow
 def test_the_same_seeds_give_the_same_numbers(outcome):
-    again = _start("si", 30, seed=0, points=outcome.numbers["points"])
+    again = starting_point("si", 30, seed=0, points=outcome.numbers["points"])
     first = next(each for each in outcome.numbers["runs"] if each["first_layer"] == "si")
     assert eigensystem(neural_tangent_kernel(*again)).values.tolist() == first["eigenvalues"]
 
@@ -177,5 +173,5 @@ def test_figure_has_all_panels_labelled(outcome):
 
 
 def test_other_optimizers_are_refused():
-    with pytest.raises(ConfigError, match=r"^ntk: gradient descent is what the kernel describes"):
+    with pytest.raises(ConfigError, match=r"^ntk: the kernel describes gradient descent"):
         run(Settings("quick", optimizer="adam"))

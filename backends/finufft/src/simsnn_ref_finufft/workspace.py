@@ -14,24 +14,26 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-__all__ = ["Lane", "Transform", "with_opposites"]
+__all__ = ["Transform", "Workspace", "with_opposites"]
 
 Points = TypeVar("Points")
 
 
-class Lane(ABC, Generic[Points]):
-    """What one thread works with: a plan of its own and its arrays.
+class Workspace(ABC, Generic[Points]):
+    """A plan and the arrays of one thread.
 
-    Not FINUFFT's own threads, which add to one fine grid in the order they happen to finish.
+    FINUFFT's own threads are not used: they add to one fine grid in the order in which they happen to finish.
 
     Parameters
     ----------
-    ndim, n_fields : int
-        d, and how many fields at a time.
+    ndim : int
+        Number of dimensions d.
+    n_fields : int
+        Number of fields that are transformed at a time.
 
     Attributes
     ----------
-    coefficients : ndarray of complex128, shape (1 + d, fields, 2, n_f)
+    coefficients : ndarray of complex128, shape (1 + d, n_fields, 2, n_f)
         c+ and c-, or G+ and G-, of each moment x_m.
     """
 
@@ -43,7 +45,7 @@ class Lane(ABC, Generic[Points]):
         self.coefficients = np.zeros((1 + ndim, n_fields, 2, 0), dtype=np.complex128)
 
     def set_points(self, points: Points, n_features: int) -> None:
-        """Sort the wavenumbers, as `Transform.points` gives them, once for all transforms until they change."""
+        """Sort the wavenumbers, given as `Transform.points` returns them, unless they are those of the last call."""
         if points is not self._points:
             self._sort(points)
             self._points = points
@@ -55,31 +57,31 @@ class Lane(ABC, Generic[Points]):
 
     @abstractmethod
     def synthesize(self, moments: int) -> np.ndarray:
-        """F, shape (fields, *points), from the first so many moments of `coefficients`: one, or all 1 + d."""
+        """Return F, shape (n_fields, *points), from `coefficients`: from the first moment only, or from all 1 + d."""
 
     @abstractmethod
     def analyze(self, fields: np.ndarray, moments: int) -> None:
-        """The first so many moments of F into `coefficients`: one, or all 1 + d."""
+        """Write the sums of F to `coefficients`: the first moment only, or all 1 + d."""
 
     def _execute(self, moment: int) -> np.ndarray:
-        """The plan, from the coefficients of a moment."""
+        """Run the plan from the coefficients of a moment."""
         result: np.ndarray = self._plan.execute(self.coefficients[moment].reshape(self.n_fields, -1))
         return result
 
     def _execute_adjoint(self, values: np.ndarray, moment: int) -> None:
-        """The plan backwards, to the coefficients of a moment."""
+        """Run the plan backwards, to the coefficients of a moment."""
         self._plan.execute_adjoint(values, out=self.coefficients[moment].reshape(self.n_fields, -1))
 
 
 class Transform(ABC, Generic[Points]):
-    """Where the sums are taken, and to what tolerance.
+    """The points at which the sums are taken, and the tolerance.
 
     Attributes
     ----------
     shape : tuple of int
-        Of a field's points.
+        Shape of a field at the points.
     centre : ndarray of float64, shape (d,)
-        x_c.
+        The centre x_c.
     """
 
     shape: tuple[int, ...]
@@ -87,17 +89,17 @@ class Transform(ABC, Generic[Points]):
 
     @abstractmethod
     def points(self, K: np.ndarray) -> Points:
-        """What `Lane.set_points` takes for the wavenumbers K, shape (n_f, d)."""
+        """Return the wavenumbers K, shape (n_f, d), in the form that `Workspace.set_points` takes."""
 
     @abstractmethod
     def size(self, points: Points) -> int:
-        """About how many complex numbers a lane holds for each of its fields."""
+        """Return about how many complex numbers a workspace holds for each of its fields."""
 
     @abstractmethod
-    def lane(self, n_fields: int) -> Lane[Points]:
-        """One more lane, for so many fields at a time."""
+    def workspace(self, n_fields: int) -> Workspace[Points]:
+        """Return a new workspace."""
 
 
 def with_opposites(points: np.ndarray) -> Sequence[np.ndarray]:
-    """The d coordinates of the points and, after them, of their opposites."""
+    """Return, for each of the d coordinates, those of the points and after them those of their opposites."""
     return [np.concatenate([x, -x]) for x in points.T]

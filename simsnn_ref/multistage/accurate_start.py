@@ -1,0 +1,143 @@
+"""The start of a stage in mode accurate: the sum of the residue's own modes, up to a nonlinear part of size delta^2.
+
+A function is sampled more finely where that brings the error between the points down to that at the points.
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from simsnn_ref.backend import Array
+from simsnn_ref.multistage.events import Events
+from simsnn_ref.multistage.residue import Residue
+from simsnn_ref.multistage.sampling import finer, rounding_of
+from simsnn_ref.multistage.setup import Setup
+from simsnn_ref.multistage.start import Start, generator
+from simsnn_ref.multistage.state import FitState
+from simsnn_ref.network import near_linear_network
+from simsnn_ref.spectrum import Grid, Modes, extension_modes, fourier_modes
+
+__all__ = ["UNRESOLVED", "accurate_start", "sample_and_start"]
+
+UNRESOLVED = 1e-12
+"""RMS, relative to the field, above which what a start leaves between the training points is more than the rounding of
+the modes of smooth functions: with the modes of the extended box that is up to some 1e-13."""
+
+WORTH_FINER = 0.5
+"""A function is sampled more finely where that lowers the error of a start between the points to this share: of twice
+as many points along each axis, a start that gains less has met noise or a jump, where none will do."""
+
+OWN_TAIL = 2.0
+"""What a start leaves between the points may be so many times the modes that were discarded on purpose."""
+
+TAIL_OF_GOAL = 0.1
+"""Modes are discarded while their sum is below this share of the goal of the stage."""
+
+
+@dataclass(frozen=True)
+class _Found:
+    """Modes of a residue; the RMS of what no mode describes, and of the modes that were discarded."""
+
+    modes: Modes
+    fit_residual: float
+    discarded_tail: float
+
+
+def accurate_start(number: int, residue: Residue, setup: Setup) -> Start:
+    """Stage `number` (1-based) before training, on the grid of `residue`."""
+    config, backend = setup.config, setup.backend
+    target = residue.normalised()
+    found: list[_Found] = []
+
+    def modes_of(field: Array) -> Modes:
+        field = backend.xp.reshape(field, residue.training.grid.shape)
+        asked = config.for_stage(config.first_layer.n_features, number - 1)
+        found.append(_find_modes(field, asked, residue, setup))
+        return found[-1].modes
+
+    network, params = near_linear_network(
+        backend.xp.reshape(target, (-1,)),
+        modes_of,
+        hidden=config.network.hidden,
+        delta=config.network.delta,
+        rng=generator(config, number),
+        backend=backend,
+    )
+    tail = found[-1].discarded_tail
+    return Start(residue, target, network, params, math.hypot(found[-1].fit_residual, tail), tail)
+
+
+def _find_modes(field: Array, asked: int | None, residue: Residue, setup: Setup) -> _Found:
+    """`asked` modes, or those that carry all but `tail_tolerance` or a tenth of the goal, whichever is more.
+
+    They belong to the extended box if not all axes are periodic. Where they are found by least squares all are taken:
+    small ones, too, are part of what keeps the sum small between the points.
+    """
+    config, backend, grid = setup.config, setup.backend, residue.training.grid
+    if setup.least_squares is not None:
+        fit = setup.least_squares.fit(backend.to_numpy(field), backend, asked or 1)
+        modes, fit_residual = fit.modes, fit.fit_residual
+        asked = asked or len(modes)
+    elif all(grid.periodic):
+        assert isinstance(grid, Grid)
+        modes, fit_residual = fourier_modes(field, grid, backend.processes.distributed(backend)), 0.0
+    else:
+        assert isinstance(grid, Grid)
+        modes, fit_residual = extension_modes(backend.to_numpy(field), grid, backend)
+        asked = asked or len(modes)
+    energy = backend.to_numpy(modes.amplitudes) ** 2 / 2.0
+    tail = np.append(np.sqrt(np.cumsum(energy[::-1])[::-1]), 0.0)
+    needed = int(np.sum(tail > max(config.first_layer.tail_tolerance, TAIL_OF_GOAL * setup.goal(residue.rms))))
+    n = min(asked or max(1, needed), config.max_features, len(modes))
+    return _Found(modes.largest(n), fit_residual, float(tail[n]))
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """A start on one sampling of a function, and the RMS that it leaves between the points, relative to the field."""
+
+    start: Start
+    off_grid_rms: float
+    is_fine: bool
+
+
+def _try(number: int, residue: Residue, state: FitState, setup: Setup) -> _Trial:
+    start = accurate_start(number, residue, setup)
+    left = state.off_grid.minus(start.stage).errors()
+    assert left is not None
+    between = left[0] / residue.rms
+    # What is discarded on purpose, or below what the values or the goal resolve, no finer sampling brings back.
+    rounding = rounding_of(residue.training.values) * setup.rms / residue.rms
+    enough = max(UNRESOLVED, setup.goal(residue.rms), rounding, OWN_TAIL * start.discarded_tail)
+    return _Trial(start, left[0] / setup.rms, between <= enough)
+
+
+def sample_and_start(number: int, state: FitState, setup: Setup, events: Events) -> Start:
+    """`accurate_start`; a function is sampled twice as finely until it is as good between the points as at them.
+
+    Where no sampling does that, the coarsest is taken that is within `WORTH_FINER` of the best, for good.
+    """
+    if not state.may_refine or state.snapshot is not None:
+        return replace(accurate_start(number, state.residue, setup), may_refine=state.may_refine)
+    assert setup.function is not None
+    assert isinstance(setup.grid, Grid)
+    tried = [_try(number, state.residue, state, setup)]
+    while not tried[-1].is_fine:
+        training = finer(tried[-1].start.residue.training, setup.grid, setup.function)
+        if training is None:
+            break
+        events.activity(f"stage {number}: sampling the function at {training.grid.size} points")
+        tried.append(_try(number, Residue.of(training, setup.backend, state.stages), state, setup))
+    least = min(trial.off_grid_rms for trial in tried)
+    chosen = next(trial for trial in tried if WORTH_FINER * trial.off_grid_rms <= least)
+    if len(tried) > 1:
+        events.note(
+            f"stage {number}: the function is sampled at {_points(chosen)} points, where the start leaves"
+            f" {chosen.off_grid_rms:.1e} between them; {tried[0].off_grid_rms:.1e} at {_points(tried[0])}"
+        )
+    return replace(chosen.start, may_refine=chosen.is_fine or len(tried) == 1)
+
+
+def _points(trial: _Trial) -> str:
+    return " x ".join(map(str, trial.start.residue.training.grid.shape))

@@ -1,0 +1,105 @@
+"""The intake: what `fit` is given becomes values, where they are, what they are called, and notes.
+
+Nothing else looks at what the user gave.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from simsnn_ref.errors import DataError
+from simsnn_ref.io import FieldInfo, check_grid, check_samples, is_dataarray, read_dataarray, sample_function
+from simsnn_ref.spectrum import Box, Grid, Scatter
+
+__all__ = ["DEFAULT_SIZE", "FieldData", "take_in"]
+
+DEFAULT_SIZE = {1: 256, 2: 64, 3: 32}
+"""Samples per axis, by dimension, of a function given with a box only."""
+
+
+@dataclass(frozen=True)
+class FieldData:
+    """A field to be fitted.
+
+    Attributes
+    ----------
+    samples : ndarray of float64
+        Of the grid's shape, or (n,) at scattered points.
+    grid : Grid or Scatter
+        Where the samples are.
+    function : callable or None
+        The function they were taken from.
+    info : FieldInfo or None
+        What the field is called and measured in.
+    notes : tuple of str
+        What was converted on the way.
+    """
+
+    samples: np.ndarray
+    grid: Grid | Scatter
+    function: Callable[[np.ndarray], Any] | None = None
+    info: FieldInfo | None = None
+    notes: tuple[str, ...] = ()
+
+
+def take_in(
+    u: Any,
+    grid: Any = None,
+    *,
+    box: Box | None = None,
+    periodic: bool | Sequence[bool] | None = None,
+    info: FieldInfo | None = None,
+) -> FieldData:
+    """Check what `simsnn_ref.fit` was given and make float64 samples of it.
+
+    Parameters
+    ----------
+    u, grid, box, periodic
+        As for `simsnn_ref.fit`.
+    info : FieldInfo, optional
+        Takes precedence over that of a DataArray.
+
+    Raises
+    ------
+    DataError
+        If the samples cannot be fitted, or do not go with the grid, the box or each other.
+    """
+    if grid is None and is_dataarray(u):
+        samples, grid, described, notes = read_dataarray(u, box=box, periodic=True if periodic is None else periodic)
+        return _of_samples(samples, grid, info or described, tuple(notes))
+    if grid is not None and not isinstance(grid, Grid | Box | Scatter):
+        # fit(points, values)
+        u, grid, box = grid, Scatter(u, box, False if periodic is None else periodic), None
+    elif box is not None or periodic is not None:
+        raise DataError("box, periodic: these describe scattered points, fit(points, values); a grid has its own")
+    if callable(u):
+        return _of_function(u, grid, info)
+    return _of_samples(u, grid, info, ())
+
+
+def _of_function(function: Callable[[np.ndarray], Any], grid: Any, info: FieldInfo | None) -> FieldData:
+    if isinstance(grid, Scatter):
+        raise DataError("values: a function is fitted on a Grid or a Box, points need an array of values")
+    if isinstance(grid, Box):
+        size = DEFAULT_SIZE.get(grid.ndim, 0)
+        grid = Grid((size,) * grid.ndim, grid.lower, grid.upper, periodic=(False,))
+    if grid is None:
+        raise DataError("grid: a function needs a Grid or a Box to be sampled on")
+    samples, notes = check_samples(sample_function(function, grid.points()).reshape(grid.shape))
+    return FieldData(samples, grid, function, info, tuple(notes))
+
+
+def _of_samples(u: Any, grid: Any, info: FieldInfo | None, notes: tuple[str, ...]) -> FieldData:
+    if isinstance(grid, Box):
+        raise DataError(
+            "grid: samples need a Grid (which says whether they are periodic), a Box serves a function only"
+        )
+    samples, more = check_samples(u, "values" if isinstance(grid, Scatter) else "u")
+    grid = Grid(samples.shape) if grid is None else grid
+    if isinstance(grid, Scatter):
+        grid.check_values(samples)
+    else:
+        check_grid(samples, grid)
+    return FieldData(samples, grid, None, info, (*notes, *more))

@@ -1,0 +1,66 @@
+"""What the user should know of a fit, in words."""
+
+from simsnn_ref.multistage.setup import Setup
+from simsnn_ref.multistage.state import FitState
+from simsnn_ref.multistage.training import TrainedStage
+from simsnn_ref.network import is_extended
+from simsnn_ref.spectrum import Grid, Scatter
+
+__all__ = ["after_the_last_stage", "before_the_first_stage", "not_kept"]
+
+UNRESOLVED = 1e-12
+"""Noise floor, relative to the field, from which it is worth a note: that of smooth functions stays below."""
+
+FAR_APART = 10.0
+"""Error at held-out points over that at the others from which it is worth a note."""
+
+NOT_DESCRIBED = 0.5
+"""Truncation error of a start, relative to its residue, from which it is the modes and not the training that failed."""
+
+
+def before_the_first_stage(setup: Setup) -> list[str]:
+    """Notes on the arithmetic and the data."""
+    notes = []
+    if not is_extended():
+        notes.append("long double is no wider than float64 here: residues are evaluated in double-double")
+    if setup.least_squares is not None:
+        notes.append(
+            f"modes by least squares at the points, up to {setup.least_squares.count()}: as many as predict the value"
+            f" at each point best from the others, to an RMS of {setup.noise_floor:.1e} of the field's"
+        )
+    return notes if setup.function is not None else [*notes, *_noise_floor(setup)]
+
+
+def after_the_last_stage(state: FitState, setup: Setup) -> list[str]:
+    """Notes on what the error between the points is worth."""
+    # A function may have been sampled more finely by now.
+    notes = _noise_floor(setup) if setup.function is not None else []
+    last = state.records[-1] if state.records and isinstance(setup.grid, Scatter) else None
+    if last is not None and (last.rms_off_grid or 0.0) > FAR_APART * last.rms_on_grid:
+        notes.append(
+            f"the error at the held-out points is {last.rms_off_grid:.1e}, at the others {last.rms_on_grid:.1e}: the"
+            " points do not determine the field between them any better"
+        )
+    return notes
+
+
+def _noise_floor(setup: Setup) -> list[str]:
+    if setup.noise_floor <= UNRESOLVED:
+        return []
+    limit = "the grid" if isinstance(setup.grid, Grid) else "the points determine"
+    text = (
+        f"the noise floor of the samples is at an RMS of {setup.noise_floor:.1e} of the field's: noise, or structure"
+        f" finer than {limit}; below it a fit follows the samples and not the field between them"
+    )
+    return [text]
+
+
+def not_kept(number: int, left: float, truncation_error: float, trained: TrainedStage) -> str:
+    """Why a stage that left a share `left` of its residue is not part of the model, and the fit ends before it."""
+    if truncation_error > NOT_DESCRIBED:
+        share = f"{truncation_error:.0%}"
+        reason = f"Fourier modes leave {share} of the residue, which is noise, or finer than the samples resolve"
+    else:
+        reason = f"training ended with {left:.0%} of the residue left ({trained.result.stopped_because})"
+    ends = f"the fit ends with stage {number - 1}" if number > 1 else "the model has no stage"
+    return f"stage {number} is not kept: {reason}; {ends}"

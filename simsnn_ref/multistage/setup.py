@@ -1,0 +1,158 @@
+"""What is settled before the first stage: where the field is trained on, where it is checked, and what it resolves."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from simsnn_ref.backend import Backend, NumpyBackend, rms
+from simsnn_ref.errors import ConfigError
+from simsnn_ref.io import FieldInfo, blas_threads, check_range
+from simsnn_ref.model import FitConfig
+from simsnn_ref.multistage.intake import FieldData
+from simsnn_ref.multistage.off_grid_error import OffGridError, choose_off_grid, hold_out, hold_out_points
+from simsnn_ref.multistage.residue import Residue
+from simsnn_ref.multistage.resources import forecast, require_memory
+from simsnn_ref.multistage.sampling import TrainingSet, training_set
+from simsnn_ref.spectrum import EnergySpectrum, Grid, Scatter, ScatteredModes, energy_spectrum, noise_floor
+
+__all__ = ["Setup", "prepare"]
+
+WITHIN_TARGET = 0.5
+"""Share of the target of the whole fit at which a stage may end: the errors of the stages add up."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A fit before its first stage.
+
+    Attributes
+    ----------
+    grid : Grid or Scatter
+        Of the samples that are trained on.
+    training : TrainingSet
+        The field where the first stage is trained, of which the samples are a part.
+    off_grid : OffGridError
+        The field where the fit is checked.
+    function : callable or None
+        The function that the samples were taken from.
+    config : FitConfig
+        With all options resolved.
+    backend : Backend
+    info : FieldInfo or None
+    notes : tuple of str
+    """
+
+    grid: Grid | Scatter
+    training: TrainingSet
+    off_grid: OffGridError
+    function: Callable[[np.ndarray], Any] | None
+    config: FitConfig
+    backend: Backend
+    info: FieldInfo | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def samples(self) -> np.ndarray:
+        """The field at the samples."""
+        values: np.ndarray = self.training.at_samples(np.asarray(self.training.values))
+        return values
+
+    @cached_property
+    def rms(self) -> float:
+        """RMS of the field at the samples, to which all errors are relative."""
+        return rms(np, self.samples)
+
+    @cached_property
+    def max(self) -> float:
+        """Largest |u| at the samples."""
+        return float(np.max(np.abs(self.samples)))
+
+    @cached_property
+    def is_constant(self) -> bool:
+        values = np.asarray(self.training.values)
+        return bool(np.all(values == values.flat[0]))
+
+    @property
+    def may_refine(self) -> bool:
+        """Whether a function may be sampled more finely: not where the sampling was asked for, where the error between
+        the points is not measured at random ones, and in mode paper.
+        """
+        config = self.config
+        is_free = config.mode == "accurate" and not config.sampling.refine and self.off_grid.method == "random"
+        return self.function is not None and is_free
+
+    @cached_property
+    def least_squares(self) -> ScatteredModes | None:
+        """What finds the modes of values at scattered points; None on a grid."""
+        return ScatteredModes(self.training.grid) if isinstance(self.training.grid, Scatter) else None
+
+    @cached_property
+    def noise_floor(self) -> float:
+        """RMS, relative to the field's, below which the finest values there are do not tell of the field between them.
+
+        Of samples these are the samples, since interpolation adds nothing.
+        """
+        if self.least_squares is not None:
+            values = np.asarray(self.training.values, dtype=np.float64)
+            return self.least_squares.fit(values, NumpyBackend()).predicted / (self.rms or 1.0)
+        values, grid = np.asarray(self.training.values), self.training.grid
+        if self.function is None:
+            values, grid = self.samples, self.grid
+        assert isinstance(grid, Grid)
+        return noise_floor(values.astype(np.float64), grid)
+
+    def spectrum(self, residue: Residue) -> EnergySpectrum:
+        """E(k) of a residue at the samples, relative to the field, so that the squares stay in range in any units."""
+        relative = (residue.at_samples / (self.rms or 1.0)).astype(np.float64)
+        if self.least_squares is not None:
+            return self.least_squares.energy_spectrum(relative)
+        assert isinstance(self.grid, Grid)
+        return energy_spectrum(relative, self.grid, NumpyBackend())
+
+    def goal(self, eps: float) -> float:
+        """RMS of the normalised residue of a stage below which the whole fit is well within its target."""
+        return WITHIN_TARGET * self.config.stages.target * self.rms / eps
+
+
+def prepare(data: FieldData, config: FitConfig, backend: Backend) -> Setup:
+    """Hold out validation points, see that there is memory, and fill the training grid.
+
+    Raises
+    ------
+    DataError
+        If the values are out of range, or too few are left to train on.
+    ConfigError
+        If an option does not go with the data, or the fit does not fit into memory.
+    """
+    samples, grid, function, notes = data.samples, data.grid, data.function, data.notes
+    check_range(samples)
+    held_out = None
+    if isinstance(grid, Scatter):
+        samples, grid, held_out = hold_out_points(samples, grid, config)
+        if held_out is not None:
+            notes = (*notes, f"{len(held_out[1])} of the points, drawn at random, are held out to check the fit")
+    elif config.sampling.off_grid == "holdout":
+        samples, grid, held_out = hold_out(samples, grid)
+        function = None
+    if config.run.deterministic:
+        _require_deterministic(config, backend)
+    require_memory(forecast(grid, config, is_function=function is not None, processes=backend.processes))
+    training = training_set(samples, grid, function, config)
+    off_grid = choose_off_grid(config, training, function, held_out, backend)
+    return Setup(grid, training, off_grid, function, config, backend, data.info, notes)
+
+
+def _require_deterministic(config: FitConfig, backend: Backend) -> None:
+    """Raise ConfigError where the bits of the result would depend on anything but data, options and machine."""
+    if config.training.max_seconds:
+        raise ConfigError("deterministic = true: max_seconds ends a stage by the clock; leave it out and set steps")
+    if backend.name != "numpy":
+        raise ConfigError(f"deterministic = true: backend {backend.name!r} does not promise it; use numpy")
+    if blas_threads() != 1:
+        raise ConfigError(
+            "deterministic = true: sums in BLAS depend on its number of threads; set OMP_NUM_THREADS=1 before Python"
+            " starts"
+        )

@@ -108,7 +108,7 @@ def test_fit_table_figure_and_model(capsys):
     assert status == 0
     for text in ("RMS on grid", "RMS off grid", "1 si", "3 si", "random points", "m.bin", "m.png"):
         assert text in out
-    assert "stage 1 step" in err
+    assert "stage 1: 2 of 20 steps" in err
     assert Path("m.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     assert Path("m.bin").is_file()
 

@@ -38,9 +38,9 @@ from typing import Any, Protocol
 
 from simsnn_ref.backend import Array
 from simsnn_ref.network import Parameters
-from simsnn_ref.optimizers.journal import State
 from simsnn_ref.optimizers.loss import LpLoss
-from simsnn_ref.optimizers.minimization import not_finite
+from simsnn_ref.optimizers.method import State
+from simsnn_ref.optimizers.nonfinite import first_nonfinite
 from simsnn_ref.optimizers.objective import Objective
 
 __all__ = ["CandidateStep", "Control", "Effort", "LinearModel", "Linearize", "init", "restart", "step"]
@@ -126,7 +126,7 @@ def step(objective: Objective, state: State, linearize: Linearize) -> State:
     params, e = state.params, state.cache
     value = _value(merit, e)
     path = _solve(merit, linearize(merit, params), value, e, control)
-    nonfinite = not_finite(objective.xp, {"the product J d of the linear model": path[-1].du})
+    nonfinite = first_nonfinite(objective.xp, {"the product J d of the linear model": path[-1].du})
     if nonfinite:
         return replace(state, memory=control, work=path[-1].iterations, nonfinite=nonfinite)
     best, at_end = _search(merit, params, value, path)
@@ -141,7 +141,7 @@ def step(objective: Objective, state: State, linearize: Linearize) -> State:
     work = path[-1].iterations
     # What is not a number the loop over the steps is to see and name.
     if gained > 0.0 or not math.isfinite(best.value):
-        return State(best.params, _value(objective, best.e), objective.rms(best.e), control, best.e, work)
+        return State(best.params, _value(objective, best.e), objective.rms(best.e), control, best.e, work=work)
     return replace(state, memory=control, work=work, stop_reason=stop_reason)
 
 

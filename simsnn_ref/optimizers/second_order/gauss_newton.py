@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 
 from simsnn_ref.backend import Array
 from simsnn_ref.network import Parameters
-from simsnn_ref.optimizers.journal import State
+from simsnn_ref.optimizers.method import State
 from simsnn_ref.optimizers.objective import Objective
 from simsnn_ref.optimizers.second_order import descent
 from simsnn_ref.optimizers.second_order.descent import CandidateStep, Control, Effort, LinearModel

@@ -1,12 +1,12 @@
-"""A training step on one backend beside another's, in one process, taking turns.
+"""Time of a training step on several backends, which take turns in one process.
 
-The step of `floor.py` with B frozen: the L^10 loss of a 3 x 30 tanh network and its gradient. NAME@N is a backend whose
-`map` has N threads.
+The step is that of `floor.py` with B frozen: the L^10 loss of a 3 x 30 tanh network and its gradient. NAME@N is a
+backend whose `map` has N threads.
 
     python asv_bench/backends.py [--backends numpy,torch,torch@1] [--size 512] [--features 10000] [--turns 9]
 
-On a machine with a GPU ``--backends cupy,torch:cuda`` sets the two on it; beside PyTorch's and JAX's own derivatives,
-``peers/compare.py --gpu`` does. What does not load is named and left out.
+On a machine with a GPU ``--backends cupy,torch:cuda`` compares the two backends on it, and ``peers/compare.py --gpu``
+compares with PyTorch's and JAX's own derivatives. A backend that does not load is named and left out.
 """
 
 import argparse

@@ -1,8 +1,8 @@
-"""A training step beside what it cannot avoid, and how its time grows.
+"""Time of a training step beside that of the transforms and tangents it cannot avoid, for several sizes.
 
 One step is the L^10 loss of a 3 x 30 tanh network on N^d points and its gradient for every parameter, B frozen (fft
-map) or trained (nufft, where the plug-in is installed). What it cannot avoid: one inverse and one forward real
-transform per hidden unit of the first layer, and one tanh per hidden unit and point.
+map) or trained (nufft, if the plug-in is installed). It cannot avoid one inverse and one forward real transform per
+hidden unit of the first layer, and one tanh per hidden unit and point.
 
     python asv_bench/floor.py [--sizes 128,256,512] [--features 1000,10000] [--dimensions 2]
 """
@@ -26,7 +26,7 @@ BACKEND = NumpyBackend()
 
 
 def best(run) -> float:
-    """The fastest of at least three runs; machines have other work too."""
+    """Return the time of the fastest of at least three runs: other work on the machine only makes runs longer."""
     fastest, started, runs = math.inf, time.perf_counter(), 0
     while runs < 3 or time.perf_counter() - started < LEAST_SECONDS:
         begun = time.perf_counter()
@@ -37,7 +37,7 @@ def best(run) -> float:
 
 
 def smooth_field(grid: Grid) -> np.ndarray:
-    """Random, RMS 1, its modes falling off like |k|^-4."""
+    """A random field of RMS 1 whose modes fall off like |k|^-4."""
     spectrum = scipy.fft.rfftn(np.random.default_rng(0).standard_normal(grid.shape))
     axes = [n * np.fft.fftfreq(n) for n in grid.shape[:-1]] + [np.arange(grid.shape[-1] // 2 + 1)]
     squared = sum(np.square(k) for k in np.meshgrid(*axes, indexing="ij", sparse=True))
@@ -64,7 +64,7 @@ def training_step(grid: Grid, n_features: int, kind: str):
 
 
 def unavoidable(grid: Grid) -> tuple[float, float]:
-    """Seconds of the bare transforms, and of the bare hyperbolic tangents, on the same threads."""
+    """Return the seconds of the bare transforms, and of the bare hyperbolic tangents, on the same threads."""
     rng = np.random.default_rng(0)
     z = rng.standard_normal((HIDDEN[0], *grid.shape))
     axes = tuple(range(1, grid.ndim + 1))

@@ -1,8 +1,8 @@
-"""Seconds of a training step with each feature map, beside what the cost model of `auto` expects.
+"""Seconds of a training step with each feature map, beside those that the cost model of `auto` expects.
 
-For N points per axis, n_f features and d dimensions, frozen Fourier modes or trainable wavenumbers: forward and vjp of
-every map that is admissible, the fastest, the one that `auto` takes, and how much longer that one needs. Maps that the
-model expects to take more than --longest seconds are left out.
+For N points per axis, n_f features and d dimensions, with frozen Fourier modes or trained wavenumbers, the table has
+the time of forward and vjp of every admissible map, the fastest, the map that `auto` takes, and how much longer that
+takes. Maps that the model expects to take more than --longest seconds are left out.
 
     python asv_bench/maps.py [--sizes 64,128,256,512] [--features 100,1000,10000] [--json FILE]
 """
@@ -21,11 +21,11 @@ from simsnn_ref.spectrum import Grid, count_modes
 
 UNITS = 30
 LEAST_SECONDS = 0.2
-"""Steps are repeated for so long, at least twice; the fastest counts."""
+"""Time for which a step is repeated, at least twice; the fastest counts."""
 
 
 def frozen_modes(grid: Grid, n: int) -> np.ndarray:
-    """The n modes of smallest |k|, one of each pair."""
+    """Return the n modes of smallest |k|, one of each pair."""
     axes = [np.arange(-(size // 2) + 1, size // 2) for size in grid.shape[:-1]] + [np.arange(grid.shape[-1] // 2)]
     m = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, grid.ndim)
     # On m_d = 0 the pairs {m, -m} are both listed: keep the one whose first entry that is not 0 is positive.

@@ -37,7 +37,7 @@ class Clock(Callback):
 
 
 def run(name: str, size: int, method: str, seconds: float) -> Clock | None:
-    """One stage; None where the method does not fit the problem's size."""
+    """Fit one stage; None if the problem is too large for the method."""
     problem, clock = get_problem(name), Clock()
     options = {"reynolds": 300.0} if name == "turbulence" else {}
     steps = 10**6 if method == "adam" else 10**4

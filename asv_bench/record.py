@@ -1,9 +1,9 @@
-"""Results of asv in a form small enough to keep: one line per benchmark and parameters, the machine named on top.
+"""Results of asv as a small table to keep: one line for each benchmark and parameters, the machine on top.
 
     python asv_bench/record.py [--commit HASH] > asv_bench/results/NAME.csv
 
-Reads what `asv run` left in asv_bench/.asv/results; the newest results without --commit. Times are in seconds, memory
-in bytes, as asv stores them; combinations that were left out are left out here.
+It reads the files that `asv run` writes to asv_bench/.asv/results, by default the newest. Times are in seconds and
+memory in bytes, as asv stores them; combinations that asv left out are left out here.
 """
 
 import argparse
@@ -29,10 +29,10 @@ def newest(commit: str) -> Path:
     return max(files, key=lambda path: path.stat().st_mtime)
 
 
-def rows(told: dict, units: dict[str, str]):
-    """Benchmark, parameters, value, unit."""
-    columns = told["result_columns"]
-    for name, entry in sorted(told["results"].items()):
+def rows(report: dict, units: dict[str, str]):
+    """Yield benchmark, parameters, value and unit."""
+    columns = report["result_columns"]
+    for name, entry in sorted(report["results"].items()):
         facts = dict(zip(columns, entry, strict=False))
         if not facts.get("result"):
             continue
@@ -47,16 +47,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--commit", default="", help="first digits of the hash (default: the newest results)")
     path = newest(parser.parse_args().commit)
-    told = json.loads(path.read_text())
+    report = json.loads(path.read_text())
     machine = json.loads((path.parent / "machine.json").read_text())
     known = json.loads((RESULTS / "benchmarks.json").read_text())
     units = {name: entry["unit"] for name, entry in known.items() if isinstance(entry, dict)}
     versions = ", ".join(f"{name} {version(name)}" for name in ("numpy", "scipy", "finufft") if find_spec(name))
-    print(f"# commit {told['commit_hash'][:10]}, Python {platform.python_version()}, {versions}")
+    print(f"# commit {report['commit_hash'][:10]}, Python {platform.python_version()}, {versions}")
     print("#", ", ".join(f"{fact} {machine[fact]}" for fact in MACHINE_FACTS if machine.get(fact)))
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(("benchmark", "parameters", "value", "unit"))
-    writer.writerows(rows(told, units))
+    writer.writerows(rows(report, units))
 
 
 if __name__ == "__main__":

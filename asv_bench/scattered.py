@@ -1,4 +1,4 @@
-"""What fits of scattered points reach: on the points, at those held out, and at fresh ones.
+"""Errors of fits of scattered points: on the points, at those held out, and at fresh ones.
 
 python asv_bench/scattered.py [--largest 5000]
 """
@@ -31,7 +31,7 @@ def in_hole(x: np.ndarray) -> np.ndarray:
 
 
 def cases(rng: np.random.Generator):
-    """Name, field, points, fresh points, noise relative to the RMS, options."""
+    """Yield name, field, points, fresh points, noise relative to the RMS, and options."""
     line, cube = (lambda n: rng.uniform(-1.0, 1.0, (n, 1))), (lambda n: rng.uniform(-1.0, 1.0, (n, 3)))
     square = lambda n: rng.uniform(0.0, TURN, (n, 2))  # noqa: E731
     yield "1-D, 500", field_1d, line(500), line(FRESH), 0.0, {}

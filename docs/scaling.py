@@ -1,4 +1,4 @@
-"""The figures of docs/scaling.md: ``mpiexec -n P python docs/scaling.py 512x512 10000`` prints a row of its table."""
+"""A row of the table in docs/scaling.md: ``mpiexec -n P python -m mpi4py docs/scaling.py 512x512 10000`` prints it."""
 
 import sys
 import time
@@ -16,7 +16,7 @@ REPEATS = 7
 
 
 def main(shape: tuple[int, ...], n_features: int) -> None:
-    """Time a gradient, and J v with J^T v, of three layers of 30 units; count bytes; see what memory they take."""
+    """Measure a gradient of three layers of 30 units: its time and that of J v with J^T v, its bytes and its memory."""
     backend, grid = MpiBackend(), Grid(shape)
     communicator = backend.processes.communicator
     rng = np.random.default_rng(0)
@@ -37,12 +37,12 @@ def main(shape: tuple[int, ...], n_features: int) -> None:
     direction = {name: rng.standard_normal(params[name].shape) for name in network.trainable(params)}
     pair = _seconds(lambda: (jacobian.jvp(direction), jacobian.vjp(e)), communicator.comm.Barrier)
     if backend.processes.is_root:
-        told = (backend.processes.size, f"{gradient:.3f}", f"{pair:.3f}", sent, reduced, f"{memory / 2**20:.0f} MiB")
-        print(f"| {' x '.join(map(str, shape))} | {' | '.join(map(str, told))} |")
+        cells = (backend.processes.size, f"{gradient:.3f}", f"{pair:.3f}", sent, reduced, f"{memory / 2**20:.0f} MiB")
+        print(f"| {' x '.join(map(str, shape))} | {' | '.join(map(str, cells))} |")
 
 
 def _seconds(action: Callable[[], object], wait: Callable[[], None]) -> float:
-    """The least of some, which other work on the machine disturbs least; until the last rank is done."""
+    """Return the least of several times until the last rank is done: other work of the machine only adds to them."""
     times = []
     for _ in range(REPEATS):
         wait()

@@ -1,4 +1,4 @@
-"""Relative errors in units of eps; lower is better, 1 is the best there is."""
+"""Relative errors in units of eps; lower is better, and 1 is the best that is reported."""
 
 import numpy as np
 
@@ -35,7 +35,7 @@ class Reconstruction:
 
 
 class Agreement:
-    """The fast maps against the dense one, the definition."""
+    """The fast maps against the dense map, which is the definition."""
 
     params = (("separable", "fft", "nufft"), ("forward", "vjp", "jvp"))
     param_names = ("map", "product")

@@ -1,4 +1,4 @@
-"""What the benchmarks share: a field to fit, and networks for it."""
+"""A field to fit and networks for it, which the benchmarks share."""
 
 import math
 
@@ -14,11 +14,11 @@ HIDDEN = (30, 30, 30)
 MAPS = ("dense", "separable", "fft", "nufft")
 
 DENSE_LIMIT = 2e7
-"""Points times features beyond which the dense map takes seconds per product."""
+"""Points times features above which the dense map takes seconds per product."""
 
 
 def field(grid: Grid, seed: int = 0) -> np.ndarray:
-    """Random field of RMS 1 whose modes fall off like |k|^-3, none of them zero."""
+    """A random field of RMS 1 whose modes fall off like |k|^-3, none of them zero."""
     spectrum = np.fft.fftn(np.random.default_rng(seed).normal(size=grid.shape))
     squared = np.zeros(())
     for n in grid.shape:
@@ -30,7 +30,7 @@ def field(grid: Grid, seed: int = 0) -> np.ndarray:
 def network(
     grid: Grid, n_features: int, hidden: tuple[int, ...] = HIDDEN, *, train_wavenumbers: bool = False
 ) -> tuple[Network, Parameters]:
-    """Algorithm 1's network for `field`."""
+    """Return Algorithm 1's network for `field`, and its parameters."""
     return initialize(
         "si",
         field(grid),
@@ -44,7 +44,7 @@ def network(
 
 
 def skip_what_does_not_fit(kind: str, grid: Grid, n_features: int) -> None:
-    """Raise NotImplementedError, asv's way to leave a combination out."""
+    """Raise NotImplementedError, by which asv leaves a combination out, if a map cannot or should not take the size."""
     if kind == "nufft" and not has_nufft():
         raise NotImplementedError("the FINUFFT plug-in is not installed")
     if n_features > count_modes(grid):
@@ -54,5 +54,5 @@ def skip_what_does_not_fit(kind: str, grid: Grid, n_features: int) -> None:
 
 
 def in_eps(error: float) -> float:
-    """A relative error in units of eps, no better than 1; NaN stays NaN."""
+    """Return a relative error in units of eps, at least 1; NaN stays NaN."""
     return error / EPS if math.isnan(error) else max(error, EPS) / EPS

@@ -1,10 +1,10 @@
-"""Time of the direct numerical simulation that makes the paper's target."""
+"""Time of the direct numerical simulation that computes the paper's target."""
 
 from simsnn_ref.problems import turbulence
 
 
 class TimeTurbulence:
-    """Ten third-order Runge-Kutta steps on N x N points: the preparation of the operators takes as long as a few."""
+    """Ten third-order Runge-Kutta steps on N x N points; preparing the operators takes as long as a few."""
 
     params = (64, 128, 256, 512)
     param_names = ("N",)

@@ -1,4 +1,4 @@
-"""Time of the decompositions that start a stage and end it."""
+"""Time of the decompositions at the start and the end of a stage."""
 
 from simsnn_ref.spectrum import Grid, energy_spectrum, fourier_modes
 

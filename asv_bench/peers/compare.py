@@ -1,9 +1,10 @@
-"""The cost of one training step, loss and gradient of all parameters, beside PyTorch and JAX on the CPU or on a GPU.
+"""Time and memory of a training step, loss and gradient of all parameters, beside PyTorch and JAX on a CPU or GPU.
 
     python asv_bench/peers/compare.py [--size 512] [--features 10000] [--frozen] [--peers torch,jax]
 
-First every implementation's loss and gradients are compared with simsnn_ref's: beyond 1e-12 the script ends, naming
-the tensor. Then they take turns, each in a process of its own, on the same cores. The table is Markdown.
+First every implementation's loss and gradients are compared with simsnn_ref's: where one differs by more than 1e-12,
+the script ends and names the tensor. Then they take turns, each in a process of its own, on the same cores. The table
+is Markdown. The peers sum dense cosines, as Algorithm 1 is written; simsnn_ref takes a fast Fourier transform.
 
     python asv_bench/peers/compare.py --gpu --frozen    # the backend cupy beside PyTorch and JAX on one GPU
 """
@@ -41,12 +42,15 @@ WORKER = Path(__file__).resolve().with_name("worker.py")
 TOLERANCE = 1e-12
 
 CHUNK_ELEMENTS = tuple(2**exponent for exponent in (18, 20, 22, 24, 26))
-"""Points times features held at a time, to choose from: 2 MiB to 512 MiB per temporary, below L2 to far beyond L3."""
+"""Points times features held at a time, to choose from: a temporary of 2 MiB to 512 MiB, below L2 to far beyond L3."""
 
 
 @dataclass(frozen=True)
 class Implementation:
-    """Where one is and what it needs: a distribution of the same name as its import, a C++ compiler."""
+    """An implementation: its module and class, the distribution it needs, and whether it needs a C++ compiler.
+
+    The distribution has the same name as its import.
+    """
 
     label: str
     module: str
@@ -55,7 +59,7 @@ class Implementation:
     compiler: bool = False
 
     def missing(self) -> str | None:
-        """What to install, if anything."""
+        """Return what has to be installed; None if nothing has to."""
         if importlib.util.find_spec(self.distribution) is None:
             return f"{self.label}: {self.distribution} is not installed (pip install -e '.[peers]')"
         if self.compiler and not any(map(shutil.which, (os.environ.get("CXX", "g++"), "clang++"))):
@@ -72,7 +76,7 @@ PEERS = {
 
 
 class Worker:
-    """A child process that holds one implementation."""
+    """A child process that runs one implementation."""
 
     def __init__(
         self,
@@ -124,14 +128,14 @@ class Worker:
 
 
 def start(stack: contextlib.ExitStack, *arguments, gpu: bool) -> Worker:
-    """A worker that ends with the stack."""
+    """Return a worker that ends with the stack."""
     worker = Worker(*arguments, gpu=gpu)
     stack.callback(worker.close)
     return worker
 
 
 def make_problem(size: int, n_features: int, hidden: tuple[int, ...], p: float, *, frozen: bool) -> Problem:
-    """Algorithm 1's network for a random field, with z_1 of RMS 1 and biases: nothing is small or zero by chance."""
+    """Return Algorithm 1's network for a random field, with z_1 of RMS 1 and biases: nothing is small or zero."""
     grid, rng = Grid((size, size)), np.random.default_rng(1)
     target = field(grid)
     network, params = initialize(
@@ -151,7 +155,7 @@ def make_problem(size: int, n_features: int, hidden: tuple[int, ...], p: float, 
 
 
 def chunk_candidates(n_points: int, n_features: int) -> list[int]:
-    """Points at a time, powers of two; one alone where all points fit the smallest."""
+    """Return numbers of points at a time, powers of two; a single one if the smallest holds all points."""
     chunks = (1 << max(0, (elements // n_features).bit_length() - 1) for elements in CHUNK_ELEMENTS)
     return sorted({min(chunk, n_points) for chunk in chunks})
 
@@ -159,14 +163,14 @@ def chunk_candidates(n_points: int, n_features: int) -> list[int]:
 def fastest_chunk(
     implementation: Implementation, problem: Problem, options: dict, folder: Path, *, gpu: bool
 ) -> tuple[int, dict[int, float]]:
-    """Points at a time for the least time on a part of the points, as many as the largest candidate."""
+    """Return the number of points at a time that is fastest, on as many points as the largest candidate has."""
     candidates = chunk_candidates(len(problem.target), len(problem.amplitudes))
     if len(candidates) == 1:
         return candidates[0], {}
     path = folder / "part.npz"
     problem.first(candidates[-1]).save(path)
     seconds = {}
-    # A process for each: what the larger ones need must not count as the peak of the one chosen.
+    # A process for each: the memory of the larger ones must not count as the peak of the one chosen.
     for chunk in candidates:
         with contextlib.ExitStack() as stack:
             worker = start(stack, implementation, path, {"chunk": chunk} | options, gpu=gpu)
@@ -177,7 +181,7 @@ def fastest_chunk(
 
 
 def deviations(file: Path, reference: Path) -> dict[str, float]:
-    """Relative 2-norm of the difference, by tensor, the loss among them."""
+    """Return the relative 2-norm of the difference for each tensor and the loss."""
     with np.load(file) as ours, np.load(reference) as theirs:
         if set(ours) != set(theirs):
             raise SystemExit(f"tensors differ: {sorted(set(ours) ^ set(theirs))}")
@@ -228,7 +232,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def hold_to_cores(threads: int) -> None:
-    """This process and its children: the only limit that NumPy, SciPy, PyTorch and XLA all keep to."""
+    """Hold this process and its children to so many cores, a limit that NumPy, SciPy, PyTorch and XLA all keep to."""
     if not hasattr(os, "sched_setaffinity"):
         raise SystemExit("the same cores for every implementation, and its memory, need Linux")
     cores = sorted(os.sched_getaffinity(0))
@@ -238,8 +242,8 @@ def hold_to_cores(threads: int) -> None:
 
 
 def measure(arguments: argparse.Namespace, folder: Path) -> dict:
-    """Check, then time; everything measured, ready for JSON."""
-    # One that does not load is told here, and not by a process that ends.
+    """Check, then measure; return everything that is measured, ready for JSON."""
+    # A backend that does not load ends the script here, with its reason, and not one of the processes.
     load_backend(arguments.backend)
     problem = make_problem(arguments.size, arguments.features, arguments.hidden, arguments.p, frozen=arguments.frozen)
     path = folder / "problem.npz"
@@ -287,7 +291,7 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict:
 
 
 def processor() -> str:
-    """Name of the processor as Linux gives it."""
+    """Return the name of the processor, from Linux."""
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
@@ -295,17 +299,17 @@ def processor() -> str:
 
 
 def gpu_name(arguments: argparse.Namespace) -> str:
-    """Name of the GPU, where the run was on one, as the backend tells it."""
+    """Return the name of the GPU, from the backend, if the run was on one."""
     return f", {load_backend(arguments.backend).describe()['GPU']}" if arguments.gpu else ""
 
 
 def spread(values: list[float], unit: str = "") -> str:
-    """Median and range."""
+    """Return median and range as text."""
     return f"{statistics.median(values):.3g}{unit} ({min(values):.3g} - {max(values):.3g})"
 
 
 def report(arguments: argparse.Namespace, results: dict) -> Iterator[str]:
-    """The lines of the Markdown."""
+    """Yield the lines of the table and its notes, in Markdown."""
     trained = "b, W and c (B frozen)" if arguments.frozen else "B, b, W and c"
     yield (
         f"One step (loss and gradient of {trained}) at {arguments.size}^2 points with {arguments.features} features, "
@@ -336,9 +340,10 @@ def report(arguments: argparse.Namespace, results: dict) -> Iterator[str]:
         yield f"\\* Measured on {fraction} of the points and multiplied by {1 / fraction}."
         yield ""
     if arguments.gpu:
-        yield "- Memory is that of the host alone."
+        yield "- Memory is that of the host, without the GPU's."
     yield "- Memory: the peak of the resident set less what the imports take, of the peak itself; compiling counts."
     yield "- Before the first step: simsnn_ref builds its feature map, JAX and torch.compile compile."
+    yield "- The peers sum dense cosines; simsnn_ref's maps fft and nufft take fast Fourier transforms."
     for result in list(results.values())[1:]:
         tensor = max(result["deviations"], key=result["deviations"].__getitem__)
         yield (
@@ -348,7 +353,7 @@ def report(arguments: argparse.Namespace, results: dict) -> Iterator[str]:
 
 
 def main() -> None:
-    """Measure, print, write."""
+    """Measure, print, and write the JSON file."""
     arguments = parse()
     hold_to_cores(arguments.threads)
     with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""What every implementation is given: points, target, the network's constants and its parameters, in one .npz file."""
+"""The problem that every implementation gets, in an .npz file: points, target, the network's constants, parameters."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,23 +8,26 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Problem:
-    """One training step, of loss (1/n sum_i |u(x_i) - target_i|^p)^(1/p).
+    """A training step with the loss (1/n sum_i |u(x_i) - target_i|^p)^(1/p).
 
     Parameters
     ----------
     shape : tuple of int
-        Of the periodic grid on [-1, 1)^d that the points are.
+        Shape of the periodic grid on [-1, 1)^d.
     points : ndarray, shape (n, d)
+        Points of the grid.
     target : ndarray, shape (n,)
-        RMS 1.
+        Target at the points, of RMS 1.
     amplitudes : ndarray, shape (n_f,)
+        Amplitudes of the features.
     indices : ndarray of int64, shape (n_f, d)
-        Integer wavenumbers that B starts at.
+        Integer wavenumbers at which B starts.
     params : dict of ndarray
-        B, b, W1, c1, ..., as in `simsnn_ref.network.network`.
+        Parameters B, b, W1, c1, ..., as in `simsnn_ref.network.Network`.
     frozen : tuple of str
-        Parameters without a gradient.
+        Names of the parameters without a gradient.
     p : float
+        Exponent of the loss.
     """
 
     shape: tuple[int, ...]
@@ -42,7 +45,7 @@ class Problem:
         return sum(name.startswith("W") for name in self.params) - 1
 
     def first(self, n: int) -> "Problem":
-        """The same step for the first n points alone."""
+        """Return the same step for the first n points."""
         return replace(self, points=self.points[:n], target=self.target[:n])
 
     def save(self, path: Path) -> None:

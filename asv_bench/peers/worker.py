@@ -22,11 +22,11 @@ import numpy as np
 from problem import Problem
 
 LEAST_SECONDS = 1.0
-"""Training takes one step after the other; a single one, after the others' turns, would be slower."""
+"""Least time of a turn: training takes one step after the other, and a single step after others' turns is slower."""
 
 
 def peak_memory() -> int:
-    """Peak of the resident set in bytes; unlike getrusage's, without what the parent held when it forked."""
+    """Return the peak of the resident set in bytes, without the parent's memory at the fork, which getrusage counts."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return 1024 * int(line.split()[1])

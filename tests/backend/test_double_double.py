@@ -220,7 +220,7 @@ def test_every_map_evaluates_the_definition(shape, periodic, first_layer, option
     # |k.x + b| is below 40 here and rounds each cosine's argument.
     for other in (u[chosen], evaluate(network, params, points[chosen])):
         assert np.max(np.abs(np.asarray(other - truth))) < 100 * EPS
-    # The second route in double-double.
+    # The independent evaluation, in double-double.
     other = evaluate_by_definition([(1.0, network, params)], points[chosen], NumpyBackend())
     assert np.max(np.abs(np.asarray(other - truth))) < 100 * EPS
 

@@ -50,7 +50,7 @@ def short_fits(on, nudge=0.0):
             for first_layer in ("si", "cos", "none") if len(shape) == 2 else ("si",):
                 options = {"mode": "paper", "steps": 5, "stages": 1, "hidden": (5, 4), "p": 4.0, "inner_iterations": 5}
                 options |= {"optimizer": optimizer, "first_layer": first_layer, "seed": 3}
-                options |= {"n_features": 0 if first_layer == "none" else 15}
+                options |= {"n_features": None if first_layer == "none" else 15}
                 recorder = Recorder()
                 model = fit(u, Grid(shape), backend=on, callbacks=[recorder], **options)
                 for stage in model.stages:

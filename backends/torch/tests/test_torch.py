@@ -105,7 +105,7 @@ def test_every_method_and_first_layer(optimizer, first_layer):
     # plain network amplify an eps of the samples to 1e-2 in 300 of them, on NumPy as well.
     u, grid = np.random.default_rng(0).standard_normal((12, 13)), Grid((12, 13))
     options = {"mode": "paper", "steps": 3, "stages": 1, "hidden": (5, 4), "p": 4.0, "inner_iterations": 5}
-    options |= {"first_layer": first_layer, "n_features": 0 if first_layer == "none" else 20, "optimizer": optimizer}
+    options |= {"first_layer": first_layer, "n_features": None if first_layer == "none" else 20, "optimizer": optimizer}
     ours, theirs = Losses(), Losses()
     for backend, losses in (("torch", ours), ("numpy", theirs)):
         fit(u, grid, backend=backend, callbacks=[losses], **options)

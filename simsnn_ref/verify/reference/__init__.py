@@ -1,6 +1,6 @@
 """Reference cases: small networks with every number of their evaluation and training, for codes in other languages.
 
-A folder of cases holds `manifest.json` and a file in the safetensors layout for each. All tensors are float64, C order.
+A folder of cases holds `manifest.json` and a safetensors file for each. All tensors are float64, C order.
 What is given is drawn from raw bits; the rest is computed with mpmath in 50 digits and rounded right. No step of it is
 the processor's or the C library's, so that the bytes are the same wherever they are made. With n points in d
 dimensions, n_f features and L tanh layers:

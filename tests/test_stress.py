@@ -483,7 +483,7 @@ def test_unresolved_fields_are_followed_at_the_samples_and_said_to_be_unresolved
     u = FIELDS[name]
     model = checked(u, tmp_path, ACCURATE)
     assert recorded(model) < 0.25 * EPS
-    level = model.history.resolved_level
+    level = model.history.noise_floor
     assert level > 1e3 * EPS
     assert note_of(model, f"the noise floor of the samples is at an RMS of {level:.1e}")
     # 24 bits are left of float32, digits before the point of integers; of the others nothing.
@@ -505,7 +505,7 @@ def test_without_periodicity(tmp_path, name):
         assert recorded(model) < 32 * EPS
         assert not note_of(model, "noise floor of the samples")
     else:
-        assert recorded(model) == pytest.approx(model.history.resolved_level, rel=0.5)
+        assert recorded(model) == pytest.approx(model.history.noise_floor, rel=0.5)
         assert note_of(model, "noise floor of the samples")
         assert note_of(model, "stage 2 is not kept")
 
@@ -605,7 +605,7 @@ def test_an_offset_is_not_the_signal(tmp_path):
     """Not periodic in 2-D: 2e-10 of 1e8 is 2 % of the signal; the note gives the level, relative to the RMS with it."""
     u = 1e8 + wave_2d(12, 12)
     model = checked(u, tmp_path, grid=Grid(u.shape, periodic=False))
-    level = model.history.resolved_level
+    level = model.history.noise_floor
     assert 1e-11 < level < 1e-8
     assert note_of(model, "noise floor of the samples")
     assert 1e-3 < recorded(model) * 1e8 < 1.0

@@ -190,7 +190,7 @@ class Model:
                 "rms": self.history.rms,
                 "max": self.history.max,
                 "seconds": self.history.seconds,
-                "resolved_level": self.history.resolved_level,
+                "resolved_level": self.history.noise_floor,
                 "certified": self.history.certified,
             },
         }
@@ -217,17 +217,17 @@ def load_model(path: str | Path, backend: Backend | None = None) -> Model:
     try:
         check_model(content, arrays)
         stages = unpack_stages(content["stages"], arrays, backend)
-        told = content["history"]
+        entry = content["history"]
         history = History(
-            stages=unpack_records(told["stages"], arrays),
-            off_grid=told["off_grid"],
-            notes=tuple(told["notes"]),
-            rms=told["rms"],
-            max=told["max"],
+            stages=unpack_records(entry["stages"], arrays),
+            off_grid=entry["off_grid"],
+            notes=tuple(entry["notes"]),
+            rms=entry["rms"],
+            max=entry["max"],
             spectrum=EnergySpectrum(arrays["spectrum/wavenumber"], arrays["spectrum/energy"]),
-            seconds=told["seconds"],
-            resolved_level=told["resolved_level"],
-            certified=told["certified"],
+            seconds=entry["seconds"],
+            noise_floor=entry["resolved_level"],
+            certified=entry["certified"],
         )
         grid = unpack_grid(content["grid"], arrays)
         config = config_from_dict(content["config"])

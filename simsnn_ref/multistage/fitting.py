@@ -222,7 +222,7 @@ def _model(setup: Setup, state: FitState, events: Events, certified: Certificate
         max=setup.max,
         spectrum=setup.spectrum(FitState.of(setup).residue),
         seconds=state.clock.seconds,
-        resolved_level=setup.noise_floor,
+        noise_floor=setup.noise_floor,
         certified=None if certified is None else certified.to_dict(),
     )
     return Model(tuple(state.stages), setup.grid, setup.config, history, provenance(), setup.backend, setup.info)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from simsnn_ref import ConfigError, DataError, FitConfig, Grid, NumpyBackend, fit
-from simsnn_ref.model import Claim, certify
+from simsnn_ref.model import ErrorSample, certify
 from simsnn_ref.model.certificate import evaluate_by_definition
 from simsnn_ref.multistage import certify_model, training_set
 from simsnn_ref.network import (
@@ -251,7 +251,7 @@ def test_a_wrong_claim_is_found():
     values = problem.target(points)
     residue = values - evaluate_by_definition(stages, points, model.backend)
     for factor, agrees in ((1.0, True), (1.005, True), (1.02, False)):
-        claim = Claim(points, values, factor * residue, np.ones(5, dtype=bool))
+        claim = ErrorSample(points, values, factor * residue, np.ones(5, dtype=bool))
         assert certify(stages, claim, None, 1.0, model.backend).agrees is agrees
     changed = replace(model, stages=model.stages[:-1])
     assert certify_model(changed, problem.target, problem.grid(24)).rms_on_grid > claimed["rms_on_grid"]

@@ -4,6 +4,9 @@ A mutant is one function of the package with one piece of its source replaced. A
 way, kills it; one that survives is a term that nothing verifies.
 """
 
+import ast
+import inspect
+
 import numpy as np
 import pytest
 from mutation import identifier, plant
@@ -20,11 +23,11 @@ from simsnn_ref.optimizers.second_order import descent, gauss_newton, jacobian, 
 from simsnn_ref.verify import (
     check_adam,
     check_lbfgs,
-    check_path,
     check_spectral_weights,
     check_subject,
-    paths,
+    check_trajectory,
     subjects,
+    trajectories,
 )
 
 MUTANTS = [
@@ -53,6 +56,7 @@ MUTANTS = [
     (losses, "LpLoss.sums", "xp.sum(r * r)", "xp.sum(xp.abs(r))"),
     (losses, "LpLoss.finish", "total / n", "total"),
     (losses, "LpLoss.finish", "mean ** (1.0 / self.p),", "mean ** (1.0005 / self.p),"),
+    (losses, "LpLoss.jvp", "xp.sum(self.vjp", "-xp.sum(self.vjp"),
     (losses, "LpLoss.finish", "1.0 / self.p - 1.0", "1.0 / self.p"),
     (losses, "LpLoss.finish", "- 1.0) / n", "- 1.0)"),
     (losses, "LpLoss.finish", "return scale * mean ** ", "return mean ** "),
@@ -311,7 +315,7 @@ UPDATES = (descent, gauss_newton, lbfgs)
 
 
 def build():
-    """Subjects that between them reach every function above, the quickest first, and all paths."""
+    """Subjects that between them reach every function above, the quickest first, and all trajectories."""
     wanted = (
         "si, fft, 2-D, 2 layers, p = 10",
         "ffm, dense, 2-D, 3 layers, p = 10",
@@ -324,7 +328,7 @@ def build():
         "none, linear, 2-D, 1 layers, p = 10",
     )
     found = {subject.name: subject for subject in subjects(NumpyBackend())}
-    return [found[name] for name in wanted], list(paths(NumpyBackend()))
+    return [found[name] for name in wanted], list(trajectories(NumpyBackend()))
 
 
 @pytest.fixture(scope="module")
@@ -335,12 +339,12 @@ def few():
 def failures(few, module=None):
     """Names of the checks that fail, of the first subject that has any; an error counts as one. None is built anew."""
     try:
-        some, ways = build() if few is None else few
+        few_subjects, few_trajectories = build() if few is None else few
     except ConfigError as error:
         return [type(error).__name__]
-    updates = [lambda path=path: [check_path(path)] for path in ways]
+    updates = [lambda one=one: [check_trajectory(one)] for one in few_trajectories]
     updates += [lambda: check_lbfgs(NumpyBackend()), lambda: check_spectral_weights(NumpyBackend())]
-    networks = [lambda subject=subject: check_subject(subject) for subject in some]
+    networks = [lambda one=one: check_subject(one) for one in few_subjects]
     adams = [lambda: check_adam(NumpyBackend())]
     # The likeliest first: only the order of the same checks depends on the module.
     order = [*updates, *networks, *adams] if module in UPDATES else [*networks, *updates, *adams]
@@ -358,9 +362,22 @@ def test_nothing_fails_unbroken(few):
     assert failures(few) == []
 
 
-def test_there_are_enough_and_none_twice():
-    assert len(MUTANTS) >= 60
+def test_every_derivative_has_a_mutant_and_none_twice():
+    """Derivatives are known by their names."""
+    mutated = {(module, name) for module, name, _, _ in MUTANTS}
+    for module in (layers, losses, dense, separable, fft, linear, jacobian):
+        names = {name for name in functions_of(module) if name.endswith(("vjp", "jvp", "second", "slope"))}
+        assert len(names) >= 2
+        assert {(module, name) for name in names} <= mutated
     assert len(set(map(identifier, MUTANTS))) == len(MUTANTS)
+
+
+def functions_of(module):
+    """Names of the functions and methods whose source stands in a module."""
+    nodes = ast.parse(inspect.getsource(module)).body
+    classes = [node for node in nodes if isinstance(node, ast.ClassDef)]
+    names = [node.name for node in nodes if isinstance(node, ast.FunctionDef)]
+    return names + [f"{c.name}.{node.name}" for c in classes for node in c.body if isinstance(node, ast.FunctionDef)]
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")

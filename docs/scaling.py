@@ -32,8 +32,8 @@ def main(shape: tuple[int, ...], n_features: int) -> None:
     tracemalloc.stop()
     sent, reduced = (vars(communicator.traffic)[kind] - before[kind] for kind in ("exchanged", "reduced"))
     gradient = _seconds(lambda: objective.value_and_gradient(params, value), communicator.comm.Barrier)
-    _, e, activations = objective.evaluate(params)
-    jacobian = Jacobian(objective, params, activations)
+    _, e = objective.evaluate(params)
+    jacobian = Jacobian(objective, params)
     direction = {name: rng.standard_normal(params[name].shape) for name in network.trainable(params)}
     pair = _seconds(lambda: (jacobian.jvp(direction), jacobian.vjp(e)), communicator.comm.Barrier)
     if backend.processes.is_root:

@@ -1,4 +1,4 @@
-"""What the commands share: a parser with one-line errors, and the options that all of them have."""
+"""A parser with one-line errors, and the options that all commands have."""
 
 import argparse
 from collections.abc import Callable
@@ -10,10 +10,10 @@ __all__ = ["Parser", "command"]
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse with one-line errors."""
+    """An argument parser with one-line errors."""
 
     def error(self, message: str) -> NoReturn:
-        """Exit with status 2."""
+        """Print the error and exit with status 2."""
         self.exit(2, f"simsnn: error: {' '.join(message.split())} (see {self.prog} --help)\n")
 
 

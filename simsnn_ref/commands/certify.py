@@ -1,4 +1,4 @@
-"""``simsnn certify``: a model's errors against its data, by a second route."""
+"""``simsnn certify``: a model's errors against its data, by an independent evaluation."""
 
 import argparse
 import json
@@ -9,22 +9,25 @@ from simsnn_ref.commands.input import add_input, add_values, read_input
 from simsnn_ref.errors import CertificationError
 from simsnn_ref.model import load_model
 from simsnn_ref.multistage import certify_model
-from simsnn_ref.report import text_table
+from simsnn_ref.report import table_with_legend
 
 __all__ = ["add", "certified_line", "require_agreement"]
 
 
 def add(commands: Any) -> None:
     """Put the subcommand on the parser."""
-    parser = command(commands, "certify", _run_certify, "check a model's errors against its data by a second route")
-    parser.add_argument("model", metavar="MODEL")
+    text = "check a model's errors against its data by an independent evaluation"
+    parser = command(commands, "certify", _run_certify, text)
+    parser.add_argument("model", metavar="MODEL", help="model file")
     add_input(parser)
     add_values(parser)
     parser.add_argument(
         "--digits",
         type=int,
         default=18,
-        help="18 (default) is long double, where it is wider than float64; more is mpmath, at a tenth of the points",
+        metavar="N",
+        help="digits of the arithmetic: 18 (default) is long double where that is wider than float64; with more it is"
+        " mpmath, at a tenth of the points",
     )
 
 
@@ -39,18 +42,25 @@ def _run_certify(arguments: argparse.Namespace) -> None:
         print(json.dumps({"claimed": claimed, "certified": certificate}, allow_nan=False))
     else:
         rows = [
-            [
-                name.replace("_", " "),
-                *("-" if value is None else f"{value:.3e}" for value in (claimed[name], certificate[name])),
-            ]
-            for name in _ERRORS
+            [text, *("-" if value is None else f"{value:.3e}" for value in (claimed[name], certificate[name]))]
+            for name, text in _ERRORS.items()
         ]
-        print(text_table(["relative to the field's RMS", "claimed, all points", "certified, sample"], rows))
-        print(f"{certificate['points']} points in arithmetic of {certificate['digits']} digits")
+        columns = {
+            "error": "at the samples (on grid) and between them (off grid), relative to the RMS of the field",
+            "claimed": "by the model file, which has the errors that the fit measured at all points",
+            "certified": f"by evaluating each feature by its definition in {certificate['digits']}-digit arithmetic, at"
+            f" {certificate['points']} points",
+        }
+        print(table_with_legend(columns, rows))
     require_agreement(certificate | {"agrees": certificate["agrees"] and consistent})
 
 
-_ERRORS = ("rms_on_grid", "max_on_grid", "rms_off_grid", "max_off_grid")
+_ERRORS = {
+    "rms_on_grid": "RMS on grid",
+    "max_on_grid": "max on grid",
+    "rms_off_grid": "RMS off grid",
+    "max_off_grid": "max off grid",
+}
 
 
 def _consistent(claimed: float | None, certified: float | None) -> bool:
@@ -61,9 +71,9 @@ def _consistent(claimed: float | None, certified: float | None) -> bool:
 
 
 def require_agreement(certificate: dict[str, Any] | None) -> None:
-    """Raise CertificationError unless both routes agree."""
+    """Raise CertificationError unless the independent evaluation agrees."""
     if certificate is not None and not certificate["agrees"]:
-        raise CertificationError("certification failed: the second route does not find the errors that are claimed")
+        raise CertificationError("certification failed: an independent evaluation does not find the errors claimed")
 
 
 def certified_line(certificate: dict[str, Any]) -> str:
@@ -71,6 +81,6 @@ def certified_line(certificate: dict[str, Any]) -> str:
     off = certificate["rms_off_grid"]
     off_text = "not measured" if off is None else f"{off:.2e}"
     return (
-        f"Certified at {certificate['points']} points with {certificate['digits']} digits: RMS"
-        f" {certificate['rms_on_grid']:.2e} on the grid, {off_text} off it."
+        f"Certified by an independent evaluation in {certificate['digits']}-digit arithmetic at {certificate['points']}"
+        f" points: RMS error {certificate['rms_on_grid']:.2e} on the grid, {off_text} off it."
     )

@@ -25,8 +25,10 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--initial-spectrum", choices=sorted(SPECTRA), default="amplitude", help="initial condition (default amplitude)"
     )
-    parser.add_argument("--cfl", type=float, default=0.5, help="CFL number of the step (default 0.5)")
-    parser.add_argument("-o", "--output", metavar="PSI.npy", default="turbulence.npy", help="default turbulence.npy")
+    parser.add_argument("--cfl", type=float, default=0.5, help="CFL number of the time step (default 0.5)")
+    parser.add_argument(
+        "-o", "--output", metavar="PSI.npy", default="turbulence.npy", help="file (default turbulence.npy)"
+    )
 
 
 def _run_dns(arguments: argparse.Namespace) -> None:
@@ -44,7 +46,7 @@ def _run_dns(arguments: argparse.Namespace) -> None:
     )
     save_array(output, psi)
     omega = vorticity(psi)
-    told = {
+    result = {
         "stream_function": str(output),
         "shape": list(psi.shape),
         "energy": energy(omega),
@@ -52,9 +54,8 @@ def _run_dns(arguments: argparse.Namespace) -> None:
         "seconds": time.perf_counter() - started,
     }
     if arguments.json:
-        print(json.dumps(told, allow_nan=False))
+        print(json.dumps(result, allow_nan=False))
     else:
-        print(
-            f"{output}: psi on {psi.shape[0]} x {psi.shape[1]} points of [0, 2 pi)^2 at t = {arguments.time:g};"
-            f" energy {told['energy']:.6g}, enstrophy {told['enstrophy']:.6g}; {told['seconds']:.1f} s"
-        )
+        points = " x ".join(map(str, psi.shape))
+        print(f"{output}: stream function on {points} points of [0, 2 pi)^2 at t = {arguments.time:g}")
+        print(f"energy {result['energy']:.6g}, enstrophy {result['enstrophy']:.6g}; {result['seconds']:.1f} s")

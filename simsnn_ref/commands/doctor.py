@@ -17,7 +17,7 @@ from simsnn_ref.io import blas_and_simd, blas_threads, versions
 from simsnn_ref.multistage import available_bytes
 from simsnn_ref.network import ENTRY_POINT_GROUP as MAP_GROUP
 from simsnn_ref.network import extended_eps, is_extended
-from simsnn_ref.report import text_table
+from simsnn_ref.report import table_with_legend, threads_words
 
 __all__ = ["add"]
 
@@ -26,16 +26,16 @@ EXTRAS = {
     "tqdm": "progress bars: pip install 'simsnn-ref[progress]'",
     "mpmath": "more than 18 digits: pip install mpmath",
 }
-"""Distributions that are imported where they are used, and what for."""
+"""Distributions that are needed for some features only, and how to install them."""
 
 
 def add(commands: Any) -> None:
     """Put the subcommand on the parser."""
-    command(commands, "doctor", _run_doctor, "what is installed and what loads, for a bug report")
+    command(commands, "doctor", _run_doctor, "list what is installed and what loads, for a bug report")
 
 
 def _run_doctor(arguments: argparse.Namespace) -> None:
-    told: dict[str, Any] = {
+    found: dict[str, Any] = {
         "versions": versions(),
         "machine": _machine(),
         "threads": _threads(),
@@ -46,28 +46,33 @@ def _run_doctor(arguments: argparse.Namespace) -> None:
         "feature_maps": {point.name: _feature_map(point) for point in entry_points(group=MAP_GROUP)},
     }
     if arguments.json:
-        print(json.dumps(told))
+        print(json.dumps(found))
         return
-    print(text_table(["what", "found"], _rows(told)))
+    print(table_with_legend(COLUMNS, _rows(found)))
 
 
-def _rows(told: dict[str, Any]) -> list[list[str]]:
-    rows = [[name, str(value)] for name, value in told["versions"].items()]
-    rows += [[name, _words(value)] for name, value in told["machine"].items()]
-    blas = told["threads"]["blas"]
-    rows.append(["threads", f"{told['threads']['host']} here, BLAS {'as it likes' if blas is None else blas}"])
-    wide = told["long_double"]
-    rows.append(["long double", f"{wide['bits']} bits, eps {wide['eps']:.2g}; residues to {wide['residue_eps']:.2g}"])
-    rows.append(["BLAS", _words(told["blas"]["library"])])
-    rows.append(["SIMD", _words(told["blas"]["simd"])])
-    rows += [[name, found or f"not installed ({EXTRAS[name]})"] for name, found in told["extras"].items()]
+COLUMNS = {
+    "what": "software, machine, or a plug-in of this package",
+    "found": "version, name or number; of a plug-in, whether it loads and where it comes from",
+}
+
+
+def _rows(found: dict[str, Any]) -> list[list[str]]:
+    rows = [[name, _words(value)] for name, value in (found["versions"] | found["machine"]).items()]
+    rows.append(["threads", threads_words(found["threads"])])
+    wide = found["long_double"]
+    precision = f"{wide['bits']} bits, eps {wide['eps']:.2g}; eps of residues {wide['residue_eps']:.2g}"
+    rows.append(["long double", precision])
+    rows.append(["BLAS", _words(found["blas"]["library"])])
+    rows.append(["SIMD", _words(found["blas"]["simd"])])
+    rows += [[name, version or f"not installed ({EXTRAS[name]})"] for name, version in found["extras"].items()]
     for kind in ("backend", "feature map"):
-        for name, found in told[f"{kind.replace(' ', '_')}s"].items():
-            if found["loads"]:
-                about = [f"{key} {value}" for key, value in found["describes"].items()]
-                rows.append([f"{kind} {name}", "; ".join([f"loads ({found['from']})", *about])])
+        for name, plugin in found[f"{kind.replace(' ', '_')}s"].items():
+            if plugin["loads"]:
+                about = [f"{key} {value}" for key, value in plugin["describes"].items()]
+                rows.append([f"{kind} {name}", "; ".join([f"loads ({plugin['from']})", *about])])
             else:
-                rows.append([f"{kind} {name}", f"does not load ({found['from']}): {found['reason']}"])
+                rows.append([f"{kind} {name}", f"does not load ({plugin['from']}): {plugin['reason']}"])
     return rows
 
 
@@ -115,11 +120,11 @@ def _version(distribution: str) -> str | None:
 
 def _backend(name: str) -> dict[str, Any]:
     points = list(entry_points(group=ENTRY_POINT_GROUP, name=name))
-    return _tried(lambda: _described(load_backend(name)), _origin(points[0]) if points else "embedded")
+    return _attempt(lambda: _described(load_backend(name)), _origin(points[0]) if points else "embedded")
 
 
 def _described(backend: Any) -> dict[str, str]:
-    """What a backend tells of itself: a mapping of str to str, by a method that it need not have."""
+    """Facts that a backend gives about itself by `describe`, a method that it need not have, as str to str."""
     describe: Any = getattr(backend, "describe", dict)
     return {str(key): str(value) for key, value in describe().items()}
 
@@ -129,14 +134,14 @@ def _feature_map(point: EntryPoint) -> dict[str, Any]:
         point.load()
         return {}
 
-    return _tried(load, _origin(point))
+    return _attempt(load, _origin(point))
 
 
 def _origin(point: EntryPoint) -> str:
     return "an unknown distribution" if point.dist is None else f"{point.dist.name} {point.dist.version}"
 
 
-def _tried(describes: Callable[[], dict[str, str]], origin: str) -> dict[str, Any]:
+def _attempt(describes: Callable[[], dict[str, str]], origin: str) -> dict[str, Any]:
     try:
         return {"from": origin, "loads": True, "describes": describes()}
     except SimsnnError as error:

@@ -6,7 +6,7 @@ from typing import Any
 
 from simsnn_ref.commands.base import command
 from simsnn_ref.problems import PROBLEMS
-from simsnn_ref.report import describe_grid, text_table
+from simsnn_ref.report import describe_grid, table_with_legend
 
 __all__ = ["add"]
 
@@ -18,7 +18,7 @@ def add(commands: Any) -> None:
 
 def _run_examples(arguments: argparse.Namespace) -> None:
     if arguments.json:
-        told = [
+        examples = [
             {
                 "name": problem.name,
                 "description": problem.description,
@@ -27,10 +27,15 @@ def _run_examples(arguments: argparse.Namespace) -> None:
             }
             for problem in PROBLEMS.values()
         ]
-        print(json.dumps({"examples": told}))
+        print(json.dumps({"examples": examples}))
         return
     rows = [
         [problem.name, " x ".join([str(problem.default_size)] * problem.box.ndim), problem.description]
         for problem in PROBLEMS.values()
     ]
-    print(text_table(["name", "default size", "what it is"], rows))
+    columns = {
+        "name": "NAME of simsnn fit --example NAME",
+        "default size": "samples along each axis; --size changes it",
+        "what it is": "function or simulation, and its box",
+    }
+    print(table_with_legend(columns, rows))

@@ -20,7 +20,17 @@ from simsnn_ref.commands.certify import certified_line, require_agreement
 from simsnn_ref.errors import DataError, DivergenceError, Interrupted, OutputError
 from simsnn_ref.io import check_samples, sample_function
 from simsnn_ref.model import Checkpoints, Model
-from simsnn_ref.report import BEND, fit_report, off_grid_line, stage_table, threads_line
+from simsnn_ref.report import (
+    check_figure_path,
+    figure_of_fit,
+    fit_report,
+    off_grid_meaning,
+    save_figure,
+    stage_columns,
+    stage_rows,
+    table_with_legend,
+    threads_words,
+)
 from simsnn_ref.spectrum import Scatter
 
 __all__ = ["About", "add_cadence", "figure_path", "finish", "make_checkpoints", "together", "training_samples"]
@@ -28,18 +38,20 @@ __all__ = ["About", "add_cadence", "figure_path", "finish", "make_checkpoints", 
 
 @dataclass(frozen=True)
 class About:
-    """What a fit is of and where its results go; kept with its checkpoints.
+    """The input of a fit and the files for its results; kept with its checkpoints.
 
     Attributes
     ----------
     problem : dict
-        For the report.
+        Description of the input for the report.
     example : str or None
-        The built-in problem.
+        Name of the built-in problem.
     notes : list of str
-        On the input.
+        Notes on the input.
     output : Path
+        Model file.
     figure : Path or None
+        File of the figure; None for no figure.
     """
 
     problem: dict[str, Any]
@@ -49,7 +61,7 @@ class About:
     figure: Path | None
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON; the paths absolute, for the fit may be taken up from another folder."""
+        """Ready for JSON; the paths are absolute, for the fit may be resumed from another folder."""
         return {
             "problem": self.problem,
             "example": self.example,
@@ -61,9 +73,9 @@ class About:
 
 @contextlib.contextmanager
 def together(processes: Processes) -> Iterator[bool]:
-    """Around a fit that several processes share: whether this one prints and writes.
+    """Around a fit that several processes share: yields whether this process prints and writes.
 
-    It alone reports what ends the fit in all of them.
+    It alone raises what ends the fit in all of them.
     """
     stopped: Interrupted | None = None
     with processes.guard(typed=True):
@@ -80,30 +92,39 @@ def together(processes: Processes) -> Iterator[bool]:
 
 
 def add_cadence(parser: Any) -> None:
-    """Options that say how often to save a state."""
-    parser.add_argument("--checkpoint-steps", type=int, default=0, metavar="N", help="every N steps (default 0: no)")
+    """Add the options that say how often a checkpoint is written."""
     parser.add_argument(
-        "--checkpoint-minutes", type=float, default=2.0, metavar="T", help="every T minutes (default 2; 0: no)"
+        "--checkpoint-steps", type=int, default=0, metavar="N", help="write one every N steps (default 0: not by steps)"
+    )
+    parser.add_argument(
+        "--checkpoint-minutes",
+        type=float,
+        default=2.0,
+        metavar="T",
+        help="write one every T minutes (default 2; 0: not by time)",
     )
 
 
-def make_checkpoints(folder: str, arguments: argparse.Namespace, told: About | None = None) -> Checkpoints:
-    """The folder, with what `add_cadence` says."""
-    about = None if told is None else told.to_dict()
-    return Checkpoints(folder, arguments.checkpoint_steps, arguments.checkpoint_minutes, about)
+def make_checkpoints(folder: str, arguments: argparse.Namespace, about: About | None = None) -> Checkpoints:
+    """The checkpoints in a folder, as often as the options of `add_cadence` say."""
+    kept = None if about is None else about.to_dict()
+    return Checkpoints(folder, arguments.checkpoint_steps, arguments.checkpoint_minutes, kept)
 
 
-def finish(make: Callable[[], Model], u: Any, grid: Any, told: About, started: float, *, as_json: bool) -> None:
-    """Fit, and write what comes of it.
+def finish(make: Callable[[], Model], u: Any, grid: Any, about: About, started: float, *, as_json: bool) -> None:
+    """Fit, and write the model, the figure and the report.
 
     Parameters
     ----------
     make : callable
-        The fit.
+        Does the fit.
     u, grid
         What is fitted.
+    about : About
     started : float
-        When the command was, of `time.perf_counter`.
+        Time at which the command started, by `time.perf_counter`.
+    as_json : bool
+        Whether the report is printed as JSON.
 
     Raises
     ------
@@ -117,14 +138,14 @@ def finish(make: Callable[[], Model], u: Any, grid: Any, told: About, started: f
     try:
         model = make()
     except DivergenceError as error:
-        raise DivergenceError(f"{error}; what was reached before is in {_save(error.result, told.output)}") from error
-    _save(model, told.output)
-    if told.figure is not None:
-        _write_figure(model, u, grid, told.figure, told.problem["name"])
-    report = fit_report(model, told.problem, time.perf_counter() - started)
-    report["notes"] = [*told.notes, *report["notes"]]
-    report["model"] = str(told.output)
-    report["figure"] = None if told.figure is None else str(told.figure)
+        raise DivergenceError(f"{error}; what was reached before is in {_save(error.result, about.output)}") from error
+    _save(model, about.output)
+    if about.figure is not None:
+        _write_figure(model, u, grid, about.figure, about.problem["name"])
+    report = fit_report(model, about.problem, time.perf_counter() - started)
+    report["notes"] = [*about.notes, *report["notes"]]
+    report["model"] = str(about.output)
+    report["figure"] = None if about.figure is None else str(about.figure)
     if as_json:
         print(json.dumps(report, allow_nan=False))
     else:
@@ -133,7 +154,7 @@ def finish(make: Callable[[], Model], u: Any, grid: Any, told: About, started: f
 
 
 def _save(model: Model, output: Path) -> Path:
-    """Write the model, if it cannot go where it should, to the folder for temporary files: a fit is not thrown away."""
+    """Write the model; where that fails, to the folder for temporary files, so that no fit is lost."""
     try:
         model.save(output)
     except OutputError as error:
@@ -148,7 +169,7 @@ def _save(model: Model, output: Path) -> Path:
 
 
 def figure_path(asked: str | None, output: Path) -> Path | None:
-    """Where the figure goes; None if matplotlib is missing and none was asked for, which is said.
+    """File of the figure; None, with a note, if matplotlib is missing and no figure was asked for.
 
     Raises
     ------
@@ -158,8 +179,6 @@ def figure_path(asked: str | None, output: Path) -> Path | None:
     if asked is None and importlib.util.find_spec("matplotlib") is None:
         print("note: no figure; it needs matplotlib: pip install 'simsnn-ref[plot]'", file=sys.stderr)
         return None
-    from simsnn_ref.report.drawing import check_figure_path  # noqa: PLC0415 - an extra
-
     path = Path(asked) if asked else output.with_suffix(".png")
     if path == output:
         raise OutputError(f"--figure {path}: the model goes to the same file; name another one")
@@ -193,22 +212,19 @@ def training_samples(model: Model, u: Any, where: Any) -> np.ndarray:
 
 
 def _write_figure(model: Model, u: Any, where: Any, path: Path, title: str) -> None:
-    from simsnn_ref.report import figure_of_fit, save_figure  # noqa: PLC0415 - an extra
-
     save_figure(figure_of_fit(model, training_samples(model, u, where), title=title), path)
 
 
 def _print_fit(model: Model, report: dict[str, Any]) -> None:
     print()
-    print(stage_table(model.history))
+    print(table_with_legend(stage_columns(off_grid_meaning(model)), stage_rows(model.history.stages)))
     print()
-    print(f"Errors are relative to the RMS of the field, {model.history.rms:.6g}. {off_grid_line(model)}")
-    print(BEND)
+    print(f"RMS of the field: {model.history.rms:.6g}.")
     if model.history.certified is not None:
         print(certified_line(model.history.certified))
     memory = report["peak_memory_bytes"]
-    used = "" if memory is None else f", {memory / 2**20:.0f} MiB at most"
-    print(f"{report['seconds']:.1f} s in all{used}; {threads_line()}.")
+    used = "" if memory is None else f", peak memory {memory / 2**20:.0f} MiB"
+    print(f"Total time {report['seconds']:.1f} s{used}; threads {threads_words(report['threads'])}.")
     print(f"model:  {report['model']}")
     if report["figure"] is not None:
         print(f"figure: {report['figure']}")

@@ -1,4 +1,4 @@
-"""``simsnn fit``: samples, points or a built-in problem to a model file, a figure and a table."""
+"""``simsnn fit``: from samples, points or a built-in problem to a model file, a figure and a table."""
 
 import argparse
 import json
@@ -15,7 +15,7 @@ from simsnn_ref.io import check_writable
 from simsnn_ref.model import OPTIONS, Callback, FitConfig, Option, config_from_toml, shown, zero_to_none
 from simsnn_ref.multistage import Forecast, fit, forecast, require_memory
 from simsnn_ref.problems import get_problem
-from simsnn_ref.report import make_progress, text_table
+from simsnn_ref.report import make_progress, table_with_legend
 from simsnn_ref.spectrum import Grid, Scatter
 
 __all__ = ["add"]
@@ -35,11 +35,13 @@ def add(commands: Any) -> None:
     output.add_argument(
         "--dry-run",
         action="store_true",
-        help="print what memory and time per step the fit would take, and exit",
+        help="print the memory and the time per step that the fit would take, and exit",
     )
     output.add_argument("--quiet", action="store_true", help="no progress on stderr")
     keep = parser.add_argument_group("checkpoints", "go on with an interrupted fit by: simsnn resume DIR")
-    keep.add_argument("--checkpoint", metavar="DIR", help="folder for states, at each stage's end and in between")
+    keep.add_argument(
+        "--checkpoint", metavar="DIR", help="folder for checkpoints, written at the end of each stage and in between"
+    )
     add_cadence(keep)
     options = parser.add_argument_group(
         "options of the fit",
@@ -121,16 +123,16 @@ def _fit_and_finish(arguments: argparse.Namespace, config: FitConfig, backend: B
     u, grid, problem = read_input(arguments, arguments.quiet)
     field = problem.pop("field", None)
     problem["field"] = None if field is None else field.to_dict()
-    told = About(problem, arguments.example, problem.pop("notes", []), output, figure)
+    about = About(problem, arguments.example, problem.pop("notes", []), output, figure)
     callbacks = [Callback() if arguments.quiet else make_progress()]
     checkpoints = None
     if arguments.checkpoint is not None:
-        checkpoints = make_checkpoints(arguments.checkpoint, arguments, told)
+        checkpoints = make_checkpoints(arguments.checkpoint, arguments, about)
     finish(
         lambda: fit(u, grid, config, callbacks=callbacks, backend=backend, checkpoint=checkpoints, field=field),
         u,
         grid,
-        told,
+        about,
         started,
         as_json=arguments.json,
     )
@@ -145,9 +147,19 @@ def _size_of_input(arguments: argparse.Namespace) -> tuple[Grid | Scatter, bool]
     return problem.grid(arguments.size), problem.target is not None
 
 
-def _print_forecast(told: Forecast, as_json: bool) -> None:
+FORECAST_COLUMNS = {
+    "stage": "number of the stage",
+    "n_f": "number of features, at most",
+    "parameters": "numbers that the stage trains, at most",
+    "map": "how products with the features are evaluated",
+    "seconds": "time of one gradient; a step of Gauss-Newton takes up to inner_iterations of them",
+    "memory": "memory in training",
+}
+
+
+def _print_forecast(expected: Forecast, as_json: bool) -> None:
     if as_json:
-        print(json.dumps(told.to_dict()))
+        print(json.dumps(expected.to_dict()))
     else:
         rows = [
             [
@@ -158,12 +170,13 @@ def _print_forecast(told: Forecast, as_json: bool) -> None:
                 f"{stage.seconds_per_step:.2g}",
                 f"{stage.bytes / 2**20:.0f} MiB",
             ]
-            for stage in told.stages
+            for stage in expected.stages
         ]
-        print(text_table(["stage", "n_f at most", "parameters", "map", "seconds a gradient", "memory to train"], rows))
-        available = "unknown" if told.available_bytes is None else f"{told.available_bytes / 2**20:.0f} MiB"
-        print(f"\n{told.points} training points; {told.peak_bytes / 2**20:.0f} MiB at most, {available} available.")
-    require_memory(told)
+        print(table_with_legend(FORECAST_COLUMNS, rows))
+        available = "unknown" if expected.available_bytes is None else f"{expected.available_bytes / 2**20:.0f} MiB"
+        peak = f"{expected.peak_bytes / 2**20:.0f} MiB"
+        print(f"\n{expected.points} training points. Peak memory at most {peak}, available {available}.")
+    require_memory(expected)
 
 
 def _default_name(arguments: argparse.Namespace) -> str:

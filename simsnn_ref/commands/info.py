@@ -8,7 +8,14 @@ from simsnn_ref.backend import available_backends, default_threads
 from simsnn_ref.commands.base import command
 from simsnn_ref.io import blas_threads, versions
 from simsnn_ref.model import load_model
-from simsnn_ref.report import BEND, describe_grid, off_grid_line, stage_table, text_table, threads_line
+from simsnn_ref.report import (
+    describe_grid,
+    off_grid_meaning,
+    stage_columns,
+    stage_rows,
+    table_with_legend,
+    threads_words,
+)
 from simsnn_ref.spectrum import Grid
 
 __all__ = ["add"]
@@ -17,27 +24,24 @@ __all__ = ["add"]
 def add(commands: Any) -> None:
     """Put the subcommand on the parser."""
     parser = command(commands, "info", _run_info, "describe a model file, or this installation")
-    parser.add_argument("model", nargs="?", metavar="MODEL")
+    parser.add_argument("model", nargs="?", metavar="MODEL", help="model file; without it, describe this installation")
 
 
 def _run_info(arguments: argparse.Namespace) -> None:
     if arguments.model is None:
         threads = {"host": default_threads(), "blas": blas_threads()}
-        told: dict[str, Any] = {"versions": versions(), "backends": available_backends(), "threads": threads}
+        installed: dict[str, Any] = {"versions": versions(), "backends": available_backends(), "threads": threads}
         if arguments.json:
-            print(json.dumps(told))
+            print(json.dumps(installed))
             return
-        rows = [[name, str(value)] for name, value in told["versions"].items()]
-        print(
-            text_table(
-                ["what", "version"], [*rows, ["backends", ", ".join(told["backends"])], ["threads", threads_line()]]
-            )
-        )
+        rows = _rows(installed["versions"])
+        rows += [["backends", ", ".join(installed["backends"])], ["threads", threads_words(threads)]]
+        print(table_with_legend({"what": "part of this installation", "value": "its version, names or number"}, rows))
         return
     model = load_model(arguments.model)
     history = model.history
     if arguments.json:
-        told = {
+        description = {
             "grid": describe_grid(model.grid),
             "field": None if model.field is None else model.field.to_dict(),
             "config": model.config.to_dict(),
@@ -49,7 +53,7 @@ def _run_info(arguments: argparse.Namespace) -> None:
             "seconds": history.seconds,
             "stages": [record.summary() for record in history.stages],
         }
-        print(json.dumps(told, allow_nan=False))
+        print(json.dumps(description, allow_nan=False))
         return
     grid = model.grid
     counts = [f"{n} points on " for n in grid.shape] if isinstance(grid, Grid) else [""] * grid.ndim
@@ -67,7 +71,12 @@ def _run_info(arguments: argparse.Namespace) -> None:
     for note in history.notes:
         print(f"note: {note}")
     print()
-    print(stage_table(history))
-    print(f"\nErrors are relative to the RMS of the field. {off_grid_line(model)}\n{BEND}\n")
-    print(text_table(["made with", "version"], [[name, str(value)] for name, value in model.provenance.items()]))
+    print(table_with_legend(stage_columns(off_grid_meaning(model)), stage_rows(history.stages)))
+    print()
+    made_with = {"made with": "software and machine of the fit", "value": "its version, name or number at that time"}
+    print(table_with_legend(made_with, _rows(model.provenance)))
     print(f"\n{model.config.to_toml()}", end="")
+
+
+def _rows(values: dict[str, Any]) -> list[list[str]]:
+    return [[name, "unknown" if value is None else str(value)] for name, value in values.items()]

@@ -1,4 +1,4 @@
-"""What several commands read: samples in a file, points with values, or a built-in problem."""
+"""The input of several commands: samples in a file, points with values, or a built-in problem."""
 
 import argparse
 import sys
@@ -17,7 +17,7 @@ __all__ = ["add_input", "add_values", "read_input", "simulation_lines"]
 
 
 def add_input(parser: argparse.ArgumentParser) -> None:
-    """Options that name samples or a built-in problem."""
+    """Add the options that name samples or a built-in problem."""
     data = parser.add_argument_group("input")
     data.add_argument(
         "input",
@@ -31,7 +31,7 @@ def add_input(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="DIM=VALUE",
-        help="INPUT: the place along a dimension that is not part of the field, by its coordinate; may be repeated",
+        help="INPUT: place along a dimension that is not part of the field, by its coordinate; may be repeated",
     )
     data.add_argument("--isel", action="append", default=[], metavar="DIM=INDEX", help="INPUT: the same by number")
     data.add_argument("--example", metavar="NAME", help=f"a built-in problem: {', '.join(PROBLEMS)}")
@@ -72,7 +72,7 @@ _PROBLEM_OPTIONS = {
 
 
 def add_values(parser: argparse.ArgumentParser) -> None:
-    """The options that make INPUT scattered points."""
+    """Add the options for values at scattered points."""
     parser.add_argument(
         "--coords",
         metavar="NAME[,...]",
@@ -119,22 +119,22 @@ def _read_example(
             ours = next(name for name, other in _PROBLEM_OPTIONS.items() if other == theirs)
             raise ConfigError(f"--{ours.replace('_', '-')}: example {problem.name!r} has no such option")
     grid = problem.grid(arguments.size)
-    told = {"name": problem.name, "description": problem.description, **given}
+    about = {"name": problem.name, "description": problem.description, **given}
     if problem.target is not None:
         check_samples(np.zeros(grid.shape), "--size")
-        return problem.target, grid, told
+        return problem.target, grid, about
     samples = problem.samples(arguments.size, callback=simulation_lines(arguments, grid.shape[0], quiet), **given)
-    return samples, grid, told
+    return samples, grid, about
 
 
 def simulation_lines(arguments: argparse.Namespace, n: int, quiet: bool = False) -> SimulationLines | None:
-    """The progress of a simulation; None for none."""
+    """The progress lines of a simulation; None where `quiet`."""
     end_time = 1.25 if arguments.time is None else arguments.time
     return None if quiet else SimulationLines(f"turbulence on {n} x {n} points", end_time)
 
 
 def _read_input(arguments: argparse.Namespace) -> SampledField:
-    """What INPUT holds."""
+    """The field or the scattered values in INPUT."""
     values: str | None = getattr(arguments, "values", None)
     coords: str | None = getattr(arguments, "coords", None)
     select = {} if arguments.time is None else {"time": arguments.time}
@@ -159,7 +159,7 @@ def _read_input(arguments: argparse.Namespace) -> SampledField:
 
 
 def _by_dimension(words: list[str], flag: str, kind: type) -> dict[str, Any]:
-    """DIM=VALUE, several times."""
+    """Values by dimension from words DIM=VALUE."""
     chosen = {}
     for word in words:
         dim, equals, value = word.partition("=")
@@ -173,7 +173,7 @@ def _by_dimension(words: list[str], flag: str, kind: type) -> dict[str, Any]:
 
 
 def _domain(arguments: argparse.Namespace, ndim: int | None, default: str) -> tuple[tuple[bool, ...], Box | None]:
-    """What --periodic and --box say; where the number of axes is not known yet, the reader checks it."""
+    """Periodicity and box from --periodic and --box; where `ndim` is None, the reader of INPUT checks their number."""
     words = (arguments.periodic or default).lower().split(",")
     if any(word not in ("true", "false") for word in words) or len(words) not in (1, ndim or len(words)):
         axes = f"of {ndim} axes" if ndim else "axis"

@@ -19,7 +19,7 @@ __all__ = ["add"]
 def add(commands: Any) -> None:
     """Put the subcommand on the parser."""
     parser = command(commands, "predict", _run_predict, "evaluate a model at points or on a grid")
-    parser.add_argument("model", metavar="MODEL")
+    parser.add_argument("model", metavar="MODEL", help="model file")
     parser.add_argument("points", nargs="?", metavar="POINTS.npy", help="points, shape (n, d), in the data's own units")
     parser.add_argument(
         "--grid", type=int, nargs="+", metavar="N", help="samples per axis of a grid on the model's box"
@@ -28,12 +28,12 @@ def add(commands: Any) -> None:
         "-o",
         "--output",
         metavar="VALUES.npy",
-        help="default: MODEL's name with .prediction.npy; also .npz, and with the extra io .nc, .h5 and .zarr, which"
-        " hold the field's name, coordinates and attributes too",
+        help="file (default: MODEL's name with .prediction.npy); also .npz, and with the extra io .nc, .h5 and .zarr,"
+        " which hold the field's name, coordinates and attributes too",
     )
     order = parser.add_mutually_exclusive_group()
-    order.add_argument("--gradient", action="store_true", help="first derivatives, shape (..., d)")
-    order.add_argument("--hessian", action="store_true", help="second derivatives, shape (..., d, d)")
+    order.add_argument("--gradient", action="store_true", help="write first derivatives, shape (..., d)")
+    order.add_argument("--hessian", action="store_true", help="write second derivatives, shape (..., d, d)")
     parser.add_argument("--backend", default="numpy", metavar="NAME[:DEVICE]", help="array library (default numpy)")
 
 
@@ -66,4 +66,4 @@ def _run_predict(arguments: argparse.Namespace) -> None:
     if arguments.json:
         print(json.dumps({"values": str(output), "shape": list(values.shape), "seconds": seconds}))
     else:
-        print(f"{output}: {values.dtype} of shape {values.shape}, {seconds:.2f} s")
+        print(f"{output}: {values.dtype} of shape {values.shape}, evaluated in {seconds:.2f} s")

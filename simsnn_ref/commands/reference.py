@@ -7,29 +7,37 @@ from typing import Any
 
 from simsnn_ref.commands.base import Parser, command
 from simsnn_ref.errors import ConfigError, ModelFileError
-from simsnn_ref.report import text_table
+from simsnn_ref.report import table_with_legend
 from simsnn_ref.verify import reference
 
 __all__ = ["add"]
 
+COLUMNS = {
+    "case": "name of the reference case",
+    "tensor": "what is compared, from the forward pass down",
+    "ulp": "largest error of a number, in units of its last place",
+    "error": "2-norm of the difference over the 2-norm of the tensor",
+    "result": "ok, or WRONG where the error is above the tolerance",
+}
+
 
 def add(commands: Any) -> None:
     """Put the subcommand on the parser."""
-    text = "reference cases for implementations in other languages"
+    text = "write reference cases for other implementations, or compare with them"
     parser: argparse.ArgumentParser = commands.add_parser("reference", help=text, description=text, allow_abbrev=False)
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION", parser_class=Parser)
     write = command(actions, "export", _run_export, "write the cases to a folder")
-    write.add_argument("folder", metavar="DIR")
-    write.add_argument("--set", choices=list(reference.SETS), default="small", help="how many (default small)")
-    judge = command(actions, "check", _run_check, "compare a candidate's tensors with them")
-    judge.add_argument("folder", metavar="DIR", help="of the reference")
-    judge.add_argument("candidate", metavar="CANDIDATE", help="folder with CASE.safetensors or CASE.npz")
-    judge.add_argument(
+    write.add_argument("folder", metavar="DIR", help="folder for the cases")
+    write.add_argument("--set", choices=list(reference.SETS), default="small", help="set of cases (default small)")
+    check = command(actions, "check", _run_check, "compare the tensors of another implementation with the cases")
+    check.add_argument("folder", metavar="DIR", help="folder of the cases")
+    check.add_argument("candidate", metavar="CANDIDATE", help="folder with CASE.safetensors or CASE.npz")
+    check.add_argument(
         "--tolerance",
         type=float,
         default=1e-13,
         metavar="X",
-        help="of a tensor, relative to its 2-norm (default 1e-13)",
+        help="largest error of a tensor, relative to its 2-norm (default 1e-13)",
     )
 
 
@@ -42,7 +50,7 @@ def _run_export(arguments: argparse.Namespace) -> None:
 
 
 def _run_check(arguments: argparse.Namespace) -> int:
-    """Exit status 1 if a tensor is off."""
+    """Exit status 1 if a tensor is wrong."""
     if not 0.0 < arguments.tolerance < 1.0:
         raise ConfigError(f"--tolerance {arguments.tolerance:g}: needs a number between 0 and 1")
     try:
@@ -59,7 +67,7 @@ def _run_check(arguments: argparse.Namespace) -> int:
         [entry.case, entry.tensor, f"{entry.ulp:.3g}", f"{entry.relative:.1e}", "ok" if entry.passed else "WRONG"]
         for entry in checks
     ]
-    print(text_table(["case", "tensor", "ulp", "off by", ""], rows))
+    print(table_with_legend(COLUMNS, rows))
     if failed:
         first = failed[0]
         print(
@@ -69,6 +77,6 @@ def _run_check(arguments: argparse.Namespace) -> int:
     else:
         close = sum(entry.relative <= arguments.tolerance for entry in checks)
         cancel = len(checks) - close
-        rest = f", {cancel} whose terms cancel to 30 times their sensitivity" if cancel else ""
-        print(f"\nAll {len(checks)} tensors are right: {close} to {arguments.tolerance:g} of their 2-norms{rest}.")
+        rest = f", {cancel}, whose terms cancel, within 30 times their sensitivity" if cancel else ""
+        print(f"\nAll {len(checks)} tensors are right: {close} within {arguments.tolerance:g} of their 2-norms{rest}.")
     return 1 if failed else 0

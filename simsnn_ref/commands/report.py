@@ -16,15 +16,15 @@ from simsnn_ref.commands.input import add_input, add_values, read_input
 from simsnn_ref.errors import DataError, OutputError
 from simsnn_ref.io import check_writable
 from simsnn_ref.model import Model, load_model
-from simsnn_ref.report import Source, box_words, html_report
+from simsnn_ref.report import TrainingData, box_words, html_report
 from simsnn_ref.spectrum import Grid
 
 __all__ = ["add"]
 
 SAME = 1e-9
-"""Relative difference of two RMS that are of the same samples, summed in another order or precision."""
+"""Relative difference up to which two RMS count as those of the same samples, summed in another order or precision."""
 
-_SOURCE = (
+_INPUT_OPTIONS = (
     *("var", "select", "isel", "example", "size", "reynolds", "time", "field_seed", "initial_spectrum"),
     *("box", "periodic", "coords", "values"),
 )
@@ -33,8 +33,8 @@ _SOURCE = (
 def add(commands: Any) -> None:
     """Put the subcommand on the parser."""
     parser = command(commands, "report", _run_report, "write a finished fit as one HTML file")
-    parser.add_argument("model", metavar="MODEL")
-    parser.add_argument("-o", "--output", metavar="REPORT.html", help="default: beside the model, .html")
+    parser.add_argument("model", metavar="MODEL", help="model file")
+    parser.add_argument("-o", "--output", metavar="REPORT.html", help="file (default: beside the model, .html)")
     add_input(parser)
     add_values(parser)
 
@@ -45,13 +45,13 @@ def _run_report(arguments: argparse.Namespace) -> None:
         raise OutputError(f"-o {output}: the model is in this file; name another one")
     check_writable(output, "-o")
     model = load_model(arguments.model)
-    source = None
+    data = None
     if arguments.input is not None or arguments.example is not None:
-        source = Source(_samples(model, arguments), _words(arguments))
+        data = TrainingData(_samples(model, arguments), _words(arguments))
     has_figures = importlib.util.find_spec("matplotlib") is not None
     if not has_figures:
         print("note: no figures; they need matplotlib: pip install 'simsnn-ref[plot]'", file=sys.stderr)
-    page = html_report(model, arguments.model, source, figures=has_figures).encode()
+    page = html_report(model, arguments.model, data, figures=has_figures).encode()
     try:
         output.write_bytes(page)
     except OSError as error:
@@ -63,7 +63,7 @@ def _run_report(arguments: argparse.Namespace) -> None:
 
 
 def _samples(model: Model, arguments: argparse.Namespace) -> np.ndarray:
-    """Those that the model was fitted to."""
+    """The samples that the model was fitted to."""
     u, where, _ = read_input(arguments)
     holds_out = model.history.off_grid == "holdout"
     if isinstance(where, Grid) != isinstance(model.grid, Grid) or (
@@ -75,7 +75,7 @@ def _samples(model: Model, arguments: argparse.Namespace) -> np.ndarray:
     if not abs(size - model.history.rms) <= SAME * model.history.rms:
         raise DataError(
             f"data: their RMS is {size:.10g}, that of the samples that were fitted {model.history.rms:.10g};"
-            " give those that were fitted"
+            " give the samples that were fitted"
         )
     return samples
 
@@ -83,7 +83,7 @@ def _samples(model: Model, arguments: argparse.Namespace) -> np.ndarray:
 def _words(arguments: argparse.Namespace) -> list[str]:
     """The input as it was given, as words of a command."""
     words = [] if arguments.input is None else [arguments.input]
-    for name in _SOURCE:
+    for name in _INPUT_OPTIONS:
         given, flag = getattr(arguments, name), f"--{name.replace('_', '-')}"
         if name in ("select", "isel"):
             words += [word for one in given for word in (flag, one)]

@@ -13,27 +13,34 @@ from simsnn_ref.errors import Interrupted, OutputError
 from simsnn_ref.experiments import EXPERIMENTS, SIZES, Outcome, Settings, to_dict, to_markdown
 from simsnn_ref.io import check_writable
 from simsnn_ref.model import OPTIMIZERS
+from simsnn_ref.report import require_matplotlib, save_figure
 
 __all__ = ["add"]
 
 
 def add(commands: Any) -> None:
     """Put the subcommand on the parser."""
-    parser = command(commands, "reproduce", _run_reproduce, "the paper's experiments: figure, tables, every number")
-    parser.add_argument("experiment", choices=[*EXPERIMENTS, "all"], help="which (ntk: section 2.3, lp: section 3.3)")
+    parser = command(commands, "reproduce", _run_reproduce, "run the paper's experiments: figure, tables, every number")
+    parser.add_argument(
+        "experiment",
+        choices=[*EXPERIMENTS, "all"],
+        help="figure of the paper, or a study (ntk: section 2.3, lp: section 3.3)",
+    )
     parser.add_argument(
         "--size",
         choices=SIZES,
         default="quick",
-        help="quick: a minute; laptop: minutes each on two cores; paper: its own sizes and steps (default quick)",
+        help="quick: about a minute; laptop: minutes each on two cores; paper: its own sizes and steps (default quick)",
     )
-    parser.add_argument("--optimizer", choices=OPTIMIZERS, default="", help="instead of the experiment's own choice")
-    parser.add_argument("-o", "--output", metavar="DIR", default="reproduction", help="folder (default reproduction)")
+    parser.add_argument(
+        "--optimizer", choices=OPTIMIZERS, default="", help="training method, in place of the experiment's own"
+    )
+    parser.add_argument(
+        "-o", "--output", metavar="DIR", default="reproduction", help="folder for the results (default reproduction)"
+    )
 
 
 def _run_reproduce(arguments: argparse.Namespace) -> None:
-    from simsnn_ref.report.drawing import require_matplotlib  # noqa: PLC0415 - an extra
-
     require_matplotlib()
     folder = Path(arguments.output)
     try:
@@ -42,32 +49,30 @@ def _run_reproduce(arguments: argparse.Namespace) -> None:
         raise OutputError(f"-o {folder}: cannot be made: {error.strerror}") from error
     check_writable(folder / "fig1.json", "-o")
     names = list(EXPERIMENTS) if arguments.experiment == "all" else [arguments.experiment]
-    # What takes longer than a minute is worth going on with.
+    # A run of more than a minute is worth resuming.
     checkpoints = None if arguments.size == "quick" else folder / "checkpoints"
     settings = Settings(
         arguments.size, arguments.optimizer, lambda line: print(line, file=sys.stderr, flush=True), checkpoints
     )
-    told = {}
+    results = {}
     for name in names:
-        # Of all experiments, ntk alone has no optimiser to choose.
+        # ntk is the one experiment that has no optimiser to choose.
         free = name == "ntk" and arguments.experiment == "all"
         try:
             outcome = EXPERIMENTS[name](replace(settings, optimizer="") if free else settings)
         except Interrupted as stop:
-            text = f"stopped by {signal.Signals(stop.signal).name}, its state saved; go on by the same command again"
+            text = f"stopped by {signal.Signals(stop.signal).name} after saving its state; go on with the same command"
             raise Interrupted(text, stop.signal) from stop
         _write_outcome(outcome, folder)
-        told[name] = to_dict(outcome)
+        results[name] = to_dict(outcome)
         if not arguments.json:
             print(to_markdown(outcome), flush=True)
     if arguments.json:
-        print(json.dumps(told, allow_nan=False))
+        print(json.dumps(results, allow_nan=False))
 
 
 def _write_outcome(outcome: Outcome, folder: Path) -> None:
-    """NAME.md, NAME.json, NAME.png and NAME.pdf."""
-    from simsnn_ref.report.drawing import save_figure  # noqa: PLC0415 - an extra
-
+    """Write NAME.md, NAME.json, NAME.png and NAME.pdf."""
     try:
         (folder / f"{outcome.name}.md").write_text(to_markdown(outcome), encoding="utf-8")
         text = json.dumps(to_dict(outcome), allow_nan=False, indent=1)

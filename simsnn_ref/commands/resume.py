@@ -1,4 +1,4 @@
-"""``simsnn resume``: a fit that was interrupted, from its last checkpoint on."""
+"""``simsnn resume``: an interrupted fit, from its last checkpoint on."""
 
 import argparse
 import time
@@ -20,12 +20,12 @@ __all__ = ["add"]
 
 def add(commands: Any) -> None:
     """Put the subcommand on the parser."""
-    parser = command(commands, "resume", _run_resume, "go on with a fit that was interrupted, to the same bits")
-    parser.add_argument("folder", metavar="DIR", help="given to simsnn fit --checkpoint")
-    parser.add_argument("-o", "--output", metavar="MODEL", help="model file (default: as simsnn fit was told)")
-    parser.add_argument("--figure", metavar="PATH", help="figure, .png, .pdf or .svg (default: as simsnn fit was told)")
+    parser = command(commands, "resume", _run_resume, "go on with an interrupted fit; the model is the same to the bit")
+    parser.add_argument("folder", metavar="DIR", help="folder that simsnn fit --checkpoint was given")
+    parser.add_argument("-o", "--output", metavar="MODEL", help="model file (default: that of simsnn fit)")
+    parser.add_argument("--figure", metavar="PATH", help="figure, .png, .pdf or .svg (default: that of simsnn fit)")
     parser.add_argument("--no-figure", action="store_true", help="write no figure")
-    parser.add_argument("--backend", metavar="NAME", help="array library (default: that of the fit)")
+    parser.add_argument("--backend", metavar="NAME", help="array library (default: that of simsnn fit)")
     add_cadence(parser)
     parser.add_argument("--quiet", action="store_true", help="no progress on stderr")
 
@@ -43,14 +43,14 @@ def _run_resume(arguments: argparse.Namespace) -> None:
         if not is_root:
             resume(checkpoints, function, backend=backend)
             return
-        told = _about(checkpoints, arguments)
-        check_writable(told.output, "-o")
+        about = _about(checkpoints, arguments)
+        check_writable(about.output, "-o")
         callbacks = [Callback() if arguments.quiet else make_progress()]
         finish(
             lambda: resume(checkpoints, function, callbacks=callbacks, backend=backend),
             arrays.get("values", function),
             unpack_grid(data["grid"], arrays),
-            told,
+            about,
             started,
             as_json=arguments.json,
         )
@@ -59,7 +59,9 @@ def _run_resume(arguments: argparse.Namespace) -> None:
 def _about(checkpoints: Checkpoints, arguments: argparse.Namespace) -> About:
     kept = checkpoints.about
     if not kept:
-        raise CheckpointError(f"{checkpoints.folder}: the checkpoints of a program; go on with simsnn_ref.resume there")
+        raise CheckpointError(
+            f"{checkpoints.folder}: was written by a Python program; go on in Python, by simsnn_ref.resume"
+        )
     output = Path(arguments.output or kept["output"])
     figure = None
     if not arguments.no_figure and (arguments.figure or kept["figure"]):

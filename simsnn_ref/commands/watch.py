@@ -1,4 +1,4 @@
-"""``simsnn watch``: what a run with checkpoints does, or did."""
+"""``simsnn watch``: the status of a run with checkpoints."""
 
 import argparse
 import json
@@ -10,34 +10,42 @@ from typing import Any
 
 from simsnn_ref.commands.base import command
 from simsnn_ref.errors import ConfigError
-from simsnn_ref.report import Run
+from simsnn_ref.report import (
+    RunStatus,
+    check_figure_path,
+    event_lines,
+    figure_of_run,
+    require_matplotlib,
+    save_figure,
+    status_lines,
+)
 
 __all__ = ["add"]
 
 CLEAR = "\x1b[H\x1b[J"
-"""To the upper left corner, and clear from there."""
+"""Control sequence: to the upper left corner, and clear the screen from there."""
 
 
 def add(commands: Any) -> None:
     """Put the subcommand on the parser."""
-    parser = command(commands, "watch", _run_watch, "show what a run with checkpoints does, without disturbing it")
-    parser.add_argument("folder", metavar="DIR", help="given to simsnn fit --checkpoint")
-    parser.add_argument("--follow", action="store_true", help="go on until the run ends; Ctrl-C ends only this command")
+    parser = command(commands, "watch", _run_watch, "show the status of a run with checkpoints, without disturbing it")
+    parser.add_argument("folder", metavar="DIR", help="folder that simsnn fit --checkpoint was given")
     parser.add_argument(
-        "--interval", type=float, default=2.0, metavar="S", help="--follow: seconds between (default 2)"
+        "--follow", action="store_true", help="update until the run ends; Ctrl-C ends only this command"
     )
-    parser.add_argument("--figure", metavar="PATH", help="RMS and loss over steps and time, .png, .pdf or .svg")
+    parser.add_argument(
+        "--interval", type=float, default=2.0, metavar="S", help="--follow: seconds between updates (default 2)"
+    )
+    parser.add_argument("--figure", metavar="PATH", help="draw RMS and loss over steps and time, .png, .pdf or .svg")
 
 
 def _run_watch(arguments: argparse.Namespace) -> None:
     if not 0.0 < arguments.interval < math.inf:
         raise ConfigError(f"--interval {arguments.interval:g}: needs seconds above 0")
     if arguments.figure is not None:
-        from simsnn_ref.report.drawing import check_figure_path, require_matplotlib  # noqa: PLC0415 - an extra
-
         require_matplotlib()
         check_figure_path(arguments.figure)
-    run = Run(Path(arguments.folder))
+    run = RunStatus(Path(arguments.folder))
     show = _Lines() if arguments.follow and not sys.stdout.isatty() else _Screen(clear=arguments.follow)
     try:
         while True:
@@ -55,43 +63,28 @@ def _run_watch(arguments: argparse.Namespace) -> None:
         return
 
 
-def _write_figure(run: Run, path: str) -> None:
-    from simsnn_ref.report import figure_of_run  # noqa: PLC0415 - an extra
-    from simsnn_ref.report.drawing import save_figure  # noqa: PLC0415 - an extra
-
+def _write_figure(run: RunStatus, path: str) -> None:
     save_figure(figure_of_run(run), path)
 
 
 class _Screen:
-    """All of it, each time in the place of the last."""
+    """The whole status, each time in the place of the last one."""
 
     def __init__(self, *, clear: bool) -> None:
         self.clear = clear
 
-    def __call__(self, run: Run) -> None:
-        print(CLEAR if self.clear else "", *(f"{line}\n" for line in run.lines()), sep="", end="", flush=True)
+    def __call__(self, run: RunStatus) -> None:
+        print(CLEAR if self.clear else "", *(f"{line}\n" for line in status_lines(run)), sep="", end="", flush=True)
 
 
 class _Lines:
-    """What is new, a line each."""
+    """Lines that have not been printed before."""
 
     def __init__(self) -> None:
-        self.told: set[str] = set()
+        self.printed: set[str] = set()
 
-    def __call__(self, run: Run) -> None:
-        ended = [
-            f"stage {record.index} done in {record.seconds:.1f} s: RMS {record.rms_on_grid:.2e} on the grid;"
-            f" {record.stopped_because}"
-            for record in run.records
-        ]
-        now = []
-        if run.stage is not None:
-            index, n_stages, description = run.stage
-            now = [f"stage {index} of {n_stages}: {description}"]
-            now += [f"  stage {index} step {line}" for line in [run.step_line()] if line]
-        now += [] if run.activity is None else [f"  {run.activity} ..."]
-        state = f"run {run.state}{': ' if run.reason else ''}{run.reason}"
-        for line in [*(f"note: {note}" for note in run.notes), *ended, *now, state]:
-            if line not in self.told:
-                self.told.add(line)
+    def __call__(self, run: RunStatus) -> None:
+        for line in event_lines(run):
+            if line not in self.printed:
+                self.printed.add(line)
                 print(line, flush=True)

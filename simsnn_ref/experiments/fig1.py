@@ -17,8 +17,7 @@ from simsnn_ref.experiments.classical import chebyshev, relative_errors, spline,
 from simsnn_ref.model import Model
 from simsnn_ref.multistage import fit
 from simsnn_ref.problems import get_problem
-from simsnn_ref.report import residues
-from simsnn_ref.report.drawing import (
+from simsnn_ref.report import (
     FIELD_MAP,
     RESIDUE_MAP,
     TARGET_COLOUR,
@@ -26,6 +25,7 @@ from simsnn_ref.report.drawing import (
     draw_legend,
     label,
     new_figure,
+    residues,
     stage_colour,
     tex_number,
 )
@@ -328,4 +328,4 @@ def _draw_errors(axes: Any, fits: dict[str, list[Model]], title: str) -> None:
             axes.semilogy(stages, medians, style, marker="o", markersize=3, color=colour, label=shown)
     axes.set_xticks(list(stages))
     label(axes, title=title, x="stage", y="max error / RMS$(u)$")
-    draw_legend(axes, ncols=4, loc="center")
+    draw_legend(axes, ncols=4, loc="best")

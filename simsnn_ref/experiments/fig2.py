@@ -12,8 +12,7 @@ from simsnn_ref.experiments.classical import fourier_interpolation, relative_err
 from simsnn_ref.experiments.turbulence_fit import PROBLEM, STAGES, Setup, snapshot, staged_fit
 from simsnn_ref.model import Model
 from simsnn_ref.multistage import fit
-from simsnn_ref.report import residues
-from simsnn_ref.report.drawing import FIELD_MAP, RESIDUE_MAP, SPECTRUM_MAP, draw_image, label, new_figure, tex_number
+from simsnn_ref.report import FIELD_MAP, RESIDUE_MAP, SPECTRUM_MAP, draw_image, label, new_figure, residues, tex_number
 from simsnn_ref.spectrum import Grid, fourier_modes
 
 if TYPE_CHECKING:

@@ -14,14 +14,14 @@ from simsnn_ref.backend import NumpyBackend
 from simsnn_ref.experiments.base import Cell, Claim, Outcome, Settings, Table
 from simsnn_ref.experiments.turbulence_fit import PROBLEM, STAGES, Setup, snapshot, staged_fit
 from simsnn_ref.model import Model
-from simsnn_ref.report import residues
-from simsnn_ref.report.drawing import (
+from simsnn_ref.report import (
     TARGET_COLOUR,
     draw_legend,
     draw_line,
     draw_spectra,
     label,
     new_figure,
+    residues,
     stage_colour,
 )
 from simsnn_ref.spectrum import EnergySpectrum, energy_spectrum

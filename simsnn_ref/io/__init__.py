@@ -1,12 +1,14 @@
-"""Files and labels: samples, coordinates and units read and written, and the one format of models and checkpoints.
+"""Files: fields with their coordinates and units, read and written, and the one format of models and checkpoints.
 
-Nothing here unpickles; what is wrong with a file is one line that names it.
+Nothing here unpickles, and an error is one line that names the file and the entry.
 """
 
-from simsnn_ref.io.coordinates import SampledField
+from simsnn_ref.io.atomic import check_writable
+from simsnn_ref.io.coordinates import SampledField, follows
+from simsnn_ref.io.dataarrays import is_dataarray, read_dataarray
 from simsnn_ref.io.field_info import FieldInfo
 from simsnn_ref.io.provenance import blas_and_simd, blas_threads, git_commit, package_version, provenance, versions
-from simsnn_ref.io.reading import is_dataarray, read_dataarray, read_field, read_scattered
+from simsnn_ref.io.reading import read_field, read_scattered
 from simsnn_ref.io.samples import (
     LEAST_SAMPLES,
     check_grid,
@@ -17,7 +19,7 @@ from simsnn_ref.io.samples import (
     save_array,
 )
 from simsnn_ref.io.schema import conform
-from simsnn_ref.io.storage import check_writable, read_file, read_json, read_tensors, write_file
+from simsnn_ref.io.storage import read_file, read_json, read_tensors, write_file
 from simsnn_ref.io.strict_json import parse_json, shown
 from simsnn_ref.io.writing import check_output, to_dataarray, write_field
 
@@ -33,6 +35,7 @@ __all__ = [
     "check_samples",
     "check_writable",
     "conform",
+    "follows",
     "git_commit",
     "is_dataarray",
     "load_samples",

@@ -1,4 +1,4 @@
-"""From an array with labels to samples on a grid: which box its coordinates tell, and whether they are uniform."""
+"""From an array with labels to samples on a grid: the box that its coordinates span, and whether they are uniform."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,11 +14,23 @@ from simsnn_ref.spectrum import Box, Grid, Scatter
 __all__ = ["ROUNDINGS", "Labelled", "Labels", "SampledField", "eps_of", "follows", "on_grid"]
 
 ROUNDINGS = 4.0
-"""Roundings in a coordinate that follows a line: its own, those of both ends, and of the step it was computed with."""
+"""Allowed error of a coordinate that follows a line, in eps of the largest: a rounding each of the coordinate, of both
+ends and of the step that it was computed with. Those of linspace, arange and their like have 2 or 3."""
 
 
 class SampledField(NamedTuple):
-    """Values of a field, where they are, what it is called, and what a user should know of how it was read."""
+    """A field as it was read.
+
+    Attributes
+    ----------
+    values : ndarray of float64, of the shape of the grid, or (n,) at n scattered points
+    where : Grid or Scatter
+        Where the values are.
+    info : FieldInfo or None
+        What the field is called; None where the source holds nothing but values.
+    notes : list of str
+        What a user should know of how it was read.
+    """
 
     values: np.ndarray
     where: Grid | Scatter
@@ -28,7 +40,15 @@ class SampledField(NamedTuple):
 
 @dataclass(frozen=True)
 class Labels:
-    """`FieldInfo` before the coordinates were looked at; `axes` has those that exist, by dimension."""
+    """What a source calls a field and its coordinates, before these are looked at.
+
+    Attributes
+    ----------
+    axes : dict of (ndarray, dict)
+        Values and attributes of the coordinates that exist, by dimension.
+    others
+        Those of `FieldInfo`.
+    """
 
     name: str
     dims: tuple[str, ...]
@@ -40,7 +60,7 @@ class Labels:
 
 @dataclass(frozen=True)
 class Labelled:
-    """What was read: values, their labels where there are any, and notes on the reading."""
+    """Values as a source has them, with their labels where there are any, and notes on the reading."""
 
     values: np.ndarray
     labels: Labels | None
@@ -48,7 +68,17 @@ class Labelled:
 
 
 def on_grid(raw: Labelled, source: str, box: Box | None, periodic: bool | Sequence[bool]) -> SampledField:
-    """Check values and coordinates and make the grid of them.
+    """Check values and coordinates and make the grid that they are on.
+
+    Parameters
+    ----------
+    raw : Labelled
+    source : str
+        Name of the file, or an empty text, for messages.
+    box : Box or None
+        The domain, in place of what the coordinates span.
+    periodic : bool or sequence of d bools
+        Whether an axis is periodic, its end left out.
 
     Raises
     ------
@@ -69,51 +99,65 @@ def on_grid(raw: Labelled, source: str, box: Box | None, periodic: bool | Sequen
     if labels is None:
         lower, upper = ((-1.0,), (1.0,)) if box is None else (box.lower, box.upper)
         return SampledField(values, Grid(values.shape, lower, upper, ends), None, notes)
-    bounds, axes, told = [], [], []
+    bounds, axes, intervals = [], [], []
     for i, (dim, n) in enumerate(zip(labels.dims, values.shape, strict=True)):
-        raw_coordinate, attrs = labels.axes.get(dim, (None, {}))
-        own = f"{source}: coordinate {dim}".removeprefix(": ")
-        if raw_coordinate is not None and raw_coordinate.dtype.kind in "fiu" and raw_coordinate[-1] < raw_coordinate[0]:
-            values, raw_coordinate = np.flip(values, axis=i), raw_coordinate[::-1]
-            notes.append(f"{own} descends; the field is taken in ascending order")
+        given, attrs = labels.axes.get(dim, (None, {}))
+        name = f"{source}: coordinate {dim}".removeprefix(": ")
+        if given is not None and given.dtype.kind in "fiu" and given[-1] < given[0]:
+            values, given = np.flip(values, axis=i), given[::-1]
+            notes.append(f"{name} descends; the field is taken in ascending order")
         coordinate = None
         if box is not None:
             bounds.append((box.lower[i], box.upper[i]))
-        elif raw_coordinate is None:
+        elif given is None:
             bounds.append((-1.0, 1.0))
-            notes.append(f"{own} does not exist; the box is [-1, 1] there, or give one")
+            notes.append(f"{name} does not exist; the box is [-1, 1] there, or give one")
         else:
-            coordinate = _uniform(raw_coordinate, own)
+            coordinate = _uniform(given, name)
             length = (coordinate[-1] - coordinate[0]) * (n / (n - 1) if ends[i] else 1.0)
             bounds.append((float(coordinate[0]), float(coordinate[0] + length)))
-            told.append(
+            intervals.append(
                 f"{dim} in [{bounds[-1][0]:.6g}, {bounds[-1][1]:.6g}{')' if ends[i] else ']'},"
                 f" {'periodic with the end left out' if ends[i] else 'both ends included'}"
             )
         axes.append(Axis(dim, attrs, coordinate))
-    if told:
-        notes.append(f"{where}: {'; '.join(told)}; no file says what is periodic, --periodic does")
+    if intervals:
+        notes.append(f"{where}: {'; '.join(intervals)}; no file says what is periodic, --periodic does")
     grid = Grid(values.shape, tuple(lo for lo, _ in bounds), tuple(hi for _, hi in bounds), ends)
     info = FieldInfo(labels.name, tuple(axes), labels.attrs, labels.scalars, labels.dataset_attrs)
     return SampledField(np.ascontiguousarray(values), grid, info, notes)
 
 
-def follows(coordinates: np.ndarray, line: np.ndarray, eps: float) -> bool:
-    """Whether `coordinates`, of a type with this `eps`, are those of `line` but for their rounding."""
+def follows(coordinates: np.ndarray, line: np.ndarray, eps: float | None = None) -> bool:
+    """Whether coordinates are those of a line but for rounding: what every reader here takes for uniform.
+
+    Parameters
+    ----------
+    coordinates, line : ndarray of float64, shape (n,)
+        Nothing follows a line of fewer than two points, or of another shape.
+    eps : float, optional
+        Unit of rounding of the coordinates, if they were rounded to another type before.
+
+    Examples
+    --------
+    >>> follows(0.1 * np.arange(11), np.linspace(0.0, 1.0, 11))
+    True
+    """
     if line.shape != coordinates.shape or line.size < 2:
         return False
+    eps = eps_of(coordinates) if eps is None else eps
     # Rounding as large as the spacing would hide anything.
     tolerance = min(ROUNDINGS * eps * float(np.max(np.abs(line))), 0.125 * float(np.abs(line[1] - line[0])))
     return bool(np.all(np.abs(coordinates - line) <= tolerance))
 
 
 def eps_of(coordinate: np.ndarray) -> float:
-    """That of the type, of integers that of float64."""
+    """Unit of rounding of a coordinate's type; for integers that of float64, which they are taken as."""
     return float(np.finfo(coordinate.dtype if coordinate.dtype.kind == "f" else np.float64).eps)
 
 
 def _uniform(raw: np.ndarray, name: str) -> np.ndarray:
-    """The ascending coordinate in float64."""
+    """An ascending coordinate in float64, or DataError if it is not uniform."""
     if raw.dtype.kind not in "fiu":
         raise DataError(f"{name} holds {raw.dtype}, not numbers; xarray leaves times numbers with decode_times=False")
     values = raw.astype(np.float64)

@@ -1,4 +1,4 @@
-"""What a field is called and measured in: names, coordinates, units and attributes, from the input to predictions."""
+"""What a field is called and measured in: names, coordinates, units and attributes, kept from input to prediction."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -26,20 +26,22 @@ _ENTRY = {
     "scalars": [{**_AXIS, "value": str | float}],
     "dataset_attrs": {str: object},
 }
-"""What `FieldInfo.to_dict` gives."""
+"""The kind of what `FieldInfo.to_dict` gives, for `conform`."""
 
 _NOT_OF_THE_FIELD = frozenset(
-    # How numbers were stored, the range of values that are not the predicted ones, other variables of the file.
     (
+        # How numbers were stored.
         *("_FillValue", "missing_value", "scale_factor", "add_offset", "_Unsigned", "dtype"),
+        # Ranges of the values, which predictions may leave.
         *("valid_min", "valid_max", "valid_range", "actual_range"),
+        # Names of other variables of the file.
         *("ancillary_variables", "bounds", "cell_measures", "coordinates", "formula_terms", "grid_mapping"),
     )
 )
 
 
 def _plain(value: Any) -> Any:
-    """`value` without NumPy's types; None where it is no attribute."""
+    """The value of an attribute without NumPy's types; None where a file of ours cannot hold it."""
     if isinstance(value, np.generic | np.ndarray):
         value = value.tolist()
     if isinstance(value, list | tuple):
@@ -60,20 +62,22 @@ def plain_attributes(attributes: Mapping[Any, Any]) -> tuple[Attributes, list[st
     Attributes of the storage (``scale_factor``, ``valid_range``, ...) and those that point at other variables
     (``bounds``, ``grid_mapping``, ...) are left out: they would be wrong of a prediction.
     """
-    told = {str(name): value for name, value in attributes.items() if name not in _NOT_OF_THE_FIELD}
-    plain = {name: _plain(value) for name, value in told.items()}
+    plain = {str(name): _plain(value) for name, value in attributes.items() if name not in _NOT_OF_THE_FIELD}
     kept = {name: value for name, value in plain.items() if value is not None}
-    return kept, [name for name in told if name not in kept]
+    return kept, [name for name in plain if name not in kept]
 
 
 @dataclass(frozen=True, eq=False)
 class Axis:
-    """A coordinate of the field: its name, its attributes and, of samples on a grid, its values as the input has them.
+    """A coordinate of the field.
 
     Attributes
     ----------
+    name : str
+    attrs : dict
+        Attributes of the coordinate: ``units``, ``long_name``, ...
     values : ndarray of float64, shape (n,), or None
-        Ascending. They differ from the grid's own by rounding only.
+        Values as the input has them, ascending, of samples on a grid; they differ from the grid's by rounding only.
     """
 
     name: str
@@ -83,11 +87,17 @@ class Axis:
 
 @dataclass(frozen=True)
 class Scalar:
-    """Where along another coordinate the field was taken, a time or a level."""
+    """The place along another coordinate, a time or a level, at which the field was taken."""
 
     name: str
     value: float | str
     attrs: Attributes = field(default_factory=dict)
+
+    @classmethod
+    def from_array(cls, name: str, value: np.ndarray, attrs: Attributes) -> "Scalar":
+        """The place that an array without axes holds: a finite number, or anything else as text."""
+        number = value.dtype.kind in "fiu" and bool(np.isfinite(value))
+        return cls(name, value.item() if number else str(value), attrs)
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,14 +107,15 @@ class FieldInfo:
     Attributes
     ----------
     name : str
-        Of the variable.
+        Name of the variable.
     axes : tuple of d Axis
-        In the order of the array's axes, or of the columns of scattered points.
+        Coordinates, in the order of the array's axes, or of the columns of scattered points.
     attrs : dict
-        Of the variable: ``units``, ``long_name``, ...
+        Attributes of the variable: ``units``, ``long_name``, ...
     scalars : tuple of Scalar
+        Places along the coordinates that are not axes.
     dataset_attrs : dict
-        Of the file: ``title``, ``source``, ...
+        Attributes of the file: ``title``, ``source``, ...
 
     Raises
     ------
@@ -135,7 +146,7 @@ class FieldInfo:
         return f"{self.name}{_in_units(self.attrs)} over {axes}{at}"
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, as JSON holds them; the coordinates' values, which are arrays, are left to the caller."""
+        """The description as JSON holds it; the values of the coordinates, which are arrays, are left to the caller."""
         return {
             "name": self.name,
             "axes": [{"name": axis.name, "attrs": axis.attrs} for axis in self.axes],
@@ -151,7 +162,7 @@ class FieldInfo:
         Parameters
         ----------
         entry : object
-            Value from JSON.
+            A value from JSON.
         coordinates : sequence of d ndarrays, each None or of float64 and shape (n,)
             Values of each coordinate, where they are known.
 
@@ -180,7 +191,11 @@ class FieldInfo:
 
 
 def default_info(ndim: int, name: str = "u") -> FieldInfo:
-    """Of a field that nothing is known of: axes x, y, z."""
+    """The description of a field of which nothing is known but its name: axes x, y, z.
+
+    >>> print(default_info(2))
+    u over x, y
+    """
     axes = _DEFAULT_AXES[:ndim]
     return FieldInfo("u" if name in axes else name, tuple(Axis(axis) for axis in axes))
 

@@ -1,8 +1,8 @@
-"""Arrays of float64 from NumPy's .npz archives of unknown origin: nothing is unpickled, evaluated or believed.
+"""Arrays from NumPy's .npz archives, which are never unpickled.
 
-An archive is held to the same bound as a file of this package, its own size and a MiB. Arrays that are not compressed
-always fit. Compressed ones do if they would be no larger than that uncompressed, which random numbers are and long runs
-of zeros are not.
+An archive of tensors, whose origin is unknown, is held to the same bound as a file of this package, its own size and a
+MiB: nothing it says is believed or evaluated. Arrays that are not compressed always fit. Compressed ones do if they
+would be no larger than that uncompressed, which random numbers are and long runs of zeros are not.
 """
 
 import math
@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from simsnn_ref.errors import ModelFileError
+from simsnn_ref.errors import DataError, ModelFileError
 from simsnn_ref.io.safetensors import SLACK, allocate, bytes_of
+from simsnn_ref.io.samples import read_npy
 from simsnn_ref.io.strict_json import shown
 
 __all__ = ["read_npz"]
@@ -27,7 +28,7 @@ _END = struct.Struct("<4s4H2LH")
 _END_64_BYTES = 20
 _MOST_DIRECTORY_BYTES = 2**15
 _OVERHEAD = 2**17
-"""Of `SLACK`, what zlib and Python itself take."""
+"""What zlib and Python itself take of `SLACK`."""
 
 _OVERHEAD_PER_ARRAY = 2**10
 _CHUNK = 2**16
@@ -40,26 +41,37 @@ _HEADER = re.compile(
 _MOST_DIMENSIONS = 32
 
 _ZIP_FAULTS = (zipfile.BadZipFile, zlib.error, EOFError, OverflowError, RuntimeError, ValueError)
-"""What `zipfile` raises at archives that are damaged, and (RuntimeError) at encrypted and exotic ones."""
+"""What `zipfile` raises where an archive is damaged, and (RuntimeError) where it is encrypted or exotic."""
 
 
-def read_npz(stream: FileIO, path: Path) -> dict[str, np.ndarray]:
+def read_npz(stream: FileIO, path: Path, *, only_tensors: bool = False) -> dict[str, np.ndarray]:
     """All arrays of an open archive, by name.
+
+    Parameters
+    ----------
+    only_tensors : bool
+        Whether all have to be of float64, and to fit into the size of the file and a MiB of memory.
 
     Raises
     ------
     ModelFileError
-        If the archive is damaged, an array is there twice or not of float64, or they take more memory than the size of
-        the file and a MiB; the message names the array.
+        If the archive is damaged, or an array is there twice, or is no tensor where only tensors are taken; the message
+        names the array.
+    DataError
+        If an array is damaged or holds Python objects.
     """
     size = os.fstat(stream.fileno()).st_size
+    read = _read_tensor if only_tensors else _read_array
     try:
-        _check_directory(stream, size, path)
+        if only_tensors:
+            _check_directory(stream, size, path)
         with zipfile.ZipFile(stream) as archive:
             members = archive.infolist()
-            _check_members(members, size, path)
-            return {info.filename[: -len(".npy")]: _read_member(archive, info, path) for info in members}
-    except ModelFileError:
+            _check_members(members, path)
+            if only_tensors:
+                _check_size(members, size, path)
+            return {info.filename[: -len(".npy")]: read(archive, info, path) for info in members}
+    except (ModelFileError, DataError):
         raise
     except OSError as error:
         raise ModelFileError(f"{path}: damaged, or cannot be read: {error.strerror or error}") from error
@@ -68,7 +80,7 @@ def read_npz(stream: FileIO, path: Path) -> dict[str, np.ndarray]:
 
 
 def _check_directory(stream: FileIO, size: int, path: Path) -> None:
-    """`zipfile` holds an object for each entry of the directory: see how long that is before it does."""
+    """Raise ModelFileError if the directory is long: `zipfile` makes an object of each of its entries."""
     tail_size = min(size, _END.size + _END_64_BYTES)
     stream.seek(size - tail_size)
     tail = stream.read(tail_size)
@@ -85,7 +97,7 @@ def _check_directory(stream: FileIO, size: int, path: Path) -> None:
     stream.seek(0)
 
 
-def _check_members(members: list[zipfile.ZipInfo], size: int, path: Path) -> None:
+def _check_members(members: list[zipfile.ZipInfo], path: Path) -> None:
     names = [info.filename for info in members]
     for info in members:
         name = shown(info.filename)
@@ -95,6 +107,9 @@ def _check_members(members: list[zipfile.ZipInfo], size: int, path: Path) -> Non
             raise ModelFileError(f"{path}: {shown(info.filename[:-4])} is there twice")
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise ModelFileError(f"{path}: {name} is compressed in another way than by numpy; save with numpy.savez")
+
+
+def _check_size(members: list[zipfile.ZipInfo], size: int, path: Path) -> None:
     total = sum(info.file_size for info in members)
     if total > size + SLACK - _OVERHEAD - _OVERHEAD_PER_ARRAY * len(members):
         raise ModelFileError(
@@ -103,7 +118,12 @@ def _check_members(members: list[zipfile.ZipInfo], size: int, path: Path) -> Non
         )
 
 
-def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> np.ndarray:
+def _read_array(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> np.ndarray:
+    with archive.open(info) as member:
+        return read_npy(member, f"{path}: {shown(info.filename[:-4])}")
+
+
+def _read_tensor(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> np.ndarray:
     where = f"{path}: {shown(info.filename[:-4])}"
     with archive.open(info) as member:
         prefix = member.read(8)
@@ -138,7 +158,7 @@ def _check_type(descr: str, where: str) -> None:
 
 
 def _fill(member: Any, flat: np.ndarray, where: str) -> None:
-    """In chunks: `zipfile` makes a copy of each. The last one has it check the CRC-32."""
+    """Fill an array in chunks, since `zipfile` makes a copy of each; with the last one it checks the CRC-32."""
     view, done = bytes_of(flat), 0
     while done < len(view):
         chunk = member.read(min(_CHUNK, len(view) - done))

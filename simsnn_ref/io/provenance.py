@@ -1,4 +1,4 @@
-"""Where a result came from: versions of this package, its source and the libraries under it, threads, BLAS, CPU."""
+"""Where a result comes from: versions of this package, its source and the libraries under it, threads, BLAS, CPU."""
 
 import os
 import platform
@@ -44,7 +44,7 @@ def git_commit() -> str | None:
 
 
 def versions() -> dict[str, str | None]:
-    """Versions by name, ready for JSON."""
+    """Versions of the package and of what is under it, by name."""
     return {
         "simsnn_ref": package_version(),
         "git": git_commit(),
@@ -56,7 +56,7 @@ def versions() -> dict[str, str | None]:
 
 
 def blas_threads() -> int | None:
-    """What the environment says of the threads of BLAS; None where it says nothing (most then take all cores)."""
+    """The number of threads that the environment gives BLAS; None where it says nothing (most then take all cores)."""
     for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
         if os.environ.get(name, "").isdecimal():
             return int(os.environ[name])
@@ -65,9 +65,9 @@ def blas_threads() -> int | None:
 
 def blas_and_simd() -> tuple[str | None, str | None]:
     """The BLAS that NumPy was built with, and the CPU's vector instructions that it has found; None where unknown."""
-    told: Any = numpy.show_config(mode="dicts") or {}
-    blas = told.get("Build Dependencies", {}).get("blas", {})
-    simd = told.get("SIMD Extensions", {}).get("found")
+    config: Any = numpy.show_config(mode="dicts") or {}
+    blas = config.get("Build Dependencies", {}).get("blas", {})
+    simd = config.get("SIMD Extensions", {}).get("found")
     library = " ".join(str(blas[key]) for key in ("name", "version") if blas.get(key)) or None
     return library, " ".join(simd) if simd else None
 

@@ -1,4 +1,4 @@
-"""The safetensors layout, read from files that may be damaged or hostile: everything is checked before it is allocated.
+"""The safetensors format, read from files that may be damaged or hostile: all is checked before it is allocated.
 
     8 bytes       length n of the header, unsigned little endian
     n bytes       header, UTF-8 JSON: {name: {"dtype", "shape", "data_offsets"}, ..., "__metadata__": {str: str}}
@@ -49,10 +49,10 @@ SLACK = 2**20
 """Bytes of memory that reading may take beyond the size of the file."""
 
 _OVERHEAD = 2**16
-"""Of `SLACK`, what Python itself takes: the stream, checksums, error messages."""
+"""What Python itself takes of `SLACK`: the stream, checksums, error messages."""
 
 _KEPT_PER_TENSOR, _KEPT_PER_AXIS, _KEPT_PER_STRING = 640, 64, 104
-"""Memory of a `Tensor`, its ndarray and their places in containers; of an entry of a dict."""
+"""Bytes of memory of a `Tensor` with its ndarray and their places in containers, of an axis, of an entry of a dict."""
 
 _MOST_DIMENSIONS = 32
 _LARGEST_ARRAY = 2**62
@@ -67,7 +67,7 @@ class Tensor:
     name, dtype : str
     shape : tuple of int
     first, last : int
-        Its bytes, counted from the end of the header.
+        The place of its bytes, from the first to before the last, counted from the end of the header.
     """
 
     name: str
@@ -79,15 +79,15 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Header:
-    """A header that describes its file: the tensors cover the data once.
+    """A header that describes its file: the tensors cover the bytes after it once.
 
     Attributes
     ----------
     raw : bytearray
-        Its JSON as the file has it.
+        JSON as the file has it.
     metadata : dict of str to str
     tensors : tuple of Tensor
-        In the order of the header.
+        The tensors in the order of the header.
     """
 
     raw: bytearray
@@ -96,11 +96,11 @@ class Header:
 
     @property
     def prefix(self) -> bytes:
-        """The eight bytes before the JSON."""
+        """The eight bytes before the JSON: its length."""
         return len(self.raw).to_bytes(8, "little")
 
     def in_file_order(self) -> list[Tensor]:
-        """The tensors by place."""
+        """The tensors in the order of their bytes."""
         return sorted(self.tensors, key=lambda tensor: (tensor.first, tensor.last))
 
 
@@ -110,7 +110,7 @@ def fits(raw: bytes | bytearray, data: int) -> bool:
 
 
 def fits_beside(metadata: Mapping[str, str], shapes: Mapping[str, tuple[int, ...]]) -> bool:
-    """Whether what is kept of a header, and JSON in its metadata parsed, fit beside the arrays within the bound."""
+    """Whether what is kept of a header, and what JSON in its metadata becomes, fit beside the arrays in the bound."""
     kept = sum(_KEPT_PER_TENSOR + _KEPT_PER_AXIS * len(shape) + getsizeof(name) for name, shape in shapes.items())
     kept += sum(_KEPT_PER_STRING + getsizeof(key) + getsizeof(value) for key, value in metadata.items())
     return (
@@ -119,7 +119,7 @@ def fits_beside(metadata: Mapping[str, str], shapes: Mapping[str, tuple[int, ...
 
 
 def open_regular(path: Path) -> FileIO:
-    """Open a file to read; anything else, a pipe or a device say, would make the reader wait.
+    """Open a regular file for reading; a pipe or a device would make the reader wait.
 
     Raises
     ------
@@ -144,7 +144,15 @@ def open_regular(path: Path) -> FileIO:
 
 
 def read_header(stream: FileIO, path: Path, dtypes: Sequence[str] = tuple(DTYPES)) -> Header:
-    """Read the header of an open file and check it against the size of the file; `dtypes` are the types it may have.
+    """Read the header of an open file and check it against the size of the file.
+
+    Parameters
+    ----------
+    stream : FileIO
+    path : Path
+        Name of the file, for messages.
+    dtypes : sequence of str
+        The types that tensors may have, as `DTYPES` names them.
 
     Raises
     ------
@@ -154,7 +162,7 @@ def read_header(stream: FileIO, path: Path, dtypes: Sequence[str] = tuple(DTYPES
     size = os.fstat(stream.fileno()).st_size
     prefix = bytearray(9)
     if _fill(stream, memoryview(prefix), path) < len(prefix) or prefix[8:] != b"{":
-        raise ModelFileError(f"{path}: not a simsnn file: it does not begin as the safetensors layout does")
+        raise ModelFileError(f"{path}: not a simsnn file: it does not begin as the safetensors format does")
     length = int.from_bytes(prefix[:8], "little")
     data = size - 8 - length
     if data < 0:
@@ -222,12 +230,12 @@ def _parse_entry(name: str, entry: Any, where: str, dtypes: Sequence[str]) -> Te
 
 
 def bytes_of(array: np.ndarray) -> memoryview:
-    """The bytes of an array in C order, in place."""
+    """The bytes of an array that is in C order, without a copy."""
     return array.reshape(-1).view(np.uint8).data
 
 
 def allocate(shape: tuple[int, ...], dtype: np.dtype[Any], where: str) -> np.ndarray:
-    """An array to read into.
+    """An array to read into; `where` names it in messages.
 
     Raises
     ------
@@ -243,7 +251,7 @@ def allocate(shape: tuple[int, ...], dtype: np.dtype[Any], where: str) -> np.nda
 
 
 def read_array(stream: FileIO, header: Header, tensor: Tensor, path: Path) -> np.ndarray:
-    """One tensor, as the file has it: C order, little endian.
+    """Read one tensor as the file has it: C order, little endian.
 
     Raises
     ------
@@ -258,7 +266,7 @@ def read_array(stream: FileIO, header: Header, tensor: Tensor, path: Path) -> np
 
 
 def _fill(stream: FileIO, view: memoryview, path: Path) -> int:
-    """Read until `view` is full or the file ends; a system call returns 2 GiB at most."""
+    """Read until `view` is full or the file ends, since one system call returns 2 GiB at most; the number of bytes."""
     done = 0
     try:
         while done < len(view):

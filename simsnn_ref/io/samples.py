@@ -1,12 +1,13 @@
-"""Checks of what users bring: samples become float64 without a silent loss, or an error names the culprit."""
+"""Samples of users: they become float64 without a silent loss, or an error names the first that does not."""
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
-from simsnn_ref.errors import DataError, OutputError
+from simsnn_ref.errors import DataError
+from simsnn_ref.io.atomic import write_whole
 from simsnn_ref.spectrum import Grid
 
 __all__ = [
@@ -15,20 +16,23 @@ __all__ = [
     "check_range",
     "check_samples",
     "load_samples",
+    "read_npy",
     "sample_function",
     "save_array",
 ]
 
 LEAST_SAMPLES = 4
-"""Points per axis below which there is nothing to fit."""
+"""Number of points per axis below which there is nothing to fit."""
 
 EXACT_INTEGER = 2**53
+"""Largest integer up to which float64 holds all."""
 
 LARGEST = 2.0**1000
-"""Of |u|, its inverse the smallest: residues, 2^-60 of it, and what a network overshoots stay in range."""
+"""Largest |u|, and its inverse the smallest: residues of 2^-60 |u|, and what a network overshoots, stay in range."""
 
 
 def _first(mask: np.ndarray) -> str:
+    """The index of the first entry that is true, for a message."""
     index = np.unravel_index(int(np.argmax(mask)), mask.shape)
     return f"[{', '.join(str(int(i)) for i in index)}]"
 
@@ -101,20 +105,32 @@ def load_samples(path: str | Path) -> np.ndarray:
             stream.seek(0)
             if magic != b"\x93NUMPY":
                 raise DataError(f"{path}: not a .npy file; save the samples with numpy.save")
-            return np.lib.format.read_array(stream, allow_pickle=False)
+            return read_npy(stream, str(path))
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except (ValueError, EOFError, SyntaxError) as error:
+
+
+def read_npy(stream: IO[bytes], where: str) -> np.ndarray:
+    """Read an array in the .npy format, never unpickling; `where` is the name of the stream in messages.
+
+    Raises
+    ------
+    DataError
+        If it is truncated or damaged, or holds objects.
+    """
+    try:
+        return np.lib.format.read_array(stream, allow_pickle=False)
+    except (ValueError, EOFError, SyntaxError, TypeError) as error:
         if "Object arrays" in str(error):
-            raise DataError(f"{path}: holds Python objects, which are never unpickled; save real numbers") from error
-        raise DataError(f"{path}: truncated or damaged .npy file ({' '.join(str(error).split())})") from error
+            raise DataError(f"{where}: holds Python objects, which are never unpickled; save real numbers") from error
+        raise DataError(f"{where}: truncated or damaged .npy file ({' '.join(str(error).split())})") from error
 
 
 def sample_function(target: Callable[[np.ndarray], Any], points: np.ndarray, *, extended: bool = False) -> np.ndarray:
-    """Values of `target` at `points` (n, d), shape (n,), in float64; with `extended` in long double.
+    """Values of the function `target` at `points` (n, d), shape (n,), in float64; with `extended` in long double.
 
     A function written with NumPy keeps the type of its points, so that long double points give long double values. One
-    that does not is as exact as the type it returns.
+    that does not is as accurate as the type it returns.
 
     Raises
     ------
@@ -142,15 +158,17 @@ def check_grid(u: np.ndarray, grid: Grid) -> None:
 
 
 def save_array(path: str | Path, values: np.ndarray) -> None:
-    """Write an array as .npy.
+    """Write an array as .npy, whole or not at all.
 
     Raises
     ------
     OutputError
         If the file cannot be written.
     """
-    try:
-        with Path(path).open("wb") as stream:
-            np.save(stream, values, allow_pickle=False)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+    write_whole(Path(path), lambda new: _save(new, values))
+
+
+def _save(path: Path, values: np.ndarray) -> None:
+    # numpy.save adds an ending to a name that has another one.
+    with path.open("wb") as stream:
+        np.save(stream, values, allow_pickle=False)

@@ -1,22 +1,18 @@
 """The one file format, of models, checkpoints and reference cases: named arrays and JSON, checksummed, without pickle.
 
-The layout is that of safetensors (`simsnn_ref.io.safetensors`), so that any safetensors reader opens it. Its metadata:
+Files are safetensors files (`simsnn_ref.io.safetensors`), which any reader of these opens. The metadata are
 
     format            the kind, one of `KINDS`
     format_version    `FORMAT_VERSION`
-    sha256            of the whole file, with the first occurrence of these 64 digits set to 0
-    content           the caller's JSON
-    sha256:NAME       of the bytes of the tensor NAME
+    sha256            SHA-256 of the whole file, with the first occurrence of these 64 digits set to 0
+    content           JSON of the caller
+    sha256:NAME       SHA-256 of the bytes of the tensor NAME
 
 docs/format.md has it all.
 """
 
-import contextlib
-import errno
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from simsnn_ref.errors import ModelFileError, OutputError
+from simsnn_ref.io.atomic import write_whole
 from simsnn_ref.io.npz import read_npz
 from simsnn_ref.io.safetensors import (
     DTYPES,
@@ -39,47 +36,42 @@ from simsnn_ref.io.safetensors import (
 from simsnn_ref.io.schema import conform
 from simsnn_ref.io.strict_json import parse_json, shown
 
-__all__ = ["FORMAT_VERSION", "KINDS", "check_writable", "read_file", "read_json", "read_tensors", "write_file"]
+__all__ = ["FORMAT_VERSION", "KINDS", "read_file", "read_json", "read_tensors", "write_file"]
 
 KINDS = {
     "simsnn-model": "a model: load_model and simsnn predict, info and certify read it",
     "simsnn-checkpoint": "the checkpoint of a fit: simsnn resume reads its folder",
     "simsnn-reference": "a reference case: simsnn reference check reads its folder",
 }
-"""What a file can be, by the format that it names, and what reads it."""
+"""The kinds of file by the name in their metadata, and what reads them."""
 
 FORMAT_VERSION = "1"
-"""Raised when a reader of the version before would take a file for something else than it is."""
+"""To be raised when a reader of the version before would take a file for something else than it is."""
 
 _LONGEST_JSON = 2**26
 _NO_DIGEST = "0" * 64
 _TENSOR_DIGEST = "sha256:"
 
 
-def check_writable(path: str | Path, what: str) -> None:
-    """Raise OutputError now if `path` could not be written later."""
-    path = Path(path)
-    if path.is_dir():
-        raise OutputError(f"{what} {path}: is a folder; name a file")
-    if not path.parent.is_dir():
-        raise OutputError(f"{what} {path}: folder {path.parent} does not exist; create it first")
-    try:
-        handle, probe = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        os.close(handle)
-        Path(probe).unlink()
-    except OSError as error:
-        raise OutputError(f"{what} {path}: folder {path.parent} cannot be written: {error.strerror}") from error
-
-
 def write_file(
     path: str | Path, content: Mapping[str, Any], arrays: Mapping[str, np.ndarray], kind: str = "simsnn-model"
 ) -> None:
-    """Write `arrays` (float64, int64 or uint8) and `content` (JSON) to `path`; complete or not at all.
+    """Write arrays and JSON to a file, whole or not at all.
+
+    Parameters
+    ----------
+    path : str or Path
+    content : mapping
+        JSON: its numbers are finite and fit in 64 bits.
+    arrays : mapping of str to ndarray
+        Arrays of float64, int64 or uint8, by name.
+    kind : str
+        One of `KINDS`.
 
     Raises
     ------
     OutputError
-        If the file cannot be written; nothing that was there before is lost. If an array is of another type, or the
+        If the file cannot be written, and then what was there before is kept; if an array is of another type, or the
         content not JSON or too large to be read again within the bound of `read_file`.
     """
     path = Path(path)
@@ -91,14 +83,16 @@ def write_file(
     for name in in_file_order:
         whole.update(blobs[name])
     header = header.replace(_NO_DIGEST.encode(), whole.hexdigest().encode(), 1)
-    try:
-        _replace(path, [header, *(blobs[name] for name in in_file_order)])
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+    write_whole(path, lambda new: _write_parts(new, [header, *(blobs[name] for name in in_file_order)]))
+
+
+def _write_parts(path: Path, parts: Iterable[bytes | memoryview]) -> None:
+    with path.open("wb") as stream:
+        stream.writelines(parts)
 
 
 def _file_bytes(array: np.ndarray, where: str) -> memoryview:
-    """What the file holds of an array, in place where that is possible."""
+    """The bytes of an array in the file, without a copy where that is possible."""
     little = array.dtype.newbyteorder("<")
     if little not in DTYPES.values():
         raise OutputError(f"{where}: arrays of {array.dtype} cannot be kept; make it float64, int64 or uint8")
@@ -113,7 +107,7 @@ def _header(
     in_file_order: Iterable[str],
     kind: str,
 ) -> bytes:
-    """The header with its length in front, the digest of the whole file left 0."""
+    """The header with its length before it, and zeros for the digest of the whole file."""
     names = {dtype: name for name, dtype in DTYPES.items()}
     offsets, data = {}, 0
     for name in in_file_order:
@@ -144,44 +138,17 @@ def _header(
     return len(raw).to_bytes(8, "little") + raw
 
 
-def _replace(path: Path, parts: Iterable[bytes | memoryview]) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            for part in parts:
-                stream.write(part)
-            stream.flush()
-            os.fsync(stream.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        temporary.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Have the new name survive a power cut as the bytes do; not every system and file system can."""
-    if not hasattr(os, "O_DIRECTORY"):
-        return
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
-            raise
-    finally:
-        os.close(descriptor)
-
-
 def read_file(path: str | Path, kind: str = "simsnn-model") -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Read what `write_file` wrote: the content and the arrays (native byte order, writable).
+    """Read what `write_file` wrote.
 
-    Takes no more memory than the file has bytes, and a MiB.
+    It takes no more memory than the file has bytes, and a MiB.
+
+    Returns
+    -------
+    content : dict
+        JSON.
+    arrays : dict of ndarray
+        Arrays by name, of native byte order and writable.
 
     Raises
     ------
@@ -238,7 +205,7 @@ def _read_content(path: Path, header: Header) -> dict[str, Any]:
 
 
 def _tensor_digests(path: Path, header: Header) -> dict[str, str]:
-    """By name; none at all in files that are older than they."""
+    """SHA-256 of each tensor by name; of none in files from before there were any."""
     digests = {
         key.removeprefix(_TENSOR_DIGEST): value
         for key, value in header.metadata.items()
@@ -257,9 +224,9 @@ def _tensor_digests(path: Path, header: Header) -> dict[str, str]:
 
 
 def read_tensors(path: str | Path) -> dict[str, np.ndarray]:
-    """Arrays of float64 by name from any file in the safetensors layout, or from a .npz archive, without unpickling.
+    """Read arrays of float64 by name from any safetensors file, or from a .npz archive, without unpickling.
 
-    Takes no more memory than the file has bytes, and a MiB. Metadata are not looked at.
+    It takes no more memory than the file has bytes, and a MiB. Metadata are not looked at.
 
     Raises
     ------
@@ -269,7 +236,7 @@ def read_tensors(path: str | Path) -> dict[str, np.ndarray]:
     path = Path(path)
     with open_regular(path) as stream:
         if path.suffix == ".npz":
-            return read_npz(stream, path)
+            return read_npz(stream, path, only_tensors=True)
         header = read_header(stream, path, dtypes=("F64",))
         return {
             tensor.name: read_array(stream, header, tensor, path).astype(np.float64, copy=False)
@@ -278,7 +245,7 @@ def read_tensors(path: str | Path) -> dict[str, np.ndarray]:
 
 
 def read_json(path: str | Path) -> Any:
-    """The value in a JSON file, which is at most `_LONGEST_JSON` bytes long.
+    """Read the value in a JSON file, which is at most `_LONGEST_JSON` bytes long.
 
     Raises
     ------

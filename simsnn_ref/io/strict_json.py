@@ -12,11 +12,15 @@ _LONGEST_INTEGER = 20
 _LONGEST_NAME = 100
 
 _BYTES_PER_TOKEN = {b"{": 160, b"[": 96, b",": 160, b'"': 48}
-"""Memory of what a character begins, with its share of what holds it: CPython's dict, list, number, half a string."""
+"""Bytes of memory, in CPython, of what each character begins: a dict, a list, a number, and by two quotes a string."""
 
 
 def shown(name: object) -> str:
-    """A name from a file as one line of an error: as it is if it is short and printable, else its repr, shortened."""
+    """A name from a file for one line of an error: itself if it is short and printable, else its repr, shortened.
+
+    >>> print(shown("W1"), shown(""))
+    W1 ''
+    """
     text = str(name)
     if len(text) > _LONGEST_NAME:
         return f"{text[:_LONGEST_NAME]!r}..."
@@ -24,7 +28,7 @@ def shown(name: object) -> str:
 
 
 def parsed_bytes(raw: bytes | bytearray) -> int:
-    """An upper bound of the memory that `parse_json` takes beside `raw`, with that of JSON held in one of the strings.
+    """An upper bound of the bytes that `parse_json` takes beside `raw`, and again for JSON that is held in a string.
 
     One character beyond ASCII makes each of a string take four bytes.
     """
@@ -33,7 +37,7 @@ def parsed_bytes(raw: bytes | bytearray) -> int:
 
 
 def parse_json(text: str, where: str) -> Any:
-    """The value that `text` holds, whose numbers are finite and fit in 64 bits.
+    """The value that a JSON text holds, whose numbers are finite and fit in 64 bits.
 
     Raises
     ------

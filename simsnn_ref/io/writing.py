@@ -1,30 +1,26 @@
-"""Fields to files: .npy, .npz, and through xarray netCDF, HDF5 and Zarr, called and measured as the input was."""
+"""Fields to files: .npy, .npz, and through xarray netCDF, HDF5 and Zarr, with the names and units of the input."""
 
-import json
-import tempfile
-import zipfile
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from simsnn_ref.errors import DataError, OutputError
+from simsnn_ref.io.atomic import check_writable, write_whole
 from simsnn_ref.io.coordinates import follows
 from simsnn_ref.io.field_info import Attributes, FieldInfo, default_info
-from simsnn_ref.io.reading import DESCRIPTION, ZARR_SUFFIX, is_labelled, load_xarray
+from simsnn_ref.io.npz_fields import Variable, write_variable
 from simsnn_ref.io.samples import save_array
-from simsnn_ref.io.storage import check_writable
+from simsnn_ref.io.xarray_files import ZARR_SUFFIX, is_labelled, load_xarray
 from simsnn_ref.spectrum import Grid
 
 __all__ = ["check_output", "to_dataarray", "write_field"]
 
 SAMPLE = "sample"
-"""The dimension of scattered points."""
+"""Name of the dimension of scattered points."""
 
 FLOAT32_EPS = float(np.finfo(np.float32).eps)
-"""The coarsest rounding of a coordinate that is usual: up to there the input's values are the grid's."""
+"""The coarsest usual rounding of a coordinate: values of the input that differ from the grid's by no more are kept."""
 
 ORDERS = ("", "gradient", "Hessian")
 
@@ -51,7 +47,7 @@ def write_field(
     info: FieldInfo | None = None,
     provenance: Attributes | None = None,
 ) -> None:
-    """Write values or derivatives in the format that the ending of `path` tells; complete or not at all.
+    """Write values or derivatives in the format that the ending of `path` names; whole or not at all.
 
     ``.npy`` holds the array alone. The others hold the variable under its name with its dimensions, coordinates and
     attributes; ``.npz`` has the latter as JSON text in the member ``description``.
@@ -62,11 +58,11 @@ def write_field(
         Values, shape (n,) at points or that of the grid; first derivatives, (..., d), or second ones, (..., d, d),
         become the variable NAME_gradient or NAME_hessian with one or two more dimensions.
     where : Grid, or ndarray of shape (n, d)
-        Where they are.
+        Where the values are.
     info : FieldInfo, optional
         What the field is called; u over x, y, z by default.
     provenance : dict, optional
-        Further attributes of the file.
+        More attributes of the file.
 
     Raises
     ------
@@ -80,48 +76,43 @@ def write_field(
     if suffix == ".npy":
         save_array(path, values)
         return
-    described = _describe(values, where, info, provenance or {})
+    variable = _describe(values, where, info, provenance or {})
     if suffix == ".npz":
-        _replacing(path, lambda temporary: _write_npz(temporary, described))
+        write_whole(path, lambda new: write_variable(new, variable))
         return
-    dataset = _dataset(load_xarray(path, _engine(path)), described)
+    dataset = _dataset(load_xarray(path, _engine(path)), variable)
     encoding = {name: {"_FillValue": None} for name, item in dataset.variables.items() if item.dtype.kind == "f"}
     if suffix == ZARR_SUFFIX:
         options: dict[str, Any] = {"zarr_format": 2, "consolidated": True, "encoding": encoding}
-        _replacing(path, lambda temporary: dataset.to_zarr(temporary, mode="w", **options))
+        write_whole(path, lambda new: dataset.to_zarr(new, mode="w", **options))
     else:
-        _replacing(path, lambda temporary: dataset.to_netcdf(temporary, engine=_engine(path), encoding=encoding))
+        write_whole(path, lambda new: dataset.to_netcdf(new, engine=_engine(path), encoding=encoding))
 
 
 def to_dataarray(
     values: np.ndarray, where: Grid | np.ndarray, info: FieldInfo | None = None, provenance: Attributes | None = None
 ) -> Any:
-    """What `write_field` writes, as an xarray.DataArray.
+    """Values or derivatives as an xarray.DataArray, with what `write_field` writes beside them.
+
+    Parameters
+    ----------
+    values, where, info, provenance
+        As for `write_field`.
+
+    Returns
+    -------
+    xarray.DataArray
 
     Raises
     ------
     DataError
         If xarray is missing, or the values are not those of `where`.
     """
-    described = _describe(values, where, info, provenance or {})
-    return _dataset(load_xarray("to_dataarray", "xarray"), described)[described.name]
+    variable = _describe(values, where, info, provenance or {})
+    return _dataset(load_xarray("to_dataarray", "xarray"), variable)[variable.name]
 
 
-@dataclass(frozen=True)
-class _Described:
-    """A variable with what belongs to it; `coords` has dimensions, values and attributes by name."""
-
-    name: str
-    dims: tuple[str, ...]
-    values: np.ndarray
-    attrs: Attributes
-    coords: dict[str, tuple[tuple[str, ...], Any, Attributes]]
-    dataset_attrs: Attributes
-
-
-def _describe(
-    values: np.ndarray, where: Grid | np.ndarray, info: FieldInfo | None, provenance: Attributes
-) -> _Described:
+def _describe(values: np.ndarray, where: Grid | np.ndarray, info: FieldInfo | None, provenance: Attributes) -> Variable:
     if isinstance(where, Grid):
         d, shape, places = where.ndim, where.shape, where.axes()
     else:
@@ -141,7 +132,7 @@ def _describe(
     coords |= {one.name: ((), one.value, one.attrs) for one in info.scalars}
     directions = ("derivative",) if order == 1 else tuple(f"derivative_{i + 1}" for i in range(order))
     coords |= {direction: ((direction,), np.asarray(info.dims), {}) for direction in directions}
-    return _Described(
+    return Variable(
         name=f"{info.name}_{ORDERS[order].lower()}" if order else info.name,
         dims=(*dims, *directions),
         values=values,
@@ -152,7 +143,7 @@ def _describe(
 
 
 def _attributes_of_derivative(info: FieldInfo, order: int) -> Attributes:
-    """Name and, where all coordinates have the same, units: those of the field over those of the coordinates."""
+    """The name of a derivative and, where all coordinates have the same units, its units."""
     attrs = {"long_name": f"{ORDERS[order]} of {info.attrs.get('long_name', info.name)}"}
     lengths = {axis.attrs.get("units") for axis in info.axes}
     length = lengths.pop()
@@ -161,26 +152,9 @@ def _attributes_of_derivative(info: FieldInfo, order: int) -> Attributes:
     return attrs
 
 
-def _dataset(xarray: Any, described: _Described) -> Any:
-    variable = (described.dims, described.values, described.attrs)
-    return xarray.Dataset({described.name: variable}, described.coords, described.dataset_attrs)
-
-
-def _write_npz(path: Path, described: _Described) -> None:
-    text = {
-        "name": described.name,
-        "dims": described.dims,
-        "attrs": described.attrs,
-        "coords": {name: attrs for name, (_, _, attrs) in described.coords.items()},
-        "dataset_attrs": described.dataset_attrs,
-    }
-    members = {name: np.asarray(values) for name, (_, values, _) in described.coords.items()}
-    members = {described.name: described.values, **members, DESCRIPTION: np.asarray(json.dumps(text))}
-    # numpy.savez takes no member called "file".
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, array in members.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as stream:
-                np.lib.format.write_array(stream, array, allow_pickle=False)
+def _dataset(xarray: Any, variable: Variable) -> Any:
+    values = (variable.dims, variable.values, variable.attrs)
+    return xarray.Dataset({variable.name: values}, variable.coords, variable.dataset_attrs)
 
 
 def _engine(path: Path) -> str:
@@ -189,18 +163,3 @@ def _engine(path: Path) -> str:
 
 def _is_zarr(folder: Path) -> bool:
     return any((folder / name).is_file() for name in (".zgroup", ".zattrs", "zarr.json"))
-
-
-def _replacing(path: Path, write: Callable[[Path], Any]) -> None:
-    """Let `write` make a file or a folder beside `path`, and put it there once it is complete."""
-    try:
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
-            new = Path(folder) / path.name
-            write(new)
-            if path.is_dir():
-                path.rename(Path(folder) / "old")
-            new.replace(path)
-    except Exception as error:
-        # Each engine has its own kinds of errors.
-        said = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
-        raise OutputError(f"{path}: cannot be written: {' '.join(said.split())}") from error

@@ -15,6 +15,7 @@ or a signal to any of them, is told to all.
 import contextlib
 import hashlib
 import math
+import shutil
 import signal
 import threading
 import time
@@ -142,7 +143,7 @@ class Checkpoints:
             raise CheckpointError(f"{self.folder}: another process writes its checkpoints here")
         self._lock = lock
         for left_over in self.folder.glob(".*.safetensors.*"):
-            left_over.unlink(missing_ok=True)
+            shutil.rmtree(left_over, ignore_errors=True)
 
     def __enter__(self) -> "Checkpoints":
         self.open()

@@ -43,8 +43,8 @@ class FitConfig(OptionGroup):
     ``first_layer`` for ``first_layer.kind``. That is the keyword of `of`, `with_options`, `simsnn_ref.fit` and
     `simsnn_ref.SIMSNNRegressor`, the flag on the command line and the key in model files.
 
-    None, where it is allowed, leaves the choice to the fit. Options per stage take one value or one for each stage; the
-    last one serves all further stages.
+    None, where it is allowed, leaves the choice to the fit; `p`, `max_features` and `steps` are what it then takes.
+    Options per stage take one value or one for each stage; the last one serves all further stages.
 
     Attributes
     ----------

@@ -83,7 +83,7 @@ class Model:
         """
 
         def evaluate(network: Network, params: Parameters, fmap: Any) -> Array:
-            return network.evaluate(params, fmap)[None, :]
+            return network.forward(params, fmap)[None, :]
 
         return self._sum(where, evaluate, ())
 

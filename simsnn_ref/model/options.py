@@ -10,7 +10,19 @@ from typing import Any, get_args, get_origin
 
 from simsnn_ref.errors import ConfigError
 
-__all__ = ["ABOVE_0", "DECAY", "SHARE", "Option", "OptionGroup", "at_least", "nearest", "option", "options_of", "shown"]
+__all__ = [
+    "ABOVE_0",
+    "DECAY",
+    "SHARE",
+    "Interval",
+    "Option",
+    "OptionGroup",
+    "at_least",
+    "nearest",
+    "option",
+    "options_of",
+    "shown",
+]
 
 _INTEGER_LIMIT = 2**63
 """Larger integers are not kept in files."""
@@ -107,7 +119,7 @@ class Option:
             return self._in_range(self._converted(value))
         entries = value if isinstance(value, list | tuple) else (value,)
         if self.per_stage and not entries:
-            raise ConfigError(f"{self.name}: needs at least one entry")
+            raise ConfigError(f"{self.name}: needs at least one entry{self._or_none}")
         return self._in_range(tuple(self._converted(entry) for entry in entries))
 
     def _converted(self, entry: Any) -> Any:

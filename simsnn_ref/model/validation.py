@@ -73,7 +73,6 @@ _LONGEST_PERIOD = 2
 """In lengths of the box: of the Fourier extension, and of the DFT of two points with ends."""
 
 _BLOCK = 2**12
-_EPS = 2.0**-52
 
 _Shape = tuple[int | None, ...]
 """None where any size will do."""
@@ -259,8 +258,9 @@ def _check_modes(number: int, stage: Mapping[str, Any], arrays: Mapping[str, np.
     """B = pi m / period, rounded: the transforms take the one, sums of cosines the other."""
     units = np.asarray([math.pi / float(Fraction(p)) for p in stage["period"]])
     B, indices = arrays[f"stage{number}/B"], arrays[f"stage{number}/indices"]
+    eps = np.finfo(B.dtype).eps
     for start in range(0, len(B), _BLOCK):
         expected = indices[start : start + _BLOCK] * units
         # Pi, the unit and the product are rounded, here and where B was made.
-        if np.any(np.abs(B[start : start + _BLOCK] - expected) > 8 * _EPS * np.abs(expected)):
+        if np.any(np.abs(B[start : start + _BLOCK] - expected) > 8 * eps * np.abs(expected)):
             raise ModelFileError(f"tensors stage{number}/B and stage{number}/indices are not the same modes")

@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from simsnn_ref.errors import ConfigError, DataError, NotFittedError
-from simsnn_ref.io import LEAST_SAMPLES
+from simsnn_ref.io import LEAST_SAMPLES, follows
 from simsnn_ref.model import OPTIONS, FitConfig, Model
 from simsnn_ref.multistage.fitting import fit
 from simsnn_ref.spectrum import Box, Grid
@@ -18,9 +18,6 @@ from simsnn_ref.spectrum import Box, Grid
 __all__ = ["SIMSNNRegressor"]
 
 MOST_FEATURES = 3
-
-GRID_ROUNDINGS = 8.0
-"""Of coordinates on a grid, relative to the largest: those of their computation and of the grid's own."""
 
 # A dataclass for its signature: the options and their defaults stand in `FitConfig` alone.
 _Parameters: Any = make_dataclass(
@@ -261,7 +258,7 @@ def _target(y: Any, n: int) -> np.ndarray:
 
 
 def _grid_of(points: np.ndarray, box: Box | None, periodic: bool | Sequence[bool]) -> tuple[Grid, np.ndarray] | None:
-    """The grid that the points make up, and their numbers in its order; None if they are scattered."""
+    """The uniform grid that the points make up, and their numbers in its order; None if they are scattered."""
     n, d = points.shape
     axes = [np.unique(column) for column in points.T]
     shape = tuple(len(axis) for axis in axes)
@@ -272,8 +269,8 @@ def _grid_of(points: np.ndarray, box: Box | None, periodic: bool | Sequence[bool
     if (box is None and periodic is not False) or len(lower) != d:
         return None
     grid = Grid(shape, tuple(lower), tuple(upper), periodic)  # type: ignore[arg-type] # one entry for all axes too
-    eps = GRID_ROUNDINGS * float(np.finfo(np.float64).eps)
+    if not all(follows(axis, line) for axis, line in zip(axes, grid.axes(), strict=True)):
+        return None
     order = np.lexsort(points.T[::-1])
-    lines = grid.points()
-    is_same = np.abs(points[order] - lines) <= eps * np.max(np.abs(lines), axis=0)
-    return (grid, order) if bool(np.all(is_same)) else None
+    tensor = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(n, d)
+    return (grid, order) if np.array_equal(points[order], tensor) else None

@@ -68,7 +68,7 @@ def _nonlinear_fraction(network: Network, params: Parameters, state: FitState, s
     """RMS of u_s minus its linearisation in the features, over the RMS of u_s."""
     grid = state.residue.training.grid
     fmap = setup.backend.processes.shard(network_map(network, grid, setup.backend))
-    u_s, linear = network.evaluate(params, fmap), network.linear_part(params, fmap)
+    u_s, linear = network.forward(params, fmap), network.linear_part(params, fmap)
     return rms(network.xp, u_s - linear, fmap.shard) / (rms(network.xp, u_s, fmap.shard) or 1.0)
 
 

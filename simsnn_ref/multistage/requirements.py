@@ -12,7 +12,7 @@ def require_possible(setup: Setup) -> None:
     config, grid = setup.config, setup.training.grid
     for stage in range(config.stages.count):
         first_layer = config.for_stage(config.first_layer.kind, stage)
-        n_features = config.for_stage(config.first_layer.n_features, stage) or None
+        n_features = config.for_stage(config.first_layer.n_features, stage)
         has_modes = first_layer in MODES_OF_THE_TARGET and not config.first_layer.train_wavenumbers
         if setup.least_squares is not None or config.mode == "paper":
             require_first_layer(

@@ -17,7 +17,7 @@ from simsnn_ref.backend import SERIAL, Processes, default_threads
 from simsnn_ref.errors import ConfigError
 from simsnn_ref.model import FitConfig
 from simsnn_ref.multistage.sampling import refinement
-from simsnn_ref.network import KEPT_ELEMENTS, has_nufft
+from simsnn_ref.network import has_nufft
 from simsnn_ref.network.features.cost import (
     FINE_POINTS,
     MULTIPLY_ADD,
@@ -28,6 +28,7 @@ from simsnn_ref.network.features.cost import (
 )
 from simsnn_ref.network.features.dense import BLOCK_ELEMENTS as DENSE_BLOCK
 from simsnn_ref.network.features.fft import BLOCK_ELEMENTS
+from simsnn_ref.optimizers import KEPT_ELEMENTS
 from simsnn_ref.spectrum import (
     Grid,
     Scatter,
@@ -45,9 +46,9 @@ BASE_BYTES = 170 * 2**20
 REAL, EXTENDED = 8, 16
 """Bytes of a number in training, and in the residues (long double, or double-double)."""
 
-ACTIVATION_SETS = {"adam": 0, "lbfgs": 2, "gauss_newton": 3, "levenberg_marquardt": 3, "auto": 3}
-"""Activations alive at once: the old point's and the new one's, and in a search the best one's. Adam goes forward and
-back block by block; L-BFGS keeps the start's, and their slopes, for its scales."""
+ACTIVATION_SETS = {"adam": 0, "lbfgs": 2, "gauss_newton": 2, "levenberg_marquardt": 4, "auto": 2}
+"""Hidden layers kept at once. Adam keeps none; a Jacobian keeps them with their slopes, Gauss-Newton during a step and
+L-BFGS for its scales at the start; Levenberg-Marquardt, where the points are few, joins the blocks of both as well."""
 
 ACTIVATION = 3.5e-9
 """Seconds for one hyperbolic tangent and the passes over it, forward and back."""

@@ -27,18 +27,16 @@ from simsnn_ref.network.initialization import (
     initialize,
     require_first_layer,
 )
-from simsnn_ref.network.layers import tanh_jvp, tanh_vjp
+from simsnn_ref.network.layers import affine_transpose, tanh_jvp, tanh_vjp
 from simsnn_ref.network.near_linear import near_linear_network
-from simsnn_ref.network.network import KEPT_ELEMENTS, Activations, Network, Parameters, point_blocks, tile, untile
+from simsnn_ref.network.network import Network, Parameters, point_blocks, tile, untile
 
 __all__ = [
     "ENTRY_POINT_GROUP",
     "FEATURE_MAPS",
     "FIRST_LAYERS",
-    "KEPT_ELEMENTS",
     "MODES_OF_THE_TARGET",
     "NUFFT_ELEMENTS",
-    "Activations",
     "DenseMap",
     "ExtendedBackend",
     "FFTMap",
@@ -50,6 +48,7 @@ __all__ = [
     "Network",
     "Parameters",
     "SeparableMap",
+    "affine_transpose",
     "constant_network",
     "cos_and_sin",
     "evaluate_extended",

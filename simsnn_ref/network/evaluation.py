@@ -60,7 +60,7 @@ def evaluate_extended(
     if is_extended():
         # Double-double numbers are not for sending.
         fmap = processes.shard(fmap)
-    return fmap.shard.gather(network.evaluate(params, fmap))
+    return fmap.shard.gather(network.forward(params, fmap))
 
 
 def _extended_points(scatter: Scatter) -> Array:

@@ -283,7 +283,7 @@ def initialize(
     require_first_layer(first_layer, grid, n_features=n_features, hidden=hidden, train_wavenumbers=train_wavenumbers)
     if first_layer == "none":
         network = Network(backend, first_layer, hidden, amplitudes=None)
-        return network, _tail(hidden, grid.ndim, rng, backend, output_gain)
+        return network, _xavier_layers(hidden, grid.ndim, rng, backend, output_gain)
     layer = _COSINE_LAYERS[first_layer](_Request(target, grid, n_features, sigma, rng, backend))
 
     frozen = layer.frozen
@@ -305,7 +305,7 @@ def initialize(
         params["W1"] = backend.asarray(np.ones((1, n_features)))
         params["c1"] = backend.asarray(np.zeros(1))
         return network, params
-    params |= _tail(hidden, n_features, rng, backend, output_gain)
+    params |= _xavier_layers(hidden, n_features, rng, backend, output_gain)
     if z1_rms > 0.0:
         # A cosine has mean square A^2 / 2, and two are orthogonal.
         square = float(backend.xp.sum((params["W1"] * layer.amplitudes) ** 2)) / (2.0 * params["W1"].shape[0])
@@ -328,7 +328,9 @@ def constant_network(value_sign: float, ndim: int, backend: Backend) -> tuple[Ne
     return network, {name: backend.asarray(value) for name, value in params.items()}
 
 
-def _tail(hidden: Sequence[int], n_in: int, rng: np.random.Generator, backend: Backend, gain: float) -> Parameters:
+def _xavier_layers(
+    hidden: Sequence[int], n_in: int, rng: np.random.Generator, backend: Backend, gain: float
+) -> Parameters:
     """W1, c1, ..., W{L+1}, c{L+1} for widths n_in, hidden, 1; W{L+1} times `gain`."""
     widths = [n_in, *hidden, 1]
     params: Parameters = {}

@@ -1,4 +1,4 @@
-"""The layers of the tail, each forward / vjp / jvp side by side. Activations are (..., units, points).
+"""The layers behind the features, each backward pass below its forward pass. Layers are (..., units, points).
 
 ``d<name>`` is the gradient of the loss with respect to <name>, ``<name>_dot`` a direction pushed forward. Every vjp
 is the transpose of its jvp: <y_dot, dy> = <x_dot, dx>.
@@ -15,7 +15,6 @@ from simsnn_ref.backend import Array
 
 __all__ = [
     "affine_forward",
-    "affine_jvp",
     "affine_transpose",
     "affine_vjp",
     "tanh_forward",
@@ -41,11 +40,6 @@ def affine_vjp(xp: ModuleType | Any, W: Array, h: Array, dz: Array) -> tuple[Arr
 def affine_transpose(W: Array, dz: Array) -> Array:
     """W^T dz. With a single row it is an outer product, at which BLAS takes three times as long."""
     return W.T * dz if W.shape[0] == 1 else W.T @ dz
-
-
-def affine_jvp(W: Array, h: Array, W_dot: Array, c_dot: Array, h_dot: Array) -> Array:
-    """z_dot = W_dot h + W h_dot + c_dot."""
-    return W_dot @ h + W @ h_dot + c_dot[:, None]
 
 
 def tanh_forward(xp: ModuleType | Any, z: Array) -> Array:

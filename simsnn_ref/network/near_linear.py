@@ -54,9 +54,9 @@ def near_linear_network(
     rng : numpy.random.Generator
         Draws W_2, W_3, ... by Xavier's rule.
     """
-    tail, v = _tail(hidden, delta, rng)
+    layers, v = _hidden_layers(hidden, delta, rng)
     phi = Network(backend, "none", tuple(hidden), amplitudes=None)
-    scalar = {name: backend.asarray(value) for name, value in {"W1": v[:, None], **tail}.items()}
+    scalar = {name: backend.asarray(value) for name, value in {"W1": v[:, None], **layers}.items()}
     here = backend.processes.shard(LinearMap(target[:, None], backend))
     modes = modes_of(here.shard.gather(_inverse(phi, scalar, here.points[:, 0], backend)))
     network = Network(
@@ -72,7 +72,9 @@ def near_linear_network(
     return network, {"B": modes.wavenumbers, "b": modes.phases, **(scalar | {"W1": W1})}
 
 
-def _tail(hidden: Sequence[int], delta: float, rng: np.random.Generator) -> tuple[dict[str, np.ndarray], np.ndarray]:
+def _hidden_layers(
+    hidden: Sequence[int], delta: float, rng: np.random.Generator
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """c_1, W_2, c_2, ... and the column delta v of W_1, with phi'(0) = 1."""
     widths = [*hidden, 1]
     weights = [xavier(rng, n_out, n_in) for n_in, n_out in pairwise(widths)]
@@ -82,10 +84,10 @@ def _tail(hidden: Sequence[int], delta: float, rng: np.random.Generator) -> tupl
     # Along the gain no product of weights cancels, and z_1 has RMS delta.
     v = delta * math.sqrt(widths[0]) * gain[0] / np.linalg.norm(gain)
     weights[-1] = weights[-1] / float(gain[0] @ v)
-    tail: dict[str, np.ndarray] = {"c1": np.zeros(widths[0])}
+    layers: dict[str, np.ndarray] = {"c1": np.zeros(widths[0])}
     for layer, W in enumerate(weights, start=2):
-        tail[f"W{layer}"], tail[f"c{layer}"] = W, np.zeros(W.shape[0])
-    return tail, v
+        layers[f"W{layer}"], layers[f"c{layer}"] = W, np.zeros(W.shape[0])
+    return layers, v
 
 
 def _inverse(phi: Network, params: Parameters, target: Array, backend: Backend) -> Array:

@@ -21,8 +21,6 @@ from simsnn_ref.backend import Array, Backend
 from simsnn_ref.network.features.base import FeatureMap, Features
 from simsnn_ref.network.layers import (
     affine_forward,
-    affine_jvp,
-    affine_transpose,
     affine_vjp,
     tanh_forward,
     tanh_jvp,
@@ -31,15 +29,9 @@ from simsnn_ref.network.layers import (
 )
 from simsnn_ref.spectrum import Period
 
-__all__ = ["KEPT_ELEMENTS", "Activations", "Network", "Parameters", "point_blocks", "tile", "untile"]
+__all__ = ["Network", "Parameters", "point_blocks", "tile", "untile"]
 
 Parameters: TypeAlias = dict[str, Array]
-
-Activations: TypeAlias = list[Any]
-"""What `forward` keeps of one block of points after the other, for `Network.hidden_layers`."""
-
-KEPT_ELEMENTS = 2**28
-"""Activations are kept up to 2 GiB; of more points only W_1 gamma is, and they are computed again when needed."""
 
 POINT_TILE = 2**8
 """Points of one matrix product: for 30 units few enough that BLAS does not start threads of its own, which would
@@ -67,11 +59,6 @@ def tile(xp: ModuleType | Any, z: Array) -> Array:
 def untile(xp: ModuleType | Any, h: Array) -> Array:
     """Inverse of tiling: (tiles, units, points) to (units, points)."""
     return xp.reshape(xp.permute_dims(h, (1, 0, 2)), (h.shape[1], -1))
-
-
-def _total(parts: list[Parameters]) -> Parameters:
-    """Gradients added up in the order of the blocks, whatever order they were done in."""
-    return {name: sum(part[name] for part in parts) for name in parts[0]}
 
 
 @dataclass(frozen=True)
@@ -146,34 +133,71 @@ class Network:
         n = self.n_features // 2
         return self.scale * (dK[:n, :] + dK[n:, :] if self.paired else dK)
 
-    def forward(self, params: Parameters, fmap: FeatureMap) -> tuple[Array, Activations]:
-        """u, shape (n_points,), and the activations that `vjp` and `jvp` take."""
+    def forward(self, params: Parameters, fmap: FeatureMap) -> Array:
+        """Values u at the map's points, shape (n_points,)."""
         z = fmap.forward(params["W1"], self.features(params))
         blocks = point_blocks(self.backend, z.shape[1])
-        if sum(self.hidden) * z.shape[1] > KEPT_ELEMENTS:
-            us = self.backend.map(lambda block: self._tail(params, z[:, block])[0], blocks)
-            return self.xp.concat(us), [z[:, block] for block in blocks]
-        done = self.backend.map(lambda block: self._tail(params, z[:, block]), blocks)
-        return self.xp.concat([u for u, _ in done]), [hs for _, hs in done]
+        return self.xp.concat(self.backend.map(lambda block: self.hidden_forward(params, z[:, block])[0], blocks))
 
-    def hidden_layers(self, params: Parameters, kept: Any) -> list[Array]:
-        """h_1 .. h_L at a block of points, each (tiles, h_l, points), from what `forward` kept of it."""
-        return kept if isinstance(kept, list) else self._tail(params, kept)[1]
+    def backward(self, params: Parameters, fmap: FeatureMap, cotangent: Callable[[Array, slice], Array]) -> Parameters:
+        """Gradient of the loss for every parameter that trains, from du, its gradient for u, which may follow from u.
 
-    def evaluate(self, params: Parameters, fmap: FeatureMap) -> Array:
-        """Return u as `forward` does, without keeping the activations."""
+        A block of points goes forward and at once back while its hidden layers are in the cache. None are kept, and
+        dz_1 takes the place of z_1.
+
+        Parameters
+        ----------
+        cotangent : callable
+            From u at a block of points and the block, a slice of all points here, to du there, both (n_block,).
+        """
         z = fmap.forward(params["W1"], self.features(params))
-        blocks = point_blocks(self.backend, z.shape[1])
-        return self.xp.concat(self.backend.map(lambda block: self._tail(params, z[:, block])[0], blocks))
 
-    def _tail(self, params: Parameters, z: Array) -> tuple[Array, list[Array]]:
-        """What follows W_1 gamma, at a block of points: u and h_1 .. h_L."""
+        def there_and_back(block: slice) -> Parameters:
+            u, hs = self.hidden_forward(params, z[:, block])
+            grads, z[:, block] = self.hidden_vjp(params, hs, cotangent(u, block))
+            return grads
+
+        parts = self.backend.map(there_and_back, point_blocks(self.backend, z.shape[1]))
+        # In the order of the blocks, whatever order they were done in.
+        grads = {name: sum(part[name] for part in parts) for name in parts[0]}
+        return self.first_layer_vjp(params, fmap, z, grads)
+
+    def hidden_forward(self, params: Parameters, z: Array) -> tuple[Array, list[Array]]:
+        """The layers behind W_1 gamma, of which `z` is a block (h_1, points): u (points,), h_l (tiles, h_l, points)."""
         z = tile(self.xp, z) + params["c1"][:, None]
         hs = []
         for layer in range(1, self.depth + 1):
             hs.append(tanh_forward(self.xp, z))
             z = affine_forward(params[f"W{layer + 1}"], params[f"c{layer + 1}"], hs[-1])
         return self.xp.reshape(z, (-1,)), hs
+
+    def hidden_vjp(self, params: Parameters, hs: list[Array], du: Array) -> tuple[Parameters, Array]:
+        """Transpose of `hidden_forward`: gradients of c_1, W_2, c_2, ..., and dz_1, shape (h_1, points)."""
+        xp = self.xp
+        dz = tile(xp, du[None, :])
+        grads: Parameters = {}
+        for layer in range(self.depth, 0, -1):
+            W, c, h = f"W{layer + 1}", f"c{layer + 1}", hs[layer - 1]
+            grads[W], grads[c], dh = affine_vjp(xp, params[W], h, dz)
+            dz = tanh_vjp(h, dh)
+        grads["c1"] = xp.sum(dz, axis=(0, 2))
+        return grads, untile(xp, dz)
+
+    def first_layer_vjp(self, params: Parameters, fmap: FeatureMap, dz1: Array, grads: Parameters) -> Parameters:
+        """`grads` of the layers behind it completed by those of W_1, b and B; the parameters that train alone."""
+        first = fmap.vjp(params["W1"], self.features(params), dz1, wavenumbers="B" not in self.frozen)
+        grads = grads | {"W1": first.weights, "b": first.phases}
+        if first.wavenumbers is not None:
+            grads["B"] = self._wavenumbers_vjp(first.wavenumbers)
+        return {name: grads[name] for name in self.trainable(params)}
+
+    def first_layer_jvp(self, params: Parameters, fmap: FeatureMap, params_dot: Parameters) -> Array:
+        """z_1_dot less c_1_dot, shape (h_1, n_points), for a direction over the parameters that train."""
+        B_dot, b_dot = params_dot.get("B"), params_dot.get("b")
+        if b_dot is None and self.amplitudes is not None:
+            b_dot = self.xp.zeros_like(params["b"])
+        K_dot = None if B_dot is None else self._wavenumbers(B_dot)
+        return fmap.jvp(params["W1"], self.features(params), params_dot["W1"], K_dot, b_dot)
 
     def linear_part(self, params: Parameters, fmap: FeatureMap) -> Array:
         """Linearise u in the features about gamma = 0: u(0) + (du/dgamma)(0) gamma, shape (n_points,)."""
@@ -189,99 +213,6 @@ class Network:
         if self.amplitudes is None:
             return params | {"c1": params["c1"] + params["W1"] @ delta}
         return params | {"b": params["b"] + self._wavenumbers(params["B"]) @ delta}
-
-    def vjp(self, params: Parameters, fmap: FeatureMap, activations: Activations, du: Array) -> Parameters:
-        """Gradient of <u, du> for every parameter that trains: the transpose of `jvp`, from the output backwards."""
-        xp = self.xp
-        # Integers count in full, not rounded to whole slopes.
-        dtype = xp.result_type(du, params["W1"], xp.float32)
-        dz1 = xp.zeros((params["W1"].shape[0], du.shape[0]), dtype=dtype, device=self.backend.device)
-
-        def pull(task: tuple[slice, Any]) -> Parameters:
-            block, kept = task
-            grads, dz1[:, block] = self._tail_vjp(params, self.hidden_layers(params, kept), du[block])
-            return grads
-
-        pulled = self.backend.map(pull, zip(point_blocks(self.backend, du.shape[0]), activations, strict=True))
-        return self.first_layer_vjp(params, fmap, dz1, _total(pulled))
-
-    def forward_and_vjp(
-        self, params: Parameters, fmap: FeatureMap, cotangent: Callable[[Array, slice], Array]
-    ) -> Parameters:
-        """`forward` and `vjp` in one pass, for a du that follows from u point by point: the gradient of <u, du>.
-
-        A block of points goes forward and at once back while its activations are in the cache. None are kept, and dz_1
-        takes the place of z_1.
-
-        Parameters
-        ----------
-        cotangent : callable
-            From u at a block of points, and which these are, to du there.
-        """
-        z = fmap.forward(params["W1"], self.features(params))
-
-        def there_and_back(block: slice) -> Parameters:
-            u, hs = self._tail(params, z[:, block])
-            grads, z[:, block] = self._tail_vjp(params, hs, cotangent(u, block))
-            return grads
-
-        grads = _total(self.backend.map(there_and_back, point_blocks(self.backend, z.shape[1])))
-        return self.first_layer_vjp(params, fmap, z, grads)
-
-    def _tail_vjp(self, params: Parameters, hs: list[Array], du: Array) -> tuple[Parameters, Array]:
-        """Transpose of `_tail` at a block of points: the gradients of what follows W_1, and dz_1."""
-        xp = self.xp
-        dz = tile(xp, du[None, :])
-        grads: Parameters = {}
-        for layer in range(self.depth, 0, -1):
-            W, c, h = f"W{layer + 1}", f"c{layer + 1}", hs[layer - 1]
-            grads[W], grads[c], dh = affine_vjp(xp, params[W], h, dz)
-            dz = tanh_vjp(h, dh)
-        grads["c1"] = xp.sum(dz, axis=(0, 2))
-        return grads, untile(xp, dz)
-
-    def first_layer_vjp(self, params: Parameters, fmap: FeatureMap, dz1: Array, grads: Parameters) -> Parameters:
-        """`grads` of the tail completed by those of the first layer, from dz_1; the parameters that train alone."""
-        first = fmap.vjp(params["W1"], self.features(params), dz1, wavenumbers="B" not in self.frozen)
-        grads = grads | {"W1": first.weights, "b": first.phases}
-        if first.wavenumbers is not None:
-            grads["B"] = self._wavenumbers_vjp(first.wavenumbers)
-        return {name: grads[name] for name in self.trainable(params)}
-
-    def jvp(self, params: Parameters, fmap: FeatureMap, activations: Activations, params_dot: Parameters) -> Array:
-        """u_dot, shape (n_points,), for a direction over the parameters that train."""
-        xp = self.xp
-        z1_dot = self.first_layer_jvp(params, fmap, params_dot)
-
-        def push(task: tuple[slice, Any]) -> Array:
-            block, hs = task[0], self.hidden_layers(params, task[1])
-            z_dot = tile(xp, z1_dot[:, block]) + params_dot["c1"][:, None]
-            for layer in range(1, self.depth + 1):
-                W, c, h = f"W{layer + 1}", f"c{layer + 1}", hs[layer - 1]
-                z_dot = affine_jvp(params[W], h, params_dot[W], params_dot[c], tanh_jvp(h, z_dot))
-            return xp.reshape(z_dot, (-1,))
-
-        return xp.concat(
-            self.backend.map(push, zip(point_blocks(self.backend, z1_dot.shape[1]), activations, strict=True))
-        )
-
-    def first_layer_jvp(self, params: Parameters, fmap: FeatureMap, params_dot: Parameters) -> Array:
-        """z_1_dot less c_1_dot, shape (h_1, n_points)."""
-        B_dot, b_dot = params_dot.get("B"), params_dot.get("b")
-        if b_dot is None and self.amplitudes is not None:
-            b_dot = self.xp.zeros_like(params["b"])
-        K_dot = None if B_dot is None else self._wavenumbers(B_dot)
-        return fmap.jvp(params["W1"], self.features(params), params_dot["W1"], K_dot, b_dot)
-
-    def slopes(self, params: Parameters, hs: list[Array], one: Array) -> list[Array]:
-        """D_l = du/dz_l, l = 1 .. L + 1, each (tiles, h_l, points), at a block whose hidden layers are `hs`:
-
-        D_{L+1} = 1,  D_l = (1 - h_l^2) W_{l+1}^T D_{l+1}.
-        """
-        slopes = [one]
-        for layer in range(self.depth, 0, -1):
-            slopes.insert(0, tanh_vjp(hs[layer - 1], affine_transpose(params[f"W{layer + 1}"], slopes[0])))
-        return slopes
 
     def derivatives(self, params: Parameters, fmap: FeatureMap, ndim: int) -> tuple[Array, Array, Array]:
         """u, its gradient and its Hessian with respect to x in [-1, 1]^d at the map's points.

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from simsnn_ref.backend import Array
 from simsnn_ref.network import Parameters
-from simsnn_ref.optimizers.journal import State
+from simsnn_ref.optimizers.method import State
 from simsnn_ref.optimizers.objective import Objective
 from simsnn_ref.optimizers.schedules import Constant, Schedule
 
@@ -22,22 +22,21 @@ def adam_step(
     m: Array,
     v: Array,
     xp: ModuleType | Any,
+    step: int,
+    learning_rate: float,
     beta1: float,
     beta2: float,
-    mean_scale: float,
-    root_scale: float,
     epsilon: float,
 ) -> tuple[Array, Array, Array]:
-    """The recurrence of `Adam`: theta, m and v of the next step. A plug-in may register one kernel for it.
+    """The recurrence of `Adam` at step t = `step`, counted from 1: theta_t, m_t and v_t, of the shape of theta.
 
-    Parameters
-    ----------
-    mean_scale, root_scale : float
-        lr / (1 - beta1^t) and (1 - beta2^t)^(-1/2).
+    A plug-in may register one kernel for its own type of array.
     """
     m = beta1 * m + (1.0 - beta1) * g
     v = beta2 * v + (1.0 - beta2) * (g * g)
-    return theta - mean_scale * m / (root_scale * xp.sqrt(v) + epsilon), m, v
+    m_hat = m / (1.0 - beta1**step)
+    v_hat = v / (1.0 - beta2**step)
+    return theta - learning_rate * m_hat / (xp.sqrt(v_hat) + epsilon), m, v
 
 
 @dataclass(frozen=True)
@@ -67,12 +66,20 @@ class AdamState:
 
 
 @dataclass(frozen=True)
+class _Cache:
+    """The gradient at a state; the schedule's last step size, where a step was taken to get there."""
+
+    gradient: Parameters
+    learning_rate: float | None = None
+
+
+@dataclass(frozen=True)
 class Adam:
     """With gradient g_t and step size lr (`learning_rate`):
 
-        m_t = beta1 m_{t-1} + (1 - beta1) g_t
-        v_t = beta2 v_{t-1} + (1 - beta2) g_t^2
-        theta_t = theta_{t-1} - lr [m_t / (1 - beta1^t)] / (sqrt(v_t / (1 - beta2^t)) + epsilon)
+        m_t = beta1 m_{t-1} + (1 - beta1) g_t,          m_hat = m_t / (1 - beta1^t)
+        v_t = beta2 v_{t-1} + (1 - beta2) g_t^2,        v_hat = v_t / (1 - beta2^t)
+        theta_t = theta_{t-1} - lr m_hat / (sqrt(v_hat) + epsilon)
 
     The form with epsilon outside the root and after the bias correction, as in the paper, PyTorch and Optax. Training
     is full batch, with the step sizes of `schedule`.
@@ -96,13 +103,11 @@ class Adam:
     ) -> tuple[dict[str, Array], AdamState]:
         """One step for the parameters in `grads`; the others are returned as they are. Nothing is changed in place."""
         step = state.step + 1
-        mean_scale = learning_rate / (1.0 - self.beta1**step)
-        root_scale = (1.0 - self.beta2**step) ** -0.5
+        options = (step, learning_rate, self.beta1, self.beta2, self.epsilon)
         new, mean, square = dict(params), {}, {}
         for name, g in grads.items():
             new[name], mean[name], square[name] = adam_step(
-                *(params[name], g, state.mean[name], state.square[name], xp),
-                *(self.beta1, self.beta2, mean_scale, root_scale, self.epsilon),
+                params[name], g, state.mean[name], state.square[name], xp, *options
             )
         return new, replace(state, step=step, mean=mean, square=square)
 
@@ -114,13 +119,15 @@ class Adam:
         if not memory.mean:
             trained = {name: params[name] for name in objective.network.trainable(params)}
             memory = AdamState.zero(objective.xp, trained, memory.step_scale)
-        return State(params, value, rms, memory, gradient)
+        return State(params, value, rms, memory, _Cache(gradient))
 
     def step(self, objective: Objective, state: State, losses: Sequence[float]) -> State:
-        rate = state.memory.step_scale * self.schedule.learning_rate(losses)
-        params, memory = self.update(objective.xp, state.params, state.cache, state.memory, rate)
+        rate = self.schedule.learning_rate(losses, state.cache.learning_rate)
+        params, memory = self.update(
+            objective.xp, state.params, state.cache.gradient, state.memory, state.memory.step_scale * rate
+        )
         value, rms, gradient = objective.value_and_gradient(params, state.value)
-        return State(params, value, rms, memory, gradient)
+        return State(params, value, rms, memory, _Cache(gradient, rate), gradient=state.cache.gradient)
 
     def restart(self, memory: AdamState) -> AdamState:
         return AdamState(step=0, mean={}, square={}, step_scale=0.5 * memory.step_scale)

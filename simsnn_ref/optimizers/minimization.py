@@ -1,64 +1,27 @@
-"""What the methods share: the objective and its products with vectors, the loop over the steps, the stop rules.
+"""The loop over the steps of a method: from one state to the next, until a limit applies or the method ends."""
 
-A method is two functions of states, `Method.init` and `Method.step`; `minimize` is the loop. A state is remade from
-its parameters and its memory, so that these and the journal are all that a checkpoint keeps.
-"""
-
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from types import ModuleType
-from typing import Any, Protocol, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
-from simsnn_ref.backend import Array
 from simsnn_ref.errors import DivergenceError
 from simsnn_ref.network import Parameters
-from simsnn_ref.optimizers.journal import Journal, Limits, OnStep, Result, Snapshot, State
+from simsnn_ref.optimizers.journal import Journal, Result, Snapshot
+from simsnn_ref.optimizers.limits import Limits, reason_to_stop
+from simsnn_ref.optimizers.method import Method
+from simsnn_ref.optimizers.nonfinite import nonfinite_in
 from simsnn_ref.optimizers.objective import Objective
 
-__all__ = [
-    "Method",
-    "Watch",
-    "minimize",
-    "not_finite",
-]
-
+__all__ = ["OnStep", "Watch", "minimize"]
 
 MOST_RESTARTS = 20
 """Halvings of the step after which a minimisation that still diverges is given up: to a millionth."""
 
-
-class Method(Protocol):
-    """A way to minimise.
-
-    Attributes
-    ----------
-    name : str
-    memory : type
-        Of `State.memory`.
-    """
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def memory(self) -> type: ...
-
-    def init(self, objective: Objective, params: Parameters, memory: Any = None, last: float = 1.0) -> State:
-        """The state at `params`: the first one, or with its memory and the loss before it that which a run was in."""
-        ...
-
-    def step(self, objective: Objective, state: State, losses: Sequence[float]) -> State:
-        """The state one step on; `losses` are all up to that of `state`, which is left as it is."""
-        ...
-
-    def restart(self, memory: Any) -> Any:
-        """The memory to begin again with after a divergence: half the step, nothing else of what was learnt."""
-        ...
-
+OnStep: TypeAlias = Callable[[int, float, float], None]
+"""Called with (step, loss, rms) before each step, step counted from 1."""
 
 Watch: TypeAlias = Callable[[Callable[[], Snapshot]], None]
 """Called before each step with a function that takes a snapshot; it may raise to end the minimisation."""
@@ -94,55 +57,36 @@ def minimize(
         If a parameter, a gradient, the loss or a linear model is not finite; the message names it, ``result`` is what
         was reached.
     """
-    journal = Journal(objective, limits, on_step, snapshot)
+    journal = Journal(snapshot)
     if snapshot is None:
         state = method.init(objective, params)
     else:
         last = snapshot.losses[-1] if snapshot.losses else 1.0
         state = method.init(objective, snapshot.params, snapshot.memory, last)
         state = replace(state, work=snapshot.work)
-    gradient: Parameters = {}
     while True:
-        trouble = state.nonfinite or _what_is_not_finite(objective, state, gradient)
-        if trouble and not (restarts and journal.restarts < MOST_RESTARTS and journal.losses):
-            journal.stop(f"diverged at step {len(journal.losses) + 1}: {trouble}")
-            begun = f", after {journal.restarts} restarts with half the step," if journal.restarts else ""
-            raise DivergenceError(
-                f"step {len(journal.losses)}{begun} led to numbers that are not finite: {trouble}",
-                journal.result(method.name),
-            )
-        if trouble:
+        nonfinite = state.nonfinite or nonfinite_in(objective, state)
+        if nonfinite:
+            if not (restarts and journal.restarts < MOST_RESTARTS and journal.losses):
+                raise _divergence(nonfinite, journal, method.name)
             journal.restarts += 1
             state = method.init(objective, journal.best, method.restart(state.memory), journal.losses[-1])
         watch(partial(journal.snapshot, method.name, state))
-        if not journal.goes_on(state):
-            break
-        gradient = state.cache if isinstance(state.cache, dict) else {}
+        journal.meet(state)
+        reason = reason_to_stop(limits, objective, state, journal)
+        if reason:
+            return journal.result(method.name, reason)
+        journal.record(state)
+        on_step(len(journal.losses), state.value, state.rms)
         state = method.step(objective, state, journal.losses)
         if state.stop_reason:
-            journal.stop(state.stop_reason)
-            break
-    return journal.result(method.name)
+            return journal.result(method.name, state.stop_reason)
 
 
-def _what_is_not_finite(objective: Objective, state: State, gradient: Parameters) -> str:
-    """Name the first tensor with a number that is not finite; empty if there is none.
-
-    `gradient` led to `state`: a number in it that is not finite has made a parameter so.
-    """
-    xp = objective.xp
-    # One number to fetch from the device; it may overflow where all are finite.
-    if math.isfinite(state.value) and math.isfinite(float(sum(xp.sum(value) for value in state.params.values()))):
-        return ""
-    named = {f"the gradient of {name}": value for name, value in gradient.items()}
-    named |= {f"parameter {name}": value for name, value in state.params.items()}
-    return not_finite(xp, named) or ("" if math.isfinite(state.value) else f"the loss, {state.value}")
-
-
-def not_finite(xp: ModuleType | Any, named: Mapping[str, Array]) -> str:
-    """The first of the arrays with a number that is not finite, and how many are not; empty if there is none."""
-    for name, value in named.items():
-        wrong = ~xp.isfinite(value)
-        if bool(xp.any(wrong)):
-            return f"{name}, {int(xp.sum(xp.astype(wrong, xp.int64)))} of {math.prod(value.shape)} numbers"
-    return ""
+def _divergence(nonfinite: str, journal: Journal, method: str) -> DivergenceError:
+    steps = len(journal.losses)
+    begun = f", after {journal.restarts} restarts with half the step," if journal.restarts else ""
+    return DivergenceError(
+        f"step {steps}{begun} led to numbers that are not finite: {nonfinite}",
+        journal.result(method, f"diverged at step {steps + 1}: {nonfinite}"),
+    )

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-from simsnn_ref.backend import Array, Backend, Shard, rms
-from simsnn_ref.network import Activations, FeatureMap, Network, Parameters
+import numpy as np
+
+from simsnn_ref.backend import Array, Backend, Shard, largest, rms
+from simsnn_ref.network import FeatureMap, Network, Parameters
 from simsnn_ref.optimizers.loss import LpLoss
 
 __all__ = ["Objective"]
@@ -47,15 +49,10 @@ class Objective:
         """Which points these are."""
         return self.fmap.shard
 
-    def evaluate(self, params: Parameters) -> tuple[float, Array, Activations]:
-        """L(e), the residual e = u - t, and the activations that the products with J take."""
-        u, activations = self.network.forward(params, self.fmap)
-        e = u - self.target
-        return float(self.loss.forward(self.xp, e, self.shard)), e, activations
-
-    def gradient(self, params: Parameters, e: Array, activations: Activations) -> Parameters:
-        """dL/dtheta = J^T dL/de."""
-        return self.total(self.network.vjp(params, self.fmap, activations, self.loss.vjp(self.xp, e, self.shard)))
+    def evaluate(self, params: Parameters) -> tuple[float, Array]:
+        """L(e) and the residual e = u - t, shape (n_points,)."""
+        e = self.network.forward(params, self.fmap) - self.target
+        return float(self.loss.forward(self.xp, e, self.shard)), e
 
     def total(self, values: Parameters) -> Parameters:
         """Sums over the points here to sums over all of them."""
@@ -64,34 +61,39 @@ class Objective:
     def value_and_gradient(self, params: Parameters, last: float = 1.0) -> tuple[float, float, Parameters]:
         """L(e), the RMS of e and dL/dtheta, in one pass over the points and one sum over the processes.
 
-        They are what `evaluate`, `rms` and `gradient` give, to rounding.
+        The pass needs a scale for the powers of e. What L is about gives one; where it was so far off that the powers
+        lost digits, a second pass takes the largest residual.
 
         Parameters
         ----------
         last : float
-            About what L is. The powers are scaled by it; where it is far off they are computed again.
+            About what L is.
         """
-        xp, network = self.xp, self.network
         # A power of two, so that scaling rounds nothing.
         scale = 2.0 ** min(math.frexp(last)[1], 1023) if 0.0 < last < math.inf else 1.0
-        powers: dict[int, Array] = {}
-        squares: dict[int, Array] = {}
+        with np.errstate(over="ignore", invalid="ignore"):
+            power, square, slopes = self._pass(params, scale)
+        if not self.loss.keeps_digits(power):
+            scale = largest(self.xp, self.network.forward(params, self.fmap) - self.target, self.shard) or 1.0
+            power, square, slopes = self._pass(params, scale)
+        n = self.shard.n_total
+        value, factor = self.loss.finish(power, n, scale)
+        return value, scale * math.sqrt(square / n), {name: factor * slope for name, slope in slopes.items()}
+
+    def _pass(self, params: Parameters, scale: float) -> tuple[float, float, Parameters]:
+        """Sums of |r|^p and r^2 over all points, r = e / scale, and dL/dtheta but for the factor of `LpLoss.finish`."""
+        sums: dict[int, tuple[Array, Array]] = {}
 
         def cotangent(u: Array, block: slice) -> Array:
-            powers[block.start], squares[block.start], du = self.loss.scaled(xp, u - self.target[block], scale)
+            power, square, du = self.loss.sums(self.xp, u - self.target[block], scale)
+            sums[block.start] = power, square
             return du
 
-        grads = network.forward_and_vjp(params, self.fmap, cotangent)
+        slopes = self.network.backward(params, self.fmap, cotangent)
         # In the order of the points, whatever order the blocks were done in.
-        here = (sum(sums[start] for start in sorted(sums)) for sums in (powers, squares))
-        power, square, *gradients = self.shard.sum(*here, *grads.values())
-        finished = self.loss.finish(float(power), self.shard.n_total, scale)
-        if finished is None:
-            value, e, activations = self.evaluate(params)
-            return value, self.rms(e), self.gradient(params, e, activations)
-        value, factor = finished
-        rms = scale * math.sqrt(float(square) / self.shard.n_total)
-        return value, rms, {name: factor * gradient for name, gradient in zip(grads, gradients, strict=True)}
+        here = (sum(parts) for parts in zip(*(sums[start] for start in sorted(sums)), strict=True))
+        power, square, *totals = self.shard.sum(*here, *slopes.values())
+        return float(power), float(square), dict(zip(slopes, totals, strict=True))
 
     def rms(self, e: Array) -> float:
         """The RMS over all points of what `e` is here."""

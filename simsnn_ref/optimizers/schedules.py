@@ -16,8 +16,15 @@ __all__ = ["Constant", "Exponential", "Plateau", "Schedule"]
 class Schedule(Protocol):
     """Anything with `learning_rate`."""
 
-    def learning_rate(self, losses: Sequence[float]) -> float:
-        """Step size of step ``len(losses)`` (1-based), the current loss included."""
+    def learning_rate(self, losses: Sequence[float], previous: float | None = None) -> float:
+        """Step size of step t = ``len(losses)``, counted from 1; the last loss is the current one.
+
+        Parameters
+        ----------
+        previous : float, optional
+            Step size of the step before. It follows from the losses too, but a schedule need not look at all of them
+            where it is given.
+        """
         ...
 
 
@@ -27,7 +34,7 @@ class Constant:
 
     initial: float
 
-    def learning_rate(self, losses: Sequence[float]) -> float:
+    def learning_rate(self, losses: Sequence[float], previous: float | None = None) -> float:
         return self.initial
 
 
@@ -39,11 +46,12 @@ class Exponential:
     final: float
     steps: int
 
-    def learning_rate(self, losses: Sequence[float]) -> float:
+    def learning_rate(self, losses: Sequence[float], previous: float | None = None) -> float:
         progress = (len(losses) - 1) / max(1, self.steps - 1)
         return self.initial * math.pow(self.final / self.initial, min(1.0, progress))
 
 
+@dataclass(frozen=True)
 class Plateau:
     """Halve lr when the loss stands still: the rule of the authors' earlier multistage code (Wang & Lai 2024).
 
@@ -59,22 +67,22 @@ class Plateau:
         0.4 there.
     """
 
-    def __init__(self, initial: float, window: int = 2500, threshold: float = 0.4) -> None:
-        self.initial = initial
-        self.window = window
-        self.threshold = threshold
-        self._halvings = 0
-        self._windows_seen = 1
+    initial: float
+    window: int = 2500
+    threshold: float = 0.4
 
-    def learning_rate(self, losses: Sequence[float]) -> float:
-        if len(losses) < self._windows_seen * self.window:
-            self._halvings, self._windows_seen = 0, 1
-        while (self._windows_seen + 1) * self.window <= len(losses):
-            end = (self._windows_seen + 1) * self.window
-            before = np.asarray(losses[end - 2 * self.window : end - self.window])
-            last = np.asarray(losses[end - self.window : end])
-            change, spread = abs(last.mean() - before.mean()), last.std()
-            if change < self.threshold * spread or change == spread == 0.0:
-                self._halvings += 1
-            self._windows_seen += 1
-        return self.initial * 0.5**self._halvings
+    def learning_rate(self, losses: Sequence[float], previous: float | None = None) -> float:
+        n_windows, steps_since = divmod(len(losses), self.window)
+        if previous is None:
+            halvings = sum(self._stands_still(losses, last) for last in range(2, n_windows + 1))
+            return self.initial * 0.5**halvings
+        return 0.5 * previous if steps_since == 0 and self._stands_still(losses, n_windows) else previous
+
+    def _stands_still(self, losses: Sequence[float], n_windows: int) -> bool:
+        """Whether the loss did not change from the last but one of so many windows to the last."""
+        if n_windows < 2:
+            return False
+        end = n_windows * self.window
+        before, last = np.reshape(losses[end - 2 * self.window : end], (2, self.window))
+        change, spread = abs(last.mean() - before.mean()), last.std()
+        return bool(change < self.threshold * spread or change == spread == 0.0)

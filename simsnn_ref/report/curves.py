@@ -1,33 +1,62 @@
-"""Figures for which no samples are needed: from the history of a fit, or from the log of a run."""
+"""Curves over steps and over wavenumbers, from the history of a fit alone."""
 
-from itertools import accumulate
+import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from simsnn_ref.model import History
 from simsnn_ref.report.drawing import (
+    MACHINE_EPSILON,
+    QUIET_COLOUR,
+    SMALL,
     TARGET_COLOUR,
-    draw_legend,
     draw_line,
     draw_spectra,
+    grid_lines,
     label,
     new_figure,
     stage_colour,
     write_instead,
 )
-from simsnn_ref.report.plotting import MACHINE_EPSILON, draw_history
-from simsnn_ref.report.watch import Run
 from simsnn_ref.spectrum import EnergySpectrum
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["figure_of_run", "figure_of_spectra", "figure_of_training"]
+__all__ = [
+    "draw_history",
+    "draw_residue_spectra",
+    "figure_of_spectra",
+    "figure_of_spectrum",
+    "figure_of_training",
+    "recorded_spectra",
+]
+
+
+def figure_of_spectrum(spectrum: EnergySpectrum, *, title: str = "") -> "Figure":
+    """E(k) of eq. 13 on logarithmic axes; empty bins are left out.
+
+    Parameters
+    ----------
+    spectrum : EnergySpectrum
+    title : str, optional
+
+    Raises
+    ------
+    ConfigError
+        If matplotlib is not installed.
+    """
+    figure = new_figure(6.0, 4.2, title)
+    axes = figure.subplots()
+    draw_spectra(axes, [(spectrum, TARGET_COLOUR, "")])
+    label(axes, title="", x="wavenumber $k$", y="$E(k)$")
+    return figure
 
 
 def figure_of_training(history: History, p: float) -> "Figure":
-    """RMS and L^p norm of what is left before each step, over all stages, relative to the RMS of the field.
+    """RMS and L^p norm of the residue before each step, over all stages, relative to the RMS of the field.
 
     Raises
     ------
@@ -48,61 +77,59 @@ def figure_of_spectra(history: History) -> "Figure":
         If matplotlib is not installed.
     """
     figure = new_figure(6.0, 4.0, "")
-    spectra = [(history.spectrum, TARGET_COLOUR, "field")]
-    for i, record in enumerate(history.stages):
-        left = EnergySpectrum(history.spectrum.wavenumber, record.energy)
-        spectra.append((left, stage_colour(i), f"after stage {record.index}"))
-    axes = figure.subplots()
-    draw_spectra(axes, spectra, floor=MACHINE_EPSILON**2)
-    label(axes, title="", x="wavenumber $k$", y=r"$E(k)\,/\,$RMS$(u)^2$")
+    draw_residue_spectra(figure.subplots(), recorded_spectra(history), title="")
     return figure
 
 
-def figure_of_run(run: Run, *, title: str = "") -> "Figure":
-    """RMS and loss against steps and against time at work, over all stages, from the log.
-
-    Parameters
-    ----------
-    run : Run
-    title : str, optional
-
-    Raises
-    ------
-    ConfigError
-        If matplotlib is not installed.
-    """
-    figure = new_figure(9.0, 5.6, title)
-    axes = figure.subplots(2, 2, sharex="col", sharey="row")
-    stages = sorted({logged.step.stage for logged in run.steps} | {record.index for record in run.records})
-    taken = {record.index: record.steps for record in run.records}
-    taken |= {logged.step.stage: max(logged.step.step, taken.get(logged.step.stage, 0)) for logged in run.steps}
-    before = dict(zip(stages, accumulate((taken[stage] for stage in stages), initial=0), strict=False))
-    for stage in stages:
-        logged = [one for one in run.steps if one.step.stage == stage]
-        steps = np.array([before[stage] + one.step.step for one in logged])
-        seconds = np.array([one.seconds for one in logged])
-        for row, values in enumerate(([one.step.rms for one in logged], [one.step.loss for one in logged])):
-            for panel, x in zip(axes[row], (steps, seconds), strict=True):
-                _draw(panel, x, np.array(values), stage)
-    drawn = bool(axes[0, 0].lines)
-    for (row, column), panel in np.ndenumerate(axes):
-        label(
-            panel,
-            title="",
-            x=("step", "seconds at work")[column] if row else "",
-            y="" if column else ("RMS $/$ RMS$(u)$", "loss, of the stage's own residue")[row],
-        )
-        if drawn:
-            panel.set_yscale("log")
-            panel.grid(axis="y", color="#e4e4e4", linewidth=0.6)
-        else:
-            write_instead(panel, "no step is logged")
-    if drawn:
-        draw_legend(axes[0, 0])
-    return figure
+def recorded_spectra(history: History) -> list[EnergySpectrum]:
+    """E(k) of the field and of what each stage left, as the fit recorded them."""
+    bins = history.spectrum.wavenumber
+    return [history.spectrum, *(EnergySpectrum(bins, record.energy) for record in history.stages)]
 
 
-def _draw(panel: Any, x: np.ndarray, values: np.ndarray, stage: int) -> None:
-    there = values > 0.0
-    if np.any(there):
-        draw_line(panel, x[there], values[there], color=stage_colour(stage - 1), label=f"stage {stage}")
+def draw_residue_spectra(axes: Any, spectra: Sequence[EnergySpectrum], *, title: str) -> None:
+    """E(k) of the field, then of what each stage left."""
+    names = ["target", *(f"stage {stage}" for stage in range(1, len(spectra)))]
+    colours = [TARGET_COLOUR, *map(stage_colour, range(len(spectra) - 1))]
+    # Modes smaller than eps times the largest are the transform's own rounding and would only stretch the axis.
+    draw_spectra(axes, list(zip(spectra, colours, names, strict=True)), floor=MACHINE_EPSILON**2)
+    label(axes, title=title, x="wavenumber $k$", y=r"$E(k)\,/\,$RMS$(u)^2$")
+
+
+def draw_history(axes: Any, history: History, p: float) -> None:
+    """RMS and L^p norm over the steps of all stages; eps_s turns what stage s minimised into a share of the field."""
+    unit = history.rms or 1.0
+    start, lowest, any_drawn = 0, math.inf, False
+    for stage, record in enumerate(history.stages):
+        colour, scale = stage_colour(stage), record.eps / unit
+        steps = start + np.arange(1, record.steps + 1)
+        for values, style in ((record.loss_history, {"alpha": 0.45, "linewidth": 0.9}), (record.rms_history, {})):
+            there = values * scale > 0.0
+            if np.any(there):
+                draw_line(axes, steps[there], values[there] * scale, color=colour, marker="", **style)
+                any_drawn = True
+        start += max(record.steps, 1)
+        if record.rms_on_grid > 0.0:
+            axes.plot([start], [record.rms_on_grid], "o", color=colour, markersize=4, clip_on=False, zorder=3)
+            lowest, any_drawn = min(lowest, record.rms_on_grid), True
+        if stage + 1 < len(history.stages):
+            axes.axvline(start, color=QUIET_COLOUR, linewidth=0.8, linestyle=":")
+        middle = start - 0.5 * max(record.steps, 1)
+        axes.annotate(
+            f"{record.index}", (middle, 1.0), (0, -4), ("data", "axes fraction"), "offset points",
+            ha="center", va="top", fontsize=SMALL, color=colour,
+        )  # fmt: skip
+    label(axes, title=rf"training: RMS, and $L^{{{p:g}}}$ (pale), by stage", x="step", y=r"error $/$ RMS$(u)$")
+    if not any_drawn:
+        write_instead(axes, "nothing was trained")
+        return
+    axes.set_yscale("log")
+    axes.set_xlim(0, start)
+    axes.locator_params(axis="x", integer=True, nbins=6)
+    grid_lines(axes, "y")
+    if lowest < 100.0 * MACHINE_EPSILON:
+        axes.axhline(MACHINE_EPSILON, color=TARGET_COLOUR, linewidth=0.8, linestyle="--")
+        axes.annotate(
+            "machine epsilon", (0.0, MACHINE_EPSILON), (4, 3), ("axes fraction", "data"), "offset points",
+            fontsize=SMALL, color=TARGET_COLOUR,
+        )  # fmt: skip

@@ -36,10 +36,13 @@ __all__ = [
     "draw_legend",
     "draw_line",
     "draw_spectra",
+    "grid_lines",
     "label",
+    "limits_about_zero",
     "new_figure",
     "require_matplotlib",
     "save_figure",
+    "scientific_axis",
     "scientific_ticks",
     "stage_colour",
     "tex_number",
@@ -65,10 +68,14 @@ PANEL_WIDTH, LINE_HEIGHT = 3.6, 2.9
 MOST_POINTS = 4000
 """Points of a drawn line; longer data are drawn as their envelope."""
 
-MACHINE_EPSILON = float(np.finfo(np.float64).eps)
-
 FEW_POINTS = 40
 """A line of fewer points shows them; a single one would else be invisible."""
+
+LONGEST_OF_THREE = 10
+"""Characters of a name up to which a legend has room for three columns."""
+
+MACHINE_EPSILON = float(np.finfo(np.float64).eps)
+"""Rounding of the samples: errors below it, and modes below it relative to the largest, are not told from it."""
 
 
 def require_matplotlib() -> None:
@@ -179,10 +186,10 @@ def draw_spectra(axes: Any, spectra: list[tuple[EnergySpectrum, str, str]], floo
     axes.set_xscale("log")
     axes.set_yscale("log")
     _tick_wavenumbers(axes)
-    axes.grid(color="#e4e4e4", linewidth=0.6)
-    axes.set_axisbelow(True)
-    if any(name for *_, name in spectra):
-        columns = 1 if len(spectra) <= 4 else 3
+    grid_lines(axes)
+    longest = max(len(name) for *_, name in spectra)
+    if longest:
+        columns = 1 if len(spectra) <= 4 else 3 if longest <= LONGEST_OF_THREE else 2
         draw_legend(axes, loc="lower left", ncols=columns, columnspacing=1.0)
         # Room for the legend below the lines.
         bottom, top = np.log10(axes.get_ylim())
@@ -206,6 +213,18 @@ def draw_legend(axes: Any, **place: Any) -> None:
     axes.legend(fontsize=SMALL, framealpha=0.85, edgecolor="none", handlelength=1.4, **place)
 
 
+def grid_lines(axes: Any, axis: str = "both") -> None:
+    """Pale lines at the ticks, below the data."""
+    axes.grid(axis=axis, color="#e4e4e4", linewidth=0.6)
+    axes.set_axisbelow(True)
+
+
+def limits_about_zero(values: np.ndarray) -> tuple[float, float]:
+    """Limits of a scale symmetric about zero; of values that are all zero, one of width eps."""
+    limit = float(np.max(np.abs(values))) or MACHINE_EPSILON
+    return -limit, limit
+
+
 def scientific_ticks() -> Any:
     """A formatter with one power of ten for the axis."""
     from matplotlib.ticker import ScalarFormatter  # noqa: PLC0415
@@ -213,6 +232,12 @@ def scientific_ticks() -> Any:
     formatter = ScalarFormatter(useMathText=True)
     formatter.set_powerlimits((-2, 3))
     return formatter
+
+
+def scientific_axis(axes: Any) -> None:
+    """One power of ten for the vertical axis."""
+    axes.yaxis.set_major_formatter(scientific_ticks())
+    axes.yaxis.get_offset_text().set_size(SMALL)
 
 
 def draw_image(

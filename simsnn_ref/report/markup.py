@@ -2,6 +2,8 @@
 
 from html import escape
 
+from simsnn_ref.report.tables import visible
+
 __all__ = ["Html", "element", "join"]
 
 _VOID = frozenset(("img", "meta"))
@@ -20,10 +22,9 @@ def join(*parts: str) -> Html:
 
 def element(name: str, /, *parts: str, **attributes: str) -> Html:
     """``<name attributes>parts</name>``; an attribute's name ends in ``_`` where Python needs it to."""
-    told = "".join(f' {key.rstrip("_").replace("_", "-")}="{_escaped(value)}"' for key, value in attributes.items())
-    return Html(f"<{name}{told}>" if name in _VOID else f"<{name}{told}>{join(*parts)}</{name}>")
+    pairs = "".join(f' {key.rstrip("_").replace("_", "-")}="{_escaped(value)}"' for key, value in attributes.items())
+    return Html(f"<{name}{pairs}>" if name in _VOID else f"<{name}{pairs}>{join(*parts)}</{name}>")
 
 
 def _escaped(text: str) -> str:
-    # What is not printable may be no character of HTML, or turn the direction of the text around it.
-    return "\n".join(escape("".join(c if c.isprintable() else "\ufffd" for c in line)) for line in text.split("\n"))
+    return "\n".join(escape(visible(line)) for line in text.split("\n"))

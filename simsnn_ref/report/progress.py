@@ -1,4 +1,4 @@
-"""How a fit shows itself while it runs: a bar per stage on a terminal, plain lines otherwise; on stderr."""
+"""The progress of a fit on stderr: a bar for each stage on a terminal, plain lines otherwise."""
 
 import importlib.util
 import math
@@ -8,6 +8,7 @@ import time
 from typing import Any, TextIO
 
 from simsnn_ref.model import Callback, StageRecord, Step
+from simsnn_ref.report.stages import stage_end_line, step_words
 
 __all__ = ["LogLines", "ProgressBar", "SimulationLines", "make_progress"]
 
@@ -22,16 +23,8 @@ def make_progress(stream: TextIO | None = None) -> Callback:
     return LogLines(stream)
 
 
-def _ended(record: StageRecord) -> str:
-    off = "not measured" if record.rms_off_grid is None else f"{record.rms_off_grid:.2e}"
-    return (
-        f"stage {record.index} done in {record.seconds:.1f} s: RMS {record.rms_on_grid:.2e} on the grid, {off} off it;"
-        f" {record.stopped_because}"
-    )
-
-
 class LogLines(Callback):
-    """A line when a stage starts and ends, every tenth of its steps, and at least every 10 seconds."""
+    """Lines: one when a stage starts and ends, at every tenth of its steps, and at least every 10 seconds."""
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
@@ -50,24 +43,21 @@ class LogLines(Callback):
         tenth = max(1, step.n_steps // 10)
         if done and (done % tenth == 0 or now - self._last >= SECONDS_BETWEEN_LINES):
             left = (now - self._stage_started) / done * (step.n_steps - done)
-            self._print(
-                f"  stage {step.stage} step {done}/{step.n_steps}  loss {step.loss:.3e}  RMS {step.rms:.3e}"
-                f"  {left:.0f} s left"
-            )
+            self._print(f"  stage {step.stage}: {step_words(step)}, at most {left:.0f} s left")
             self._last = now
 
     def on_activity(self, activity: str) -> None:
         self._print(f"  {activity} ...")
 
     def on_stage_end(self, record: StageRecord) -> None:
-        self._print(_ended(record))
+        self._print(stage_end_line(record))
 
     def on_note(self, note: str) -> None:
         self._print(f"note: {note}")
 
 
 class ProgressBar(Callback):
-    """A tqdm bar per stage: step, loss, RMS, time left."""
+    """A tqdm bar for each stage: step, loss, RMS, time left."""
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
@@ -109,12 +99,12 @@ class ProgressBar(Callback):
 
     def on_stage_end(self, record: StageRecord) -> None:
         if not self._stepped:
-            # The start was good enough: a stage without a step has its bar all the same.
+            # The start was good enough: a stage without a step has a bar all the same.
             self._open(1, "start")
             self._bar.set_postfix_str(f"loss {record.loss:.2e}, RMS {record.rms_on_grid:.2e}", refresh=False)
             self._bar.update()
         self._close()
-        self._write(_ended(record))
+        self._write(stage_end_line(record))
 
     def on_note(self, note: str) -> None:
         self._close()
@@ -122,7 +112,7 @@ class ProgressBar(Callback):
 
 
 class SimulationLines:
-    """Callback of the DNS: a line at the first step and then every 10 seconds."""
+    """Callback of the simulation of turbulence: a line at the first step and then every 10 seconds."""
 
     def __init__(self, what: str, end_time: float, stream: TextIO | None = None) -> None:
         self.what, self.end_time = what, end_time

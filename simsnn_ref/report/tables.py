@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-__all__ = ["legend", "printable", "table_with_legend", "text_table"]
+__all__ = ["legend", "printable", "table_with_legend", "text_table", "visible"]
 
 
 def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -52,6 +52,11 @@ def table_with_legend(columns: Mapping[str, str], rows: Sequence[Sequence[str]])
     return "\n".join([text_table(list(columns), rows), "", *lines])
 
 
+def visible(text: str) -> str:
+    """Text without characters that steer a terminal, turn the direction of the text around them, or are not HTML's."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in text)
+
+
 def printable(text: str) -> str:
-    """Text of a file in one line, without what would steer a terminal or be no character of HTML."""
-    return "".join(c if c.isprintable() else "\ufffd" for c in " ".join(text.split()))
+    """Text of a file as one visible line."""
+    return visible(" ".join(text.split()))

@@ -10,7 +10,7 @@ from simsnn_ref.backend import Backend, NumpyBackend
 from simsnn_ref.model import FitConfig
 from simsnn_ref.multistage import fit, train
 from simsnn_ref.network import LinearMap, Network, Parameters, initialize, make_map
-from simsnn_ref.optimizers import Adam, AdamState, LpLoss, Objective
+from simsnn_ref.optimizers import Adam, AdamState, Jacobian, LpLoss, Objective
 from simsnn_ref.spectrum import Grid
 from simsnn_ref.testing.expect import EPS, expect, expect_close, host
 from simsnn_ref.verify import require, verify
@@ -97,22 +97,23 @@ def _compute(backend: Backend, first_layer: str, kind: str) -> Parameters:
     """Return every quantity of one network by name, on the host."""
     objective, params = make_objective(backend, first_layer, kind)
     network, fmap = objective.network, objective.fmap
-    value, e, activations = objective.evaluate(params)
+    value, e = objective.evaluate(params)
+    slope = objective.loss.vjp(objective.xp, e, objective.shard)
     in_one_pass, rms, gradient = objective.value_and_gradient(params)
     rng = np.random.default_rng(12)
     direction = {
         name: backend.asarray(rng.standard_normal(tuple(params[name].shape))) for name in network.trainable(params)
     }
-    u = network.evaluate(params, fmap)
+    u = network.forward(params, fmap)
     first, second, third = network.derivatives(params, fmap, GRID.ndim)
     return {
         "loss": np.asarray(value),
         "loss in one pass": np.asarray(in_one_pass),
         "RMS in one pass": np.asarray(rms),
         **_to_host(backend, "forward", {"u": u, "e": e}),
-        **_to_host(backend, "gradient", objective.gradient(params, e, activations)),
+        **_to_host(backend, "gradient", network.backward(params, fmap, lambda u, block: slope[block])),
         **{f"{name} in one pass": array for name, array in _to_host(backend, "gradient", gradient).items()},
-        "jvp": host(backend, "jvp", network.jvp(params, fmap, activations, direction)),
+        "jvp": host(backend, "jvp", Jacobian(objective, params).jvp(direction)),
         **_to_host(backend, "derivatives", {"u again": first, "du/dx": second, "d2u/dx2": third}),
     }
 
@@ -156,7 +157,7 @@ def _second_order(backend: Backend) -> None:
             objective, params = make_objective(each, "si", kind, grid)
             network, fmap, target = objective.network, objective.fmap, objective.target
             trained = train(network, params, fmap, target, config, 1, backend=each)
-            value, _, _ = replace(objective, loss=LpLoss(2.0)).evaluate(trained.params)
+            value, _ = replace(objective, loss=LpLoss(2.0)).evaluate(trained.params)
             expect(value < trained.loss_history[0], f"{method}: the step did not lower the loss")
             losses.append(value)
         expect_close(f"{method}: loss after a step", losses[0], losses[1], allowed)

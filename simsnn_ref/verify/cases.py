@@ -94,6 +94,11 @@ class Subject:
         """The same on the backend."""
         return {name: self.objective.backend.asarray(value) for name, value in tensors.items()}
 
+    def pulled_back(self, w: Array) -> dict[str, np.ndarray]:
+        """J^T w by the backward pass, for `w` of shape (n_points,) on the backend; on the host."""
+        network, fmap = self.objective.network, self.objective.fmap
+        return self.host(self.objective.total(network.backward(self.params, fmap, lambda u, block: w[block])))
+
     def exact_value(self, params: Mapping[str, Any]) -> np.ndarray:
         """U by `definition`."""
         return definition(self.objective.network, params, self.points)

@@ -35,10 +35,10 @@ def _one(subject: Subject, what: str, got: Any, expected: Any) -> Check:
 
 def _check_gradients(subject: Subject) -> list[Check]:
     objective, params = subject.objective, subject.params
-    value, e, activations = objective.evaluate(params)
-    gradient = subject.host(objective.gradient(params, e, activations))
+    value, e = objective.evaluate(params)
+    gradient = subject.pulled_back(objective.loss.vjp(objective.xp, e, objective.shard))
     value_in_one_pass, found_rms, in_one_pass = objective.value_and_gradient(params)
-    u = objective.backend.to_numpy(objective.network.evaluate(params, objective.fmap))
+    u = objective.backend.to_numpy(objective.network.forward(params, objective.fmap))
     residual = subject.u - objective.backend.to_numpy(objective.target)
     return [
         _one(subject, "u", u, subject.u),
@@ -51,26 +51,15 @@ def _check_gradients(subject: Subject) -> list[Check]:
 
 
 def _check_products(subject: Subject) -> list[Check]:
-    """J v and J^T w both ways, J and J J^T themselves."""
+    """J v, J^T w by the backward pass and by the kept factors, J and J J^T themselves."""
     objective, params, to_numpy = subject.objective, subject.params, subject.objective.backend.to_numpy
     v, w = subject.direction(1), np.random.default_rng(2).standard_normal(objective.fmap.n_points)
-    _, _, activations = objective.evaluate(params)
-    jacobian = Jacobian(objective, params, activations)
+    jacobian = Jacobian(objective, params)
     on_device = objective.backend.asarray(w)
-    network, fmap = objective.network, objective.fmap
-    pushed = {
-        "chain rule": network.jvp(params, fmap, activations, subject.device(v)),
-        "kept factors": jacobian.jvp(subject.device(v)),
-    }
-    pulled = {
-        "chain rule": network.vjp(params, fmap, activations, on_device),
-        "kept factors": jacobian.vjp(on_device),
-    }
-    exact_Jv, exact_JTw = subject.jacobian @ subject.flat(v), subject.unflat(subject.jacobian.T @ w)
-    checks = []
-    for route, along in pushed.items():
-        Jv, JTw = to_numpy(along), subject.host(pulled[route])
-        checks.append(_one(subject, f"J v, {route}", Jv, exact_Jv))
+    Jv, exact_JTw = to_numpy(jacobian.jvp(subject.device(v))), subject.unflat(subject.jacobian.T @ w)
+    pulled = {"backward pass": subject.pulled_back(on_device), "kept factors": subject.host(jacobian.vjp(on_device))}
+    checks = [_one(subject, "J v", Jv, subject.jacobian @ subject.flat(v))]
+    for route, JTw in pulled.items():
         checks.append(compare(f"J^T w, {route}", subject.name, JTw, exact_JTw, subject.tolerance))
         # Relative to the terms, which may cancel.
         size = float(np.sum(np.abs(Jv * w)))
@@ -84,7 +73,7 @@ def _check_products(subject: Subject) -> list[Check]:
 
 def _check_scales(subject: Subject) -> list[Check]:
     objective, params = subject.objective, subject.params
-    jacobian = Jacobian(objective, params, objective.evaluate(params)[2])
+    jacobian = Jacobian(objective, params)
     scales = natural_scales(jacobian)
     found = {name: value for name, value in subject.host(scales.by_name()).items() if name in subject.names}
     expected = exact_scales(subject, subject.wide, subject.jacobian)
@@ -124,8 +113,7 @@ def _check_inputs(subject: Subject) -> list[Check]:
 def _check_remainders(subject: Subject) -> list[Check]:
     """Exponents of the Taylor remainders of the definition's loss, with the gradient and the Hessian product given."""
     objective, params = subject.objective, subject.params
-    _, e, activations = objective.evaluate(params)
-    gradient = subject.flat(subject.host(objective.gradient(params, e, activations)))
+    gradient = subject.flat(subject.host(objective.value_and_gradient(params)[2]))
     v = subject.direction(1)
     size = np.linalg.norm(subject.flat(v))
     v = {name: value / size for name, value in v.items()}
@@ -151,6 +139,6 @@ def _hessian_product(subject: Subject, v: Tensors) -> np.ndarray:
     """H v by a complex step of the hand-written gradient, by the definition's map: Im g(theta + ihv) / h."""
     network, fmap = subject.on_host
     stepped = {name: np.asarray(value, dtype=np.complex128) for name, value in subject.moved(v, 1j * STEP).items()}
-    u, activations = network.forward(stepped, fmap)
-    gradient = network.vjp(stepped, fmap, activations, loss_slope(u - subject.target, subject.objective.loss.p))
+    slope = loss_slope(network.forward(stepped, fmap) - subject.target, subject.objective.loss.p)
+    gradient = network.backward(stepped, fmap, lambda u, block: slope[block])
     return np.imag(subject.flat(gradient)) / STEP

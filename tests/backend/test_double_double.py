@@ -195,7 +195,7 @@ def si_network(grid, n_features=12, hidden=(5, 4), first_layer="si", **options):
 
 def evaluate(network, params, where):
     wide, wide_params = extend(network, params, NumpyBackend())
-    return wide.evaluate(wide_params, network_map(wide, where, extended_backend()))
+    return wide.forward(wide_params, network_map(wide, where, extended_backend()))
 
 
 def points_of(grid):
@@ -245,8 +245,8 @@ def test_shifted_networks():
     network, params = extend(*si_network(grid), NumpyBackend())
     delta = quotient(np.ones(2), grid.shape)
     fmap = double_double_map(network, grid, extended_backend())
-    moved = network.evaluate(network.shifted(params, delta), fmap)
-    there = network.evaluate(params, DenseMap(points_of(grid) + delta, extended_backend()))
+    moved = network.forward(network.shifted(params, delta), fmap)
+    there = network.forward(params, DenseMap(points_of(grid) + delta, extended_backend()))
     assert np.max(np.abs(np.asarray(moved - there))) < 100 * EPS
 
 

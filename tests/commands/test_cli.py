@@ -108,7 +108,7 @@ def test_fit_table_figure_and_model(capsys):
     assert status == 0
     for text in ("RMS on grid", "RMS off grid", "1 si", "3 si", "random points", "m.bin", "m.png"):
         assert text in out
-    assert "stage 1 step" in err
+    assert "stage 1: 2 of 20 steps" in err
     assert Path("m.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     assert Path("m.bin").is_file()
 
@@ -404,7 +404,7 @@ def test_unwritable_folder_is_found_before_training(capsys, monkeypatch):
     def refuse(**options):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("simsnn_ref.io.storage.tempfile.mkstemp", refuse)
+    monkeypatch.setattr("simsnn_ref.io.atomic.tempfile.mkstemp", refuse)
     status, _, err = run(capsys, "fit", "--example", "turbulence", "-o", "locked", "--no-figure")
     assert status == 2
     assert err.startswith("simsnn: error: -o locked: folder . cannot be written: Permission denied")

@@ -74,7 +74,9 @@ def test_backends_that_load_and_that_do_not(plugins, capsys):
     out = capsys.readouterr().out
     assert "loads (plugs 1.5); GPU a big one; memory 3 GiB" in out
     assert "does not load (plugs 1.5): OSError: driver gone" in out
-    assert len({line.split("  ")[0] for line in out.splitlines()}) == len(out.splitlines())
+    table, legend = out.split("\n\n")
+    assert len({line.split("  ")[0] for line in table.splitlines()}) == len(table.splitlines())
+    assert [line.split("  ")[0] for line in legend.splitlines()] == ["what", "found"]
 
 
 def test_extras_that_are_missing_are_named(monkeypatch, capsys):

@@ -39,8 +39,7 @@ def outcome():
 @pytest.mark.parametrize(("first_layer", "kind", "wavenumbers"), CASES)
 def test_kernel_is_that_of_the_dense_jacobian(backend, first_layer, kind, wavenumbers):
     objective, params = problem(backend, first_layer, kind, wavenumbers)
-    _, _, activations = objective.evaluate(params)
-    J = backend.to_numpy(dense_jacobian(Jacobian(objective, params, activations)))
+    J = backend.to_numpy(dense_jacobian(Jacobian(objective, params)))
     # Sums of at most 200 products, behind phases of up to 20 radians.
     assert relative_error(neural_tangent_kernel(objective, params), J @ J.T / J.shape[0]) < 200 * EPS
 
@@ -48,9 +47,10 @@ def test_kernel_is_that_of_the_dense_jacobian(backend, first_layer, kind, wavenu
 def test_kernel_is_that_of_the_chain_rule(backend):
     """Without the factors that `kernel` and `dense_jacobian` share: a column J^T e_i at a time."""
     objective, params = problem(backend, "msnn", "dense", True)
-    _, _, activations = objective.evaluate(params)
-    n = objective.fmap.n_points
-    rows = [objective.network.vjp(params, objective.fmap, activations, backend.asarray(np.eye(n)[i])) for i in range(n)]
+    n, one = objective.fmap.n_points, backend.asarray(np.eye(objective.fmap.n_points))
+    rows = [
+        objective.network.backward(params, objective.fmap, lambda u, block, i=i: one[i, :][block]) for i in range(n)
+    ]
     J = np.stack([backend.to_numpy(objective.flatten(row, params)) for row in rows])
     assert relative_error(neural_tangent_kernel(objective, params), J @ J.T / n) < 200 * EPS
 

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from simsnn_ref import fit, load_model
 from simsnn_ref.errors import ModelFileError, SimsnnError
 from simsnn_ref.io import read_file, read_tensors, write_file
-from simsnn_ref.report import stage_table
+from simsnn_ref.report import stage_rows
 from simsnn_ref.spectrum import Grid
 from simsnn_ref.verify.reference import check
 
@@ -283,7 +283,7 @@ def works(model, path):
         assert model.gradient(points).shape == (3, model.grid.ndim)
         if isinstance(model.grid, Grid) and model.grid.size < 1000:
             assert model(model.grid).shape == model.grid.shape
-    stage_table(model.history)
+    stage_rows(model.history.stages)
     model.save(path)
     assert load_model(path).config == model.config
 

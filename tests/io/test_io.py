@@ -210,6 +210,13 @@ def test_plain_npz():
     assert read_field("x.npz").info.name == "u"
 
 
+def test_arrays_in_npz_may_be_of_any_type_and_compressed():
+    other = {"tags": np.asarray(["a", "b"]), "rows": np.zeros(3, [("n", int)]), "when": np.zeros(2, "M8[s]")}
+    constant = np.full((64, 64), 1.5, ">f4")
+    np.savez_compressed("x.npz", u=constant, **other)
+    assert np.array_equal(read_field("x.npz", "u").values, constant)
+
+
 def test_an_array_of_xarray_is_fitted_by_its_coordinates(model):
     source = run().psi.isel(time=2)
     grid = read_field(source).where
@@ -444,9 +451,9 @@ def write_bad_files():
         (["two.npz"], "two.npz: 2 variables, a, b; name one with --var"),
         (["two.npz", "--var", "c"], "two.npz: no variable 'c'; it has a, b"),
         (["two.npz", "--var", "a", "--isel", "x=1"], "two.npz: 'x' cannot be selected"),
-        (["objects.npz"], "objects.npz: holds Python objects"),
+        (["objects.npz"], "objects.npz: arr_0: holds Python objects"),
         (["lying.npz"], "lying.npz: the member 'description' does not describe the others"),
-        (["cut.npz"], "cut.npz: damaged, or not a .npz file"),
+        (["cut.npz"], "cut.npz: damaged, or holds no plain arrays"),
         (["missing.npz"], "missing.npz: cannot be read: No such file"),
         (["plain.npy", "--var", "a"], "plain.npy: holds one array without a name"),
         (["plain.npy", "--time", "1"], "plain.npy: 'time' cannot be selected"),
@@ -493,13 +500,17 @@ def test_outputs_that_cannot_be(capsys, model):
     assert (Path("kept.zarr") / "thesis.tex").read_text() == "years of work"
 
 
-@pytest.mark.parametrize("output", [*OUTPUTS, "out.npz"])
+@pytest.mark.parametrize("output", [*OUTPUTS, "out.npz", "out.npy"])
 def test_a_failed_write_keeps_what_was_there(monkeypatch, output):
     grid = Grid(8)
     write_field(output, np.ones(8), grid)
 
+    replace = Path.replace
+
     def fail(self, target):
-        raise OSError(28, "No space left on device")
+        if target == Path(output):
+            raise OSError(28, "No space left on device")
+        return replace(self, target)
 
     monkeypatch.setattr(Path, "replace", fail)
     with pytest.raises(OutputError, match=f"{output}: cannot be written: No space left on device"):

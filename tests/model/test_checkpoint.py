@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -275,6 +276,14 @@ def test_a_folder_opened_by_each_process_for_itself(tmp_path):
             checkpoints.open(Pair())
 
 
+def test_what_a_killed_process_has_left_is_cleared_away(tmp_path):
+    half_written = tmp_path / ".state-00000001.safetensors.x8f3k2"
+    half_written.mkdir()
+    (half_written / "state-00000001.safetensors").write_bytes(b"half")
+    with Checkpoints(tmp_path):
+        assert not half_written.exists()
+
+
 # Damage and faults
 
 
@@ -365,7 +374,7 @@ def test_forged_states_are_an_error_or_work(optimizer, count, tmp_path):
     [
         (lambda c, a: c.pop("about"), "content.about is missing"),
         (lambda c, a: c["config"].pop("backend"), "content.config.backend is missing"),
-        (lambda c, a: c["config"].update(steps="many"), "steps = 'many': expected an integer"),
+        (lambda c, a: c["config"].update(steps="many"), "config: steps = 'many': expected an integer"),
         (lambda c, a: c["grid"].update(periodic=[1, 0]), r"content.grid.periodic\[0\] is not true or false"),
         (lambda c, a: c.update(field={"name": "u"}), "field.axes is missing"),
         (lambda c, a: a.update(values=a["values"][0]), r"tensor values has the shape \(16,\), not \(any, any\)"),
@@ -381,24 +390,25 @@ def test_forged_data_name_the_culprit(tmp_path, change, message):
         resume(tmp_path)
 
 
-@pytest.mark.parametrize("fault", ["write", "fsync", "rename", "mkstemp"])
+@pytest.mark.parametrize("fault", ["write", "fsync", "rename", "make a folder"])
 def test_a_checkpoint_that_cannot_be_saved_does_not_end_the_fit(fault, tmp_path, monkeypatch):
     """From the second state on: disk full, or a folder that has become read-only."""
     options = {**SMALL, "mode": "paper", "optimizer": "adam", "steps": (12,)}
     whole = fit(periodic(), **options)
 
     def fail(*args, **kwargs):
-        raise OSError(errno.EROFS if fault == "mkstemp" else errno.ENOSPC, "No space left on device")
+        raise OSError(errno.EROFS if fault == "make a folder" else errno.ENOSPC, "No space left on device")
 
     class Break(Callback):
         def on_step(self, step):
             if step.stage == 1 and step.step == 5:
-                where = {"fsync": (os, "fsync"), "mkstemp": (storage.tempfile, "mkstemp")}
-                owner, name = where.get(fault, (Path, "replace" if fault == "rename" else ""))
-                if fault == "write":
-                    monkeypatch.setattr(storage, "_replace", fail)
-                else:
-                    monkeypatch.setattr(owner, name, fail)
+                owner, name = {
+                    "write": (storage, "_write_parts"),
+                    "fsync": (os, "fsync"),
+                    "rename": (Path, "replace"),
+                    "make a folder": (tempfile, "mkdtemp"),
+                }[fault]
+                monkeypatch.setattr(owner, name, fail)
 
     with Checkpoints(tmp_path / "run", every_steps=2, every_minutes=0.0) as folder:
         model = fit(periodic(), checkpoint=folder, callbacks=[Break()], **options)

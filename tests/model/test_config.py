@@ -148,7 +148,7 @@ def test_none_and_nothing_else_leaves_an_option_to_the_fit(name):
     assert FitConfig.of(**{name: None}) == FitConfig()
     assert OPTIONS[name].auto
     if name != "train_wavenumbers":
-        with pytest.raises(ConfigError, match=rf"{name}( = .*, or None \(auto\)|: needs at least one entry)"):
+        with pytest.raises(ConfigError, match=rf"{name}( =|:) .*, or None \(auto\)"):
             FitConfig.of(**{name: () if name == "steps" else 0})
     for other in ("", "auto"):
         with pytest.raises(ConfigError, match=f"{name} = '{other}'"):

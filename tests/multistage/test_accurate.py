@@ -49,13 +49,13 @@ def test_every_map_works_in_long_double(shape, periodic):
         SeparableMap.from_grid(grid, backend),
         DenseMap(grid.scaled_points(np.longdouble), backend),
     ]
-    fft, separable, dense = (network.evaluate(params, fmap) for fmap in maps)
+    fft, separable, dense = (network.forward(params, fmap) for fmap in maps)
     # |k.x| is below 40 here and rounds each argument; far below an eps of float64, which any shortcut would leave.
     for other in (separable, dense):
         assert other.dtype == np.longdouble
         assert np.max(np.abs(fft - other)) < 200 * extended_eps() * np.max(np.abs(fft))
     rounded = network_map(si_network(grid)[0], grid, NumpyBackend())
-    assert np.max(np.abs(si_network(grid)[0].evaluate(si_network(grid)[1], rounded) - fft)) < 100 * EPS
+    assert np.max(np.abs(si_network(grid)[0].forward(si_network(grid)[1], rounded) - fft)) < 100 * EPS
 
 
 def test_extended_wavenumbers_are_exact():
@@ -132,10 +132,10 @@ def test_the_start_is_the_target_whatever_the_bend(backend, delta, hidden):
         backend=backend,
     )
     fmap = network_map(network, grid, backend)
-    error = backend.to_numpy(network.evaluate(params, fmap) - t)
+    error = backend.to_numpy(network.forward(params, fmap) - t)
     # The sum of all modes and a few layers behind it: a few roundings of numbers of order 1.
     assert np.max(np.abs(error)) < 40 * EPS
-    nonlinear = backend.to_numpy(network.evaluate(params, fmap) - network.linear_part(params, fmap))
+    nonlinear = backend.to_numpy(network.forward(params, fmap) - network.linear_part(params, fmap))
     # Rows of W_1 and the field exceed their RMS by a few, and the nonlinear is cubic in them.
     assert np.max(np.abs(nonlinear)) < 40 * delta**2 + 40 * EPS
 

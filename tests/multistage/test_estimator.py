@@ -149,6 +149,14 @@ def test_a_grid_in_any_order_is_fitted_as_one(periodic):
     assert np.array_equal(regressor.predict(X), fit(y.reshape(grid.shape), grid, **FAST)(X))
 
 
+def test_a_grid_to_rounding_is_one():
+    """Coordinates that are multiples of a step, as many files have them."""
+    axis = 0.3 + 0.1 * np.arange(12)
+    X = np.stack(np.meshgrid(axis, axis, indexing="ij"), axis=-1).reshape(-1, 2)
+    model = SIMSNNRegressor(**FAST).fit(X, field(X)).model_
+    assert model.grid == Grid((12, 12), (axis[0],) * 2, (axis[-1],) * 2, periodic=False)
+
+
 def test_a_grid_with_a_hole_or_a_shifted_line_is_scattered():
     X = Grid((12, 10), periodic=False).points()
     shifted = np.where(np.equal(X, X[50, 0]), X + 1e-9, X)

@@ -162,7 +162,7 @@ def test_off_grid_is_not_measured_without_a_judge():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"stagess": 2}, "stagess"),
+        ({"stagess": 2}, r"^unknown option 'stagess' \(did you mean 'stages', which is stages\.count\?\)$"),
         ({"n_features": (3, 35)}, "n_features = 35: a grid of 8 x 8 points has 34 Fourier modes; choose 1 to 34"),
         ({"first_layer": "cos", "n_features": 5, "feature_map": "fft"}, "needs wavenumbers B frozen"),
         ({"first_layer": ("si", "cos"), "n_features": 5, "feature_map": "fft"}, "needs wavenumbers B frozen"),

@@ -87,7 +87,7 @@ def test_available_memory():
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux tells the peak of a process by itself")
 def test_peak_memory_is_not_that_of_the_parent():
-    ask = "from simsnn_ref.report.text import peak_memory_bytes; print(peak_memory_bytes())"
+    ask = "from simsnn_ref.report.json_report import peak_memory_bytes; print(peak_memory_bytes())"
     parent = (
         "import subprocess, sys, numpy as np; held = np.ones(2**26);"
         f"subprocess.run([sys.executable, '-c', {ask!r}], check=True)"

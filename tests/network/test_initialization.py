@@ -67,7 +67,7 @@ def test_fourier_is_the_truncated_series(backend):
     network, params = build("fourier", backend, n_features=n)
     assert network.hidden == ()
     assert network.frozen == set(params) == {"B", "b", "W1", "c1"}
-    u, _ = network.forward(params, DenseMap(backend.asarray(GRID.scaled_points()), backend))
+    u = network.forward(params, DenseMap(backend.asarray(GRID.scaled_points()), backend))
     # All modes there are: rounding of k.x, up to 35, is what is left.
     assert np.max(np.abs(backend.to_numpy(u) - target().ravel())) <= 32 * EPS * np.max(np.abs(target()))
     assert network.n_parameters(params) == 0
@@ -129,7 +129,7 @@ def test_none_is_a_plain_network(backend):
     assert list(params) == ["W1", "c1", "W2", "c2", "W3", "c3"]
     assert params["W1"].shape == (5, 2)
     x = GRID.scaled_points()
-    u, _ = network.forward(params, LinearMap(backend.asarray(x), backend))
+    u = network.forward(params, LinearMap(backend.asarray(x), backend))
     W = on_host(params, backend)
     exact = W["W3"] @ np.tanh(W["W2"] @ np.tanh(W["W1"] @ x.T))
     assert relative_error(backend.to_numpy(u), exact[0]) <= 8 * EPS
@@ -140,7 +140,7 @@ def test_none_is_a_plain_network(backend):
 def test_constant_network(backend, d, sign):
     network, params = constant_network(sign, d, backend)
     points = backend.asarray(np.random.default_rng(0).uniform(-1.0, 1.0, (20, d)))
-    u, _ = network.forward(params, DenseMap(points, backend))
+    u = network.forward(params, DenseMap(points, backend))
     assert np.all(backend.to_numpy(u) == sign)
     assert network.trainable(params) == []
     assert network.indices.tolist() == [[0] * d]

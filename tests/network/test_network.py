@@ -34,7 +34,7 @@ from simsnn_ref.network import (
     tile,
     untile,
 )
-from simsnn_ref.optimizers import Adam, AdamState, LpLoss, adam_step
+from simsnn_ref.optimizers import Adam, AdamState, Jacobian, LpLoss, Objective, adam_step
 from simsnn_ref.spectrum import Grid
 from simsnn_ref.testing import make_objective
 
@@ -84,7 +84,7 @@ def host_case(first_layer, depth, d):
 
 def target_of(network, params, d):
     """A target that leaves a residue of one sign, spread evenly over three decades, up to 10 times as large as u."""
-    u, _ = network.forward(params, host_map(network, d))
+    u = network.forward(params, host_map(network, d))
     return u + 10.0 * np.max(np.abs(u)) * three_decades(u.size)
 
 
@@ -102,9 +102,7 @@ def exact_gradient(first_layer, depth, d, p):
     """The complex step, number by number."""
     network, params = host_case(first_layer, depth, d)
     fmap, target, loss = host_map(network, d), target_of(network, params, d), LpLoss(p)
-    return complex_step_gradient(
-        lambda values: loss.forward(np, network.forward(values, fmap)[0] - target), params, HOST
-    )
+    return complex_step_gradient(lambda values: loss.forward(np, network.forward(values, fmap) - target), params, HOST)
 
 
 class Case:
@@ -135,16 +133,23 @@ class Case:
     def gradient(self, p):
         """Of the loss, by hand, on the host."""
         loss = LpLoss(p)
-        u, activations = self.network.forward(self.params, self.fmap)
-        grads = self.network.vjp(self.params, self.fmap, activations, loss.vjp(self.xp, u - self.target))
+        grads = self.pulled_back(loss.vjp(self.xp, self.network.forward(self.params, self.fmap) - self.target))
         return {name: self.backend.to_numpy(grad) for name, grad in grads.items()}
+
+    def pulled_back(self, du):
+        """J^T du by the backward pass."""
+        return self.network.backward(self.params, self.fmap, lambda u, block: du[block])
+
+    @property
+    def jacobian(self):
+        return Jacobian(Objective(self.network, self.fmap, self.target, LpLoss(10), self.backend), self.params)
 
     def direction(self, seed=0):
         rng = np.random.default_rng(seed)
         return {name: rng.standard_normal(self.host_params[name].shape) for name in self.network.trainable(self.params)}
 
     def forward(self, params=None, fmap=None):
-        return self.backend.to_numpy(self.network.forward(params or self.params, fmap or self.fmap)[0])
+        return self.backend.to_numpy(self.network.forward(params or self.params, fmap or self.fmap))
 
 
 def gradient_errors(gradient, exact):
@@ -169,7 +174,7 @@ def test_complex_step_through_every_backend(backend):
     case = Case("cos", "dense", 1, 2, backend)
     loss = LpLoss(10)
     exact = complex_step_gradient(
-        lambda values: loss.forward(case.xp, case.network.forward(values, case.fmap)[0] - case.target),
+        lambda values: loss.forward(case.xp, case.network.forward(values, case.fmap) - case.target),
         case.params,
         backend,
     )
@@ -216,21 +221,19 @@ def test_jvp_is_the_directional_derivative(backend, first_layer, kind, depth, d)
     dot = case.direction()
     host, params = host_case(first_layer, depth, d)
     stepped = {name: value + 1j * STEP * dot[name] if name in dot else value for name, value in params.items()}
-    exact = host.forward(stepped, host_map(host, d))[0].imag / STEP
-    _, activations = case.network.forward(case.params, case.fmap)
-    u_dot = case.backend.to_numpy(case.network.jvp(case.params, case.fmap, activations, case.to_device(dot)))
+    exact = host.forward(stepped, host_map(host, d)).imag / STEP
+    u_dot = case.backend.to_numpy(case.jacobian.jvp(case.to_device(dot)))
     assert relative_error(u_dot, exact) <= TOLERANCE
 
 
 @every_case
-def test_vjp_is_the_transpose_of_jvp(backend, first_layer, kind, depth, d):
+def test_the_backward_pass_is_the_transpose_of_the_jacobian(backend, first_layer, kind, depth, d):
     case = Case(first_layer, kind, depth, d, backend)
     dot, du = case.direction(), np.random.default_rng(5).standard_normal(case.grid.size)
-    _, activations = case.network.forward(case.params, case.fmap)
-    grads = case.network.vjp(case.params, case.fmap, activations, backend.asarray(du))
-    u_dot = backend.to_numpy(case.network.jvp(case.params, case.fmap, activations, case.to_device(dot)))
+    grads = case.pulled_back(backend.asarray(du))
+    u_dot = backend.to_numpy(case.jacobian.jvp(case.to_device(dot)))
     terms = [np.sum(backend.to_numpy(grads[name]) * dot[name]) for name in dot]
-    # Both sides use the same cosines and activations; what is left is the rounding of their sums and products.
+    # Both sides use the same cosines and hidden layers; what is left is the rounding of their sums and products.
     size = np.sum(np.abs(u_dot * du)) + np.sum(np.abs(terms))
     assert abs(np.sum(u_dot * du) - sum(terms)) <= 4 * EPS * size
 
@@ -247,13 +250,9 @@ def test_frozen_parameters_have_no_gradient_and_no_direction(backend, first_laye
     assert all(np.array_equal(gradient[name], full_gradient[name]) for name in gradient)
     assert case.network.n_parameters(case.params) == sum(value.size for value in gradient.values())
 
-    _, activations = case.network.forward(case.params, case.fmap)
     still = {name: np.zeros_like(dot) if name in frozen else dot for name, dot in direction.items()}
     moving = {name: dot for name, dot in direction.items() if name not in frozen}
-    a, b = (
-        backend.to_numpy(case.network.jvp(case.params, case.fmap, activations, case.to_device(dots)))
-        for dots in (still, moving)
-    )
+    a, b = (backend.to_numpy(case.jacobian.jvp(case.to_device(dots))) for dots in (still, moving))
     assert relative_error(a, b) <= 8 * EPS
 
 
@@ -264,7 +263,7 @@ def test_frozen_parameters_have_no_gradient_and_no_direction(backend, first_laye
 def test_maps_agree_on_the_values(backend, first_layer, kind, depth, d):
     case = Case(first_layer, kind, depth, d, backend)
     host, params = host_case(first_layer, depth, d)
-    assert relative_error(case.forward(), host.forward(params, host_map(host, d))[0]) <= TOLERANCE
+    assert relative_error(case.forward(), host.forward(params, host_map(host, d))) <= TOLERANCE
 
 
 @pytest.mark.parametrize("first_layer", MAPS)
@@ -291,37 +290,19 @@ def test_blocks_of_points_do_not_change_the_result(backend, monkeypatch, first_l
     dot, du = case.to_device(case.direction()), backend.asarray(three_decades(case.grid.size))
 
     def products():
-        u, activations = case.network.forward(case.params, case.fmap)
-        results = case.network.vjp(case.params, case.fmap, activations, du) | {"u": u}
-        results["evaluate"] = case.network.evaluate(case.params, case.fmap)
-        results["u_dot"] = case.network.jvp(case.params, case.fmap, activations, dot)
+        u, jacobian = case.network.forward(case.params, case.fmap), case.jacobian
+        results = {"u": u, "u_dot": jacobian.jvp(dot), **case.pulled_back(du)}
+        results |= {f"{name} by J": value for name, value in jacobian.vjp(du).items()}
         return {name: backend.to_numpy(value) for name, value in results.items()}
 
     whole = products()
-    assert np.array_equal(whole["evaluate"], whole["u"])
     monkeypatch.setattr(network_module, "POINT_BLOCK", 2 * block)
     monkeypatch.setattr(network_module, "POINT_TILE", block)
     blocked = products()
-    assert np.array_equal(blocked["evaluate"], blocked["u"])
     # Sums over points, and matrix products of another shape, add in another order.
     for name, value in blocked.items():
         assert value.shape == whole[name].shape
         assert relative_error(value, whole[name]) <= 16 * EPS, name
-
-
-def test_activations_that_are_not_kept(backend, monkeypatch):
-    """Computed again from W_1 gamma, they are the same to the bit, and so is all that follows."""
-    results = []
-    for kept in (2**28, 0):
-        monkeypatch.setattr(network_module, "KEPT_ELEMENTS", kept)
-        case = Case("si", "fft", 3, 2, backend)
-        u, activations = case.network.forward(case.params, case.fmap)
-        assert isinstance(activations[0], list) == (kept > 0)
-        dot = case.to_device(case.direction())
-        grads = case.network.vjp(case.params, case.fmap, activations, u)
-        u_dot = case.network.jvp(case.params, case.fmap, activations, dot)
-        results.append([backend.to_numpy(x) for x in (u, u_dot, *grads.values())])
-    assert all(np.array_equal(one, two) for one, two in zip(*results, strict=True))
 
 
 @pytest.mark.parametrize("scale", [1, 3])
@@ -398,20 +379,23 @@ def test_threads_do_not_change_a_bit():
         rng = np.random.default_rng(1)
         network, params = initialize("si", target, grid, n_features=300, hidden=(9, 7), rng=rng, backend=backend)
         fmap = FFTMap(grid, network.indices, backend)
-        u, activations = network.forward(params, fmap)
-        grads = network.vjp(params, fmap, activations, target.ravel() - u)
-        results.append([u, network.jvp(params, fmap, activations, grads), *grads.values()])
+        objective = Objective(network, fmap, target.ravel(), LpLoss(10), backend)
+        u, jacobian = network.forward(params, fmap), Jacobian(objective, params)
+        grads = network.backward(params, fmap, lambda u, block, target=target: target.ravel()[block] - u)
+        results.append([u, jacobian.jvp(grads), *grads.values(), *jacobian.vjp(u).values()])
     assert all(np.array_equal(one, three) for one, three in zip(*results, strict=True))
 
 
-def test_activations_are_the_hidden_layers(backend, monkeypatch):
+def test_hidden_layers_of_blocks(backend, monkeypatch):
     monkeypatch.setattr(network_module, "POINT_BLOCK", 20)
     monkeypatch.setattr(network_module, "POINT_TILE", 10)
     case = Case("cos", "dense", 3, 2, backend)
-    _, activations = case.network.forward(case.params, case.fmap)
+    z = case.fmap.forward(case.params["W1"], case.network.features(case.params))
+    blocks = [case.network.hidden_forward(case.params, z[:, block]) for block in point_blocks(backend, 42)]
     tiled = [(2, 10), (2, 10), (1, 2)]
-    assert [[h.shape for h in block] for block in activations] == [[(t, m, n) for m in HIDDEN] for t, n in tiled]
-    assert [untile(backend.xp, block[0]).shape for block in activations] == [(HIDDEN[0], n) for n in (20, 20, 2)]
+    assert [u.shape for u, _ in blocks] == [(20,), (20,), (2,)]
+    assert [[h.shape for h in hs] for _, hs in blocks] == [[(t, m, n) for m in HIDDEN] for t, n in tiled]
+    assert [untile(backend.xp, hs[0]).shape for _, hs in blocks] == [(HIDDEN[0], n) for n in (20, 20, 2)]
     assert case.network.depth == 3
     assert case.network.n_features == N_FEATURES
 
@@ -446,7 +430,7 @@ def test_first_and_second_derivatives(backend, first_layer, kind, depth, d):
         points[:, axis] += 1j * STEP
         stepped = LinearMap(points, HOST) if first_layer == "none" else DenseMap(points, HOST)
         # The gradient from the values, and the Hessian from the gradient.
-        exact_gradient[axis] = host.forward(params, stepped)[0].imag / STEP
+        exact_gradient[axis] = host.forward(params, stepped).imag / STEP
         exact_hessian[axis] = host.derivatives(params, stepped, d)[1].imag / STEP
     assert relative_error(gradient, exact_gradient) <= TOLERANCE
     # k_i k_j instead of k_i: the largest wavenumbers, with the largest errors, weigh more.

@@ -152,6 +152,15 @@ def test_plateau_is_a_function_of_the_history():
         assert Plateau(1.0, 50).learning_rate(losses[:t]) == stepwise[t - 1]
 
 
+def test_plateau_goes_on_from_the_step_size_before():
+    """The same sizes, to the bit, from the last two windows alone."""
+    losses = stands_still(300) + falls(250) + stands_still(350, 0.5, seed=1)
+    schedule, size = Plateau(1e-3, 50), None
+    for t in range(1, len(losses) + 1):
+        size = schedule.learning_rate(losses[:t], size)
+        assert size == schedule.learning_rate(losses[:t])
+
+
 def test_plateau_defaults_are_those_of_the_earlier_code():
     schedule = Plateau(1e-3)
     assert (schedule.window, schedule.threshold) == (2500, 0.4)

@@ -153,7 +153,7 @@ class EngineAgainstPaper:
         case = Setting(noise(SHAPES[d]), backend, frozen, kind)
         host = backend.to_numpy
         u, h = paper.network_forward(case.x, case.A, case.params)
-        engine_u = case.network.evaluate(case.params, case.map)
+        engine_u = case.network.forward(case.params, case.map)
         # u is of size 1; its last layer adds 4 terms, the first one 10, whose phases of up to 20 pi are rounded.
         # Measured: 3.
         assert off_by(host(engine_u), host(u), 1.0) <= 16

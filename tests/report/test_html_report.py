@@ -14,9 +14,9 @@ from simsnn_ref import Box, FieldInfo, Grid, Scatter, fit, load_model
 from simsnn_ref.commands.main import main
 from simsnn_ref.io.field_info import Axis, Scalar
 from simsnn_ref.model import FitConfig
-from simsnn_ref.report import Source, html_report
-from simsnn_ref.report.html import POLICY
+from simsnn_ref.report import TrainingData, html_report
 from simsnn_ref.report.markup import element, join
+from simsnn_ref.report.page import POLICY
 from simsnn_ref.report.rerun import changed_options
 
 OPTIONS = {"mode": "paper", "optimizer": "adam", "steps": (40,), "stages": 1, "hidden": (5, 4), "n_features": (8,)}
@@ -208,7 +208,7 @@ def test_markup():
 def test_fields_that_need_no_training(values):
     model = fit(values)
     page = check_page(html_report(model, "m.safetensors", figures=not model.stages))
-    anew = check_page(html_report(model, "m.safetensors", Source(values, ["u.npy"]), figures=False))
+    anew = check_page(html_report(model, "m.safetensors", TrainingData(values, ["u.npy"]), figures=False))
     assert "largest at the samples0.00e+000.00e+000.00e+00" in [text for _, text in anew.all("tr")]
     assert "Notes" in [text for _, text in page.all("h2")]
     assert "All are the defaults." in [text for _, text in page.all("p")]

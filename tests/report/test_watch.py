@@ -1,7 +1,8 @@
-"""A run seen from outside while another process does it, after it was killed and resumed, and from bad logs."""
+"""The status of a run while another process does it, after it was killed and resumed, and from bad logs."""
 
 import fcntl
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -16,8 +17,9 @@ import pytest
 from simsnn_ref import Callback, CheckpointError, Checkpoints, Interrupted, fit, resume
 from simsnn_ref.commands.main import main
 from simsnn_ref.model import run_log as log
-from simsnn_ref.report import Run, figure_of_run, stage_table
-from simsnn_ref.report.watch import KILLED
+from simsnn_ref.report import RunStatus, figure_of_run, stage_columns, stage_rows
+from simsnn_ref.report.run_status import KILLED
+from simsnn_ref.report.tables import text_table
 
 COMMAND = [sys.executable, "-m", "simsnn_ref"]
 OPTIONS = {"mode": "paper", "optimizer": "adam", "steps": (12,), "stages": 2, "hidden": (5, 4), "n_features": (8,)}
@@ -90,8 +92,8 @@ def test_a_run_in_progress(tmp_path, capsys):
         assert 0.0 <= time.time() - told["saved"]["time"] < 60.0
         status, out, _ = watch(capsys, folder)
         assert status == 0
-        assert "of 1000000, loss" in out
-        assert "left at most" in out
+        assert "of 1000000 steps, loss" in out
+        assert re.search(r"at most .* left", out)
         with pytest.raises(CheckpointError, match="another process writes its checkpoints here"):
             Checkpoints(folder).open()
 
@@ -106,7 +108,7 @@ def test_a_run_in_progress(tmp_path, capsys):
         run.wait()
     lines = followers[1].communicate(timeout=30)[0].splitlines()
     assert followers[1].returncode == 0
-    assert any(line.startswith("  stage 1 step ") for line in lines)
+    assert any(line.startswith("  stage 1: ") for line in lines)
     assert lines[-1] == f"run stopped: {KILLED}"
     status, out, _ = watch(capsys, folder)
     assert status == 0
@@ -118,7 +120,7 @@ def test_a_run_that_was_resumed_has_each_step_once(tmp_path, capsys):
     """Logged losses are those of a run that was never interrupted, to the bit, and so is the table."""
     folder = tmp_path / "run"
     model = crashed_run(folder, [7, 3, 11])
-    run = Run(folder)
+    run = RunStatus(folder)
     assert (run.state, run.reason, run.resumed) == ("finished", "", 3)
     whole = fit(field(), **OPTIONS)
     for record in whole.history.stages:
@@ -129,9 +131,8 @@ def test_a_run_that_was_resumed_has_each_step_once(tmp_path, capsys):
     assert seconds == sorted(seconds)
     status, out, _ = watch(capsys, folder)
     assert status == 0
-    assert out.startswith("run    finished, ")
-    assert "resumed 3 times" in out
-    assert stage_table(model.history) in out
+    assert out.startswith("run    finished, resumed 3 times; running time ")
+    assert text_table(list(stage_columns()), stage_rows(model.history.stages)) in out
 
 
 @pytest.mark.usefixtures("every_step")
@@ -140,7 +141,7 @@ def test_figure(tmp_path, capsys):
     fit(field(), checkpoint=folder, **OPTIONS)
     assert watch(capsys, folder, "--figure", tmp_path / "run.svg")[0] == 0
     assert "<svg" in (tmp_path / "run.svg").read_text()
-    run = Run(folder)
+    run = RunStatus(folder)
     figure = figure_of_run(run, title="a run")
     assert figure.get_suptitle() == "a run"
     rms_of_steps = figure.axes[0].lines

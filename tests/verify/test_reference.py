@@ -22,7 +22,7 @@ from simsnn_ref.network.definition import evaluate_network, pre_activations
 from simsnn_ref.network.features.dense import DenseMap
 from simsnn_ref.network.features.linear import LinearMap
 from simsnn_ref.network.network import Network
-from simsnn_ref.optimizers.adam import Adam
+from simsnn_ref.optimizers.adam import Adam, AdamState
 from simsnn_ref.optimizers.loss import LpLoss
 from simsnn_ref.verify import complex_step_in_digits, require
 from simsnn_ref.verify.cases import loss_of, loss_slope
@@ -205,7 +205,7 @@ def answers_in_float64(case, given):
     parts = np.split(d, np.cumsum([theta[name].size for name in case.trained])[:-1])
     kinds["gauss_newton"] = {n: part.reshape(theta[n].shape) for n, part in zip(case.trained, parts, strict=True)}
 
-    losses, state = [], adam.init(np, v)
+    losses, state = [], AdamState.zero(np, v)
     for step in range(TRAINING_STEPS):
         losses.append(loss.forward(np, network.evaluate(theta, fmap) - target))
         theta, state = adam.update(np, theta, gradient(theta), state, LEARNING_RATE)

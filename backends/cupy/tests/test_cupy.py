@@ -62,9 +62,9 @@ def test_kernels_give_the_core_s_results(complex_too):
         g = g + 1j
     on = [backend.asarray(x) for x in (theta, g, m, v)]
     assert np.array_equal(backend.to_numpy(tanh_vjp(on[0], on[1])), tanh_vjp(theta, g)) or complex_too
-    scalars = (0.9, 0.999, 1e-3, 1.5, 1e-8)
+    options = (7, 1e-3, 0.9, 0.999, 1e-8)
     for got, expected in zip(
-        adam_step(*on, backend.xp, *scalars), adam_step(theta, g, m, v, np, *scalars), strict=True
+        adam_step(*on, backend.xp, *options), adam_step(theta, g, m, v, np, *options), strict=True
     ):
         assert np.max(np.abs(backend.to_numpy(got) - expected)) <= (4 * EPS if complex_too else 0.0)
 
@@ -183,14 +183,14 @@ def test_kernels_serve_float64_alone_and_leave_the_namespace_out():
     from simsnn_ref.optimizers import adam_step
 
     calls = []
-    kernel = kernels._with_fallback(lambda *arguments: calls.append(arguments), adam_step, 4, drop=4)
-    reals, scalars = [np.full(2, 0.5)] * 4, (0.9, 0.999, 1e-3, 1.5, 1e-8)
-    kernel(*reals, np, *scalars)
-    assert calls == [(*reals, *scalars)]
+    kernel = kernels._with_fallback(lambda *arguments: calls.append(arguments), kernels.ADAM_STEP, adam_step)
+    reals, options = [np.full(2, 0.5)] * 4, (7, 1e-3, 0.9, 0.999, 1e-8)
+    kernel(*reals, np, *options)
+    assert calls == [kernels.ADAM_STEP.arguments(*reals, np, *options)]
     complex_too = [reals[0], reals[1] + 1j, *reals[2:]]
-    got = kernel(*complex_too, np, *scalars)
+    got = kernel(*complex_too, np, *options)
     assert len(calls) == 1
-    assert np.array_equal(got, adam_step(*complex_too, np, *scalars))
+    assert np.array_equal(got, adam_step(*complex_too, np, *options))
 
 
 def test_kernels_are_registered_for_cupy_s_arrays():

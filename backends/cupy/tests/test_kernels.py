@@ -1,6 +1,7 @@
 """The fused kernels as far as a machine without a GPU goes: their arithmetic on the host, and their PTX."""
 
 import ctypes
+import inspect
 import re
 import shutil
 import subprocess
@@ -21,7 +22,8 @@ each_formula = pytest.mark.parametrize("formula", FORMULAS, ids=lambda formula: 
 needs_compiler = pytest.mark.skipif(COMPILER is None, reason="no C compiler here")
 
 N = 4000
-SCALARS = (0.9, 0.999, 1e-3 / (1.0 - 0.9**7), (1.0 - 0.999**7) ** -0.5, 1e-8)
+OPTIONS = (7, 1e-3, 0.9, 0.999, 1e-8)
+"""Number of the step, step size, beta1, beta2 and epsilon of Adam."""
 
 
 def function_of(formula, loop, signature):
@@ -68,8 +70,10 @@ def test_slope_times_is_the_core_s_formula_to_the_last_bit(tmp_path):
 def test_adam_step_is_the_core_s_formula_to_the_last_bit(tmp_path):
     theta, g, m, v = numbers(4)
     v = np.abs(v)
-    outputs = run_on_the_host(formulas.ADAM_STEP, tmp_path, [theta, g, m, v], SCALARS)
-    for got, expected in zip(outputs, adam_step(theta, g, m, v, np, *SCALARS), strict=True):
+    arguments = theta, g, m, v, np, *OPTIONS
+    given = formulas.ADAM_STEP.arguments(*arguments)
+    outputs = run_on_the_host(formulas.ADAM_STEP, tmp_path, given[:4], given[4:])
+    for got, expected in zip(outputs, adam_step(*arguments), strict=True):
         assert np.array_equal(got, expected)
 
 
@@ -170,9 +174,20 @@ def test_the_assembler_spills_nothing(formula, tmp_path):
     assert "0 bytes spill stores, 0 bytes spill loads" in done.stdout + done.stderr
 
 
-def test_scalars_are_those_of_adam():
-    """They come in the order in which the core passes them."""
-    names = list(adam_step.__wrapped__.__annotations__)
-    assert names[:4] == list(formulas.ADAM_STEP.inputs)
-    assert names[5 : 5 + len(formulas.ADAM_STEP.scalars)] == list(formulas.ADAM_STEP.scalars)
-    assert (Adam().beta1, Adam().beta2, Adam().epsilon) == (SCALARS[0], SCALARS[1], SCALARS[4])
+def test_arguments_of_adam_are_found_by_name():
+    step, rate, beta1, beta2, epsilon = OPTIONS
+    assert (Adam().beta1, Adam().beta2, Adam().epsilon) == (beta1, beta2, epsilon)
+    names = list(adam_step.__wrapped__.__annotations__)[:10]
+    taken = list(inspect.signature(formulas.ADAM_STEP.arguments).parameters)
+    # The kernel has no use for the namespace.
+    assert [name for name in names if name != "xp"] == [name for name in taken if name != "_"]
+    given = formulas.ADAM_STEP.arguments("theta", "g", "m", "v", np, *OPTIONS)
+    assert given[:4] == formulas.ADAM_STEP.inputs
+    assert dict(zip(formulas.ADAM_STEP.scalars, given[4:], strict=True)) == {
+        "learning_rate": rate,
+        "beta1": beta1,
+        "beta2": beta2,
+        "epsilon": epsilon,
+        "correction1": 1.0 - beta1**step,
+        "correction2": 1.0 - beta2**step,
+    }

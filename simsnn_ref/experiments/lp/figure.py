@@ -10,7 +10,7 @@ import numpy as np
 from simsnn_ref.backend import rms
 from simsnn_ref.experiments.lp.residues import gaussian_maximum
 from simsnn_ref.experiments.lp.study import EXPONENTS, LEAST_SQUARES, PAIRS, PAPER, Plan, Study, Trial
-from simsnn_ref.report.drawing import (
+from simsnn_ref.report import (
     LINE_HEIGHT,
     PANEL_WIDTH,
     QUIET_COLOUR,

@@ -19,13 +19,13 @@ def gradient_descent(objective: Objective, params: Parameters, eta: float, steps
     params : dict of Array
         Parameters after the last step.
     """
-    n = objective.fmap.n_points
-    _, e, activations = objective.evaluate(params)
+    n, network, target = objective.fmap.n_points, objective.network, objective.target
+    _, e = objective.evaluate(params)
     residues = [objective.backend.to_numpy(e)]
     for _ in range(steps):
-        gradient = objective.network.vjp(params, objective.fmap, activations, e / n)
+        gradient = network.backward(params, objective.fmap, lambda u, block: (u - target[block]) / n)
         params = params | {name: params[name] - eta * gradient[name] for name in gradient}
-        _, e, activations = objective.evaluate(params)
+        _, e = objective.evaluate(params)
         residues.append(objective.backend.to_numpy(e))
     return np.stack(residues), params
 

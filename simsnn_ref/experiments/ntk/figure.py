@@ -6,7 +6,7 @@ import numpy as np
 
 from simsnn_ref.experiments.ntk.problem import CYCLES, FIRST_LAYERS
 from simsnn_ref.experiments.ntk.study import LEADING, SHOWN, Study, TrainedNetwork
-from simsnn_ref.report.drawing import (
+from simsnn_ref.report import (
     LINE_HEIGHT,
     MACHINE_EPSILON,
     PANEL_WIDTH,
@@ -79,7 +79,7 @@ def _draw_components(axes: Any, network: TrainedNetwork) -> None:
         draw_line(axes, steps, predicted, color=stage_colour(i), linestyle=":")
     axes.set_yscale("log")
     axes.set_ylim(1e-3, 10.0)
-    title = f"{network.first_layer}: components of the residue (dotted: predicted)"
+    title = f"{network.first_layer}: components of $e$ (dotted: predicted)"
     label(axes, title=title, x="step", y="relative to the start")
     draw_legend(axes, loc="upper center", ncols=LEADING, columnspacing=1.0, title="eigenvector", title_fontsize=SMALL)
 

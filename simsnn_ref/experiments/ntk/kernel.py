@@ -38,8 +38,7 @@ def neural_tangent_kernel(objective: Objective, params: Parameters) -> np.ndarra
 
     This is the data-space kernel J D^2 J^T of Levenberg-Marquardt with D = I.
     """
-    _, _, activations = objective.evaluate(params)
-    K = kernel(Jacobian(objective, params, activations))
+    K = kernel(Jacobian(objective, params))
     return objective.backend.to_numpy(K) / objective.fmap.n_points
 
 

@@ -37,10 +37,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from simsnn_ref.backend import Array
-from simsnn_ref.network import Activations, Parameters
-from simsnn_ref.optimizers.journal import State
+from simsnn_ref.network import Parameters
 from simsnn_ref.optimizers.loss import LpLoss
-from simsnn_ref.optimizers.minimization import not_finite
+from simsnn_ref.optimizers.method import State
+from simsnn_ref.optimizers.nonfinite import first_nonfinite
 from simsnn_ref.optimizers.objective import Objective
 
 __all__ = ["CandidateStep", "Control", "Effort", "LinearModel", "Linearize", "init", "restart", "step"]
@@ -108,25 +108,25 @@ class LinearModel(Protocol):
 class Linearize(Protocol):
     """Builds the linear model about `params`."""
 
-    def __call__(self, objective: Objective, params: Parameters, activations: Activations) -> LinearModel: ...
+    def __call__(self, objective: Objective, params: Parameters) -> LinearModel: ...
 
 
 def init(objective: Objective, params: Parameters, memory: Any, damping: float) -> State:
     """The state at `params`; `memory` is None for the first, `damping` is then its mu."""
     if memory is None:
         memory = Control(damping, is_overparameterized=objective.is_overparameterized(params))
-    value, e, activations = objective.evaluate(params)
-    return State(params, value, objective.rms(e), memory, (e, activations))
+    value, e = objective.evaluate(params)
+    return State(params, value, objective.rms(e), memory, e)
 
 
 def step(objective: Objective, state: State, linearize: Linearize) -> State:
     """One step, if there is one that lowers the loss."""
     control = replace(state.memory)
     merit = replace(objective, loss=LpLoss(2.0)) if control.in_rms else objective
-    params, (e, activations) = state.params, state.cache
+    params, e = state.params, state.cache
     value = _value(merit, e)
-    path = _solve(merit, linearize(merit, params, activations), value, e, control)
-    nonfinite = not_finite(objective.xp, {"the product J d of the linear model": path[-1].du})
+    path = _solve(merit, linearize(merit, params), value, e, control)
+    nonfinite = first_nonfinite(objective.xp, {"the product J d of the linear model": path[-1].du})
     if nonfinite:
         return replace(state, memory=control, work=path[-1].iterations, nonfinite=nonfinite)
     best, at_end = _search(merit, params, value, path)
@@ -141,8 +141,7 @@ def step(objective: Objective, state: State, linearize: Linearize) -> State:
     work = path[-1].iterations
     # What is not a number the loop over the steps is to see and name.
     if gained > 0.0 or not math.isfinite(best.value):
-        cache = best.e, best.activations
-        return State(best.params, _value(objective, best.e), objective.rms(best.e), control, cache, work)
+        return State(best.params, _value(objective, best.e), objective.rms(best.e), control, best.e, work=work)
     return replace(state, memory=control, work=work, stop_reason=stop_reason)
 
 
@@ -159,7 +158,6 @@ class _Trial:
     params: Parameters
     value: float
     e: Array
-    activations: Activations
 
 
 def _search(objective: Objective, params: Parameters, value: float, path: list[CandidateStep]) -> tuple[_Trial, float]:

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from simsnn_ref.backend import Array
-from simsnn_ref.network import Activations, Parameters
-from simsnn_ref.optimizers.journal import State
+from simsnn_ref.network import Parameters
+from simsnn_ref.optimizers.method import State
 from simsnn_ref.optimizers.objective import Objective
 from simsnn_ref.optimizers.second_order import descent
 from simsnn_ref.optimizers.second_order.descent import CandidateStep, Control, Effort, LinearModel
@@ -33,11 +33,9 @@ SPACING = 1.4
 
 
 class _MatrixFree:
-    def __init__(
-        self, objective: Objective, params: Parameters, activations: Activations, inner_iterations: int
-    ) -> None:
+    def __init__(self, objective: Objective, params: Parameters, inner_iterations: int) -> None:
         self.objective, self.params = objective, params
-        self.jacobian = Jacobian(objective, params, activations)
+        self.jacobian = Jacobian(objective, params)
         self.inner_iterations = inner_iterations
         self.scales = objective.flatten(natural_scales(self.jacobian).by_name(), params)
         self.is_overparameterized = objective.is_overparameterized(params)
@@ -131,8 +129,8 @@ class GaussNewton:
         return descent.init(objective, params, memory, self.damping)
 
     def step(self, objective: Objective, state: State, losses: Sequence[float]) -> State:
-        def linearize(objective: Objective, params: Parameters, activations: Activations) -> LinearModel:
-            return _MatrixFree(objective, params, activations, self.inner_iterations)
+        def linearize(objective: Objective, params: Parameters) -> LinearModel:
+            return _MatrixFree(objective, params, self.inner_iterations)
 
         return descent.step(objective, state, linearize)
 

@@ -5,7 +5,7 @@ u is one number at each point, so that a column of J is a product over one layer
     du/dW_l,hj (x) = D_l,h(x) H_l-1,j(x),    du/dc_l,h (x) = D_l,h(x),    D_l = du/dz_l,  H_l = tanh z_l,
 
 and both factors can be kept. Nothing is carried from layer to layer then, which halves the matrix products of the
-chain rule (`Network.jvp`, `Network.vjp`):
+chain rule:
 
     J v   = sum_l sum_h D_l,h (W_dot_l H_l-1 + c_dot_l)_h,
     J^T w = (w D_l) H_l-1^T for W_l,  (w D_l) 1 for c_l,
@@ -14,13 +14,17 @@ with W_dot_1 H_0 and (w D_1) H_0^T left to the feature map.
 """
 
 from collections.abc import Callable
-from typing import Any, TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar
 
 from simsnn_ref.backend import Array
-from simsnn_ref.network import Activations, Parameters, point_blocks, tile, untile
+from simsnn_ref.network import Parameters, affine_transpose, point_blocks, tanh_vjp, tile, untile
 from simsnn_ref.optimizers.objective import Objective
 
-__all__ = ["Jacobian"]
+__all__ = ["KEPT_ELEMENTS", "Jacobian"]
+
+KEPT_ELEMENTS = 2**28
+"""Hidden layers are kept up to so many numbers (2 GiB), and their slopes with them. At more points only W_1 gamma is,
+and they are computed again in each product."""
 
 T = TypeVar("T")
 
@@ -29,36 +33,45 @@ Factors: TypeAlias = tuple[slice, list[Array], list[Array]]
 
 
 class Jacobian:
-    """Products with J and J^T.
-
-    Slopes D_l are kept where the activations are; else both are computed again, block by block.
+    """Products with J and J^T; its factors are kept up to `KEPT_ELEMENTS`.
 
     Parameters
     ----------
     objective : Objective
     params : dict of Array
         Where J is taken.
-    activations : list
-        Of `Objective.evaluate` at `params`.
     """
 
-    def __init__(self, objective: Objective, params: Parameters, activations: Activations) -> None:
+    def __init__(self, objective: Objective, params: Parameters) -> None:
         self.objective, self.params = objective, params
         self.network, self.xp = objective.network, objective.xp
-        self._one = self.xp.ones_like(objective.target)
-        self._blocks = list(zip(point_blocks(objective.backend, objective.fmap.n_points), activations, strict=True))
+        z = objective.fmap.forward(params["W1"], self.network.features(params))
+        blocks = point_blocks(objective.backend, z.shape[1])
         self._kept: list[Factors] = []
-        if all(isinstance(kept, list) for kept in activations):
-            self._kept = self.map(lambda *factors: factors)
+        if sum(self.network.hidden) * z.shape[1] <= KEPT_ELEMENTS:
+            self._kept = objective.backend.map(lambda block: self._factors(block, z[:, block]), blocks)
+        else:
+            self._pre_activations = [(block, z[:, block]) for block in blocks]
 
     def map(self, function: Callable[[slice, list[Array], list[Array]], T]) -> list[T]:
         """`function` of the `Factors` of every block of points, in their order."""
-        tasks = self._kept or self._blocks
-        return self.objective.backend.map(lambda task: function(*(task if self._kept else self._factors(*task))), tasks)
+        if self._kept:
+            return self.objective.backend.map(lambda factors: function(*factors), self._kept)
+        return self.objective.backend.map(lambda given: function(*self._factors(*given)), self._pre_activations)
 
-    def _factors(self, block: slice, kept: Any) -> Factors:
-        hs = self.network.hidden_layers(self.params, kept)
-        return block, hs, self.network.slopes(self.params, hs, tile(self.xp, self._one[None, block]))
+    def _factors(self, block: slice, z: Array) -> Factors:
+        u, hs = self.network.hidden_forward(self.params, z)
+        return block, hs, self._slopes(hs, self.xp.ones_like(u))
+
+    def _slopes(self, hs: list[Array], one: Array) -> list[Array]:
+        """D_l = du/dz_l, l = 1 .. L + 1, at a block of points with hidden layers `hs`.
+
+        D_{L+1} = 1,  D_l = (1 - h_l^2) W_{l+1}^T D_{l+1}.
+        """
+        slopes = [tile(self.xp, one[None, :])]
+        for layer in range(self.network.depth, 0, -1):
+            slopes.insert(0, tanh_vjp(hs[layer - 1], affine_transpose(self.params[f"W{layer + 1}"], slopes[0])))
+        return slopes
 
     def jvp(self, direction: Parameters) -> Array:
         """J v, shape (n_points,)."""
@@ -76,9 +89,7 @@ class Jacobian:
     def vjp(self, w: Array) -> Parameters:
         """J^T w."""
         xp = self.xp
-        # Rows of an integer identity give rows of J, not rounded to whole slopes.
-        dtype = xp.result_type(w, self.params["W1"], xp.float32)
-        dz1 = xp.empty((self.params["W1"].shape[0], w.shape[0]), dtype=dtype, device=self.objective.backend.device)
+        dz1 = xp.empty((self.params["W1"].shape[0], w.shape[0]), dtype=w.dtype, device=self.objective.backend.device)
 
         def pull(block: slice, hs: list[Array], slopes: list[Array]) -> Parameters:
             w_tiled = tile(xp, w[None, block])

@@ -20,8 +20,8 @@ from scipy.optimize import LbfgsInvHessProduct, line_search
 
 from simsnn_ref.errors import ConfigError
 from simsnn_ref.network import Parameters
-from simsnn_ref.optimizers.journal import State
-from simsnn_ref.optimizers.minimization import not_finite
+from simsnn_ref.optimizers.method import State
+from simsnn_ref.optimizers.nonfinite import first_nonfinite
 from simsnn_ref.optimizers.objective import Objective
 from simsnn_ref.optimizers.second_order.jacobian import Jacobian
 from simsnn_ref.optimizers.second_order.scaling import natural_scales
@@ -109,8 +109,7 @@ class LBFGS:
         """No pairs yet; a parameter without effect has the scale 0 and stays."""
         if not objective.network.trainable(params):
             return Pairs(np.zeros(0), np.zeros((0, 0)), np.zeros((0, 0)))
-        _, _, activations = objective.evaluate(params)
-        scales = objective.flatten(natural_scales(Jacobian(objective, params, activations)).by_name(), params)
+        scales = objective.flatten(natural_scales(Jacobian(objective, params)).by_name(), params)
         host = objective.backend.to_numpy(scales)
         return Pairs(host, np.zeros((0, host.size)), np.zeros((0, host.size)))
 
@@ -142,7 +141,7 @@ def _nonfinite(objective: Objective, state: State) -> str:
     """What is not finite of gradient and loss."""
     gradient = {f"the gradient of {name}": value for name, value in state.cache.items()}
     loss = "" if math.isfinite(state.value) else f"the loss, {state.value}"
-    return loss or not_finite(objective.xp, gradient)
+    return loss or first_nonfinite(objective.xp, gradient)
 
 
 @dataclass

@@ -22,8 +22,8 @@ from typing import Any, ClassVar
 
 from simsnn_ref.backend import Array
 from simsnn_ref.errors import ConfigError
-from simsnn_ref.network import Activations, Parameters, untile
-from simsnn_ref.optimizers.journal import State
+from simsnn_ref.network import Parameters, untile
+from simsnn_ref.optimizers.method import State
 from simsnn_ref.optimizers.objective import Objective
 from simsnn_ref.optimizers.second_order import descent
 from simsnn_ref.optimizers.second_order.descent import CandidateStep, Control, Effort, Linearize
@@ -121,9 +121,7 @@ def kernel(jacobian: Jacobian, scales: NaturalScales | None = None) -> Array:
     if scales is not None:
         alone = [xp.reshape(scales.first[name], (-1,))[:, None] * G for name, G in factors.first.items()]
     n = objective.fmap.n_points
-    # Not of the target's type, which the kernel does not depend on.
-    dtype = xp.result_type(*factors.slopes, *factors.inputs)
-    K = xp.zeros((n, n), dtype=dtype, device=objective.target.device)
+    K = xp.zeros((n, n), dtype=factors.slopes[0].dtype, device=objective.target.device)
     for start in range(0, n, KERNEL_BLOCK):
         stop = min(start + KERNEL_BLOCK, n)
         # Columns from the diagonal on; the rest by symmetry.
@@ -138,8 +136,8 @@ def kernel(jacobian: Jacobian, scales: NaturalScales | None = None) -> Array:
 
 
 class _DataSpace:
-    def __init__(self, objective: Objective, params: Parameters, activations: Activations) -> None:
-        self.objective, self.params, self.jacobian = objective, params, Jacobian(objective, params, activations)
+    def __init__(self, objective: Objective, params: Parameters) -> None:
+        self.objective, self.params, self.jacobian = objective, params, Jacobian(objective, params)
         scales = natural_scales(self.jacobian)
         self.squares = objective.flatten(scales.by_name(), params) ** 2
         self.kernel = kernel(self.jacobian, scales)
@@ -156,9 +154,9 @@ class _DataSpace:
 
 
 class _ParameterSpace:
-    def __init__(self, objective: Objective, params: Parameters, activations: Activations) -> None:
+    def __init__(self, objective: Objective, params: Parameters) -> None:
         self.objective, self.params = objective, params
-        jacobian = Jacobian(objective, params, activations)
+        jacobian = Jacobian(objective, params)
         self.scales = objective.flatten(natural_scales(jacobian).by_name(), params)
         self.scaled = dense_jacobian(jacobian) * self.scales
         self.one = _identity(objective, self.scaled.shape[1])

@@ -20,7 +20,18 @@ from simsnn_ref.optimizers.adam import Adam, AdamState
 from simsnn_ref.verify.numbers import import_mpmath
 from simsnn_ref.verify.reference.cases import Case, Tensors, draw, uniform
 
-__all__ = ["ADAM", "DAMPING", "DIGITS", "LEARNING_RATE", "TRAINING_STEPS", "Exact", "as_numbers", "given", "rounded"]
+__all__ = [
+    "ADAM",
+    "DAMPING",
+    "DIGITS",
+    "LEARNING_RATE",
+    "TRAINING_STEPS",
+    "Exact",
+    "Pass",
+    "as_numbers",
+    "given",
+    "rounded",
+]
 
 ADAM = Adam(beta1=0.9, beta2=0.999, epsilon=1e-8)
 LEARNING_RATE = 1e-3

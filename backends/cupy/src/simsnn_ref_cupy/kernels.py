@@ -26,24 +26,22 @@ def make_kernel(formula: Formula) -> Any:
     return cupy.ElementwiseKernel(given, made, formula.body, formula.name, options=OPTIONS if formula.exact else ())
 
 
-def _with_fallback(kernel: Any, formula: Any, n_arrays: int, drop: int | None = None) -> Any:
+def _with_fallback(kernel: Any, formula: Formula, function: Any) -> Any:
     """Return a function that calls the kernel for arrays of float64, and the core's own formula for others.
 
     Parameters
     ----------
     kernel : callable
-    formula : callable
-        The core's single-dispatch function.
-    n_arrays : int
-        Number of arrays among its arguments; they come first.
-    drop : int, optional
-        Position of the argument that the kernel does not take.
+    formula : Formula
+        The formula of the kernel.
+    function : callable
+        The core's single-dispatch function; the formula's inputs are its first arguments.
     """
-    plain = formula.dispatch(object)
+    plain = function.dispatch(object)
 
     def call(*arguments: Any) -> Any:
-        if all(array.dtype == "float64" for array in arguments[:n_arrays]):
-            return kernel(*(argument for place, argument in enumerate(arguments) if place != drop))
+        if all(array.dtype == "float64" for array in arguments[: len(formula.inputs)]):
+            return kernel(*formula.arguments(*arguments))
         return plain(*arguments)
 
     return call
@@ -51,9 +49,11 @@ def _with_fallback(kernel: Any, formula: Any, n_arrays: int, drop: int | None = 
 
 def register(kind: type = cupy.ndarray) -> None:
     """Register the kernels in the core's functions, for arrays of type `kind`."""
-    slope_times = make_kernel(SLOPE_TIMES)
-    for formula in (tanh_vjp, tanh_jvp):
-        formula.register(kind, _with_fallback(slope_times, formula, 2))
-    # A kernel does not take the namespace that is among the arguments.
-    adam_step.register(kind, _with_fallback(make_kernel(ADAM_STEP), adam_step, 4, drop=4))
-    cos_and_sin.register(kind, _with_fallback(make_kernel(COS_AND_SIN), cos_and_sin, 2, drop=2))
+    for formula, functions in (
+        (SLOPE_TIMES, (tanh_vjp, tanh_jvp)),
+        (ADAM_STEP, (adam_step,)),
+        (COS_AND_SIN, (cos_and_sin,)),
+    ):
+        kernel = make_kernel(formula)
+        for function in functions:
+            function.register(kind, _with_fallback(kernel, formula, function))

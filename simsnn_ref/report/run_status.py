@@ -1,7 +1,6 @@
-"""A run seen from outside: its folder and its log are read while another process may write them."""
+"""The status of a run from its folder and its log, which another process may be writing at the same time."""
 
 import math
-import time
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -11,16 +10,16 @@ import numpy as np
 from simsnn_ref.errors import CheckpointError, ModelFileError
 from simsnn_ref.io import conform
 from simsnn_ref.model import ENDS, RECORD, StageRecord, Step, is_held, log_file, parse_line, state_files
-from simsnn_ref.report.text import printable, stage_rows, text_table
+from simsnn_ref.report.tables import printable
 
-__all__ = ["LoggedStep", "Run"]
+__all__ = ["KILLED", "LoggedStep", "RunStatus"]
 
 RECENT = 20
-"""Logged steps that say how fast a run is."""
+"""Number of the last logged steps over which the speed of a run is measured."""
 
-KILLED = "without a last word: killed, or the machine went down"
+KILLED = "no final log entry: the process was killed, or the machine went down"
 
-_KINDS: dict[str, dict[Any, Any]] = {
+_EVENTS: dict[str, dict[Any, Any]] = {
     "run": {"resumed": bool},
     "stage": {"stage": int, "n_stages": int, "description": str},
     "step": {item.name: item.type for item in fields(Step)},
@@ -29,26 +28,33 @@ _KINDS: dict[str, dict[Any, Any]] = {
     "stage_end": RECORD,
     "end": {"how": str, "text": str},
 }
+"""Keys of each event of the log and the types of their values, beside ``time``; see `simsnn_ref.model.run_log`."""
 
 
 @dataclass(frozen=True)
 class LoggedStep:
-    """A step, and how long the run had been at work then."""
+    """A step of training, and the running time of the run up to it.
+
+    Attributes
+    ----------
+    seconds : float
+    step : Step
+    """
 
     seconds: float
     step: Step
 
 
-class Run:
-    """What the log and the folder of a run tell so far; `read` brings it up to date.
+class RunStatus:
+    """The status of a run as its log and folder show it; `read` brings it up to date.
 
-    Lines that are cut short, or no lines of a log, are passed over. Of steps and stages that a resumed run repeats the
-    later ones count.
+    Lines that are cut short, or are not those of a log, are passed over. Of steps and stages that a resumed run has
+    repeated, the later ones count.
 
     Parameters
     ----------
     folder : Path
-        Given to ``simsnn fit --checkpoint``.
+        Folder that ``simsnn fit --checkpoint`` was given.
 
     Attributes
     ----------
@@ -58,14 +64,15 @@ class Run:
         Number of the stage in progress, of all stages, and its description.
     steps : list of LoggedStep
     activity : str or None
-        What the run does beside steps of training.
+        What the run is doing beside steps of training.
     notes : list of str
+        Notes on the data and the fit.
     resumed : int
-        How often.
+        Number of times that the run was resumed.
     seconds : float
-        At work, without the time between an interruption and the next start.
+        Running time, without the time between an interruption and the next start.
     last_line : float or None
-        When, in seconds since the epoch.
+        Time of the last log entry, in seconds since the epoch.
 
     Raises
     ------
@@ -93,7 +100,7 @@ class Run:
         self._end: tuple[str, str] | None = None
 
     def read(self) -> None:
-        """Take what is new since the last time."""
+        """Read the log entries that are new since the last call."""
         # Before the log: whoever has let go of the folder by now has written the last line.
         self._is_held = is_held(self.folder)
         path = log_file(self.folder)
@@ -107,50 +114,50 @@ class Run:
             raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from error
         self._read_up_to += len(complete) + len(newline)
         for line in complete.splitlines():
-            told = parse_line(line)
-            if told is not None:
-                self._take(told)
+            entry = parse_line(line)
+            if entry is not None:
+                self._take(entry)
 
-    def _take(self, told: dict[str, Any]) -> None:
-        event = told["event"]
+    def _take(self, entry: dict[str, Any]) -> None:
+        event = entry["event"]
         try:
-            conform(told, {"time": float, **_KINDS.get(event, {}), ...: object}, "log")
+            conform(entry, {"time": float, **_EVENTS.get(event, {}), ...: object}, "log")
         except ModelFileError:
             return
         if event == "run":
-            if told["resumed"]:
+            if entry["resumed"]:
                 self.resumed += 1
             else:
                 self._begin()
             self._end, self.stage = None, None
         elif self.last_line is not None:
-            self.seconds += max(0.0, told["time"] - self.last_line)
-        self.last_line = told["time"]
+            self.seconds += max(0.0, entry["time"] - self.last_line)
+        self.last_line = entry["time"]
         if event == "stage":
-            self.stage = told["stage"], told["n_stages"], printable(told["description"])
-            self._forget(told["stage"])
+            self.stage = entry["stage"], entry["n_stages"], printable(entry["description"])
+            self._forget(entry["stage"])
         elif event == "step":
-            step = Step(**{name: told[name] for name in _KINDS["step"]})
+            step = Step(**{name: entry[name] for name in _EVENTS["step"]})
             self._forget(step.stage, step.step)
             self.steps.append(LoggedStep(self.seconds, step))
             self.activity = None
         elif event == "activity":
-            self.activity = printable(told["text"])
+            self.activity = printable(entry["text"])
         elif event == "note":
-            note = printable(told["text"])
+            note = printable(entry["text"])
             if note not in self.notes:
                 self.notes.append(note)
         elif event == "stage_end":
-            self._forget(told["index"])
+            self._forget(entry["index"])
             self.stage, self.activity = None, None
-            scalars = {name: told[name] for name in _KINDS["stage_end"]}
+            scalars = {name: entry[name] for name in _EVENTS["stage_end"]}
             self.records.append(StageRecord(**scalars | dict.fromkeys(StageRecord.ARRAYS, np.zeros(0))))
-        elif event == "end" and told["how"] in ENDS:
-            self._end = told["how"], printable(told["text"])
+        elif event == "end" and entry["how"] in ENDS:
+            self._end = entry["how"], printable(entry["text"])
             self.stage, self.activity = None, None
 
     def _forget(self, stage: int, step: float = math.inf) -> None:
-        """Drop what an earlier attempt had from there on: the end of the stage, and the steps from `step` on."""
+        """Drop what an earlier attempt logged from there on: the end of the stage, and its steps from `step` on."""
         while self.steps and (self.steps[-1].step.stage, self.steps[-1].step.step) >= (stage, step):
             self.steps.pop()
         self.records = [record for record in self.records if record.index < stage]
@@ -159,8 +166,8 @@ class Run:
     def state(self) -> str:
         """``running``, or how it ended: ``finished``, ``stopped`` (to be resumed) or ``failed``.
 
-        Finished is what the log says so of, running what a process holds the folder of (where the system tells: else
-        what has no last line).
+        A run is finished if its log says so, and running if a process holds its folder (on a system without locks: if
+        its log has no ``end``).
         """
         how = self._end[0] if self._end is not None else None
         if how == "finished" or not (self._is_held or (self._is_held is None and how is None)):
@@ -169,21 +176,21 @@ class Run:
 
     @property
     def reason(self) -> str:
-        """Why it stopped or failed."""
+        """Why the run stopped or failed; empty otherwise."""
         if self.state in ("running", "finished"):
             return ""
         return KILLED if self._end is None else self._end[1]
 
     @property
     def step(self) -> Step | None:
-        """The last one of the stage in progress."""
+        """The last logged step of the stage in progress."""
         if self.stage is None or not self.steps or self.steps[-1].step.stage != self.stage[0]:
             return None
         return self.steps[-1].step
 
     @property
     def steps_per_second(self) -> float | None:
-        """Of the last steps of the stage in progress; None where too few are known."""
+        """Speed over the last logged steps of the stage in progress; None where there are too few."""
         step = self.step
         if step is None:
             return None
@@ -193,23 +200,23 @@ class Run:
 
     @property
     def seconds_left(self) -> float | None:
-        """Until the stage in progress has taken all its steps, which it need not."""
+        """Time until the stage in progress has taken all its steps; it may end before."""
         step, speed = self.step, self.steps_per_second
         return None if step is None or not speed else (step.n_steps - step.step + 1) / speed
 
     @property
     def saved(self) -> tuple[Path, float] | None:
-        """The file of the last state, and when it was written in seconds since the epoch."""
+        """File of the last checkpoint, and the time at which it was written, in seconds since the epoch."""
         found = []
         for path in state_files(self.folder):
             try:
                 found.append((path, path.stat().st_mtime))
-            except FileNotFoundError:  # dropped by the run in this moment
+            except FileNotFoundError:  # the run has deleted it in this moment
                 continue
         return max(found, default=None, key=lambda pair: pair[0])
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it, ready for JSON."""
+        """The status, ready for JSON."""
         stage, saved = self.stage, self.saved
         return {
             "folder": str(self.folder),
@@ -227,49 +234,3 @@ class Run:
             "notes": self.notes,
             "stages": [record.summary() for record in self.records],
         }
-
-    def step_line(self) -> str:
-        """Step, loss, RMS, speed and time left; empty before the first step."""
-        step = self.step
-        if step is None:
-            return ""
-        speed = "" if self.steps_per_second is None else f", {self.steps_per_second:.3g} steps/s"
-        left = "" if self.seconds_left is None else f", {_duration(self.seconds_left)} left at most"
-        return (
-            f"{step.step} of {step.n_steps}, loss {step.loss:.3e}, RMS {step.rms:.3e} of the field's"
-            f"{speed}{left if self.state == 'running' else ''}"
-        )
-
-    def lines(self) -> list[str]:
-        """All of it in words, and the table of the stages that have ended."""
-        now = time.time()
-        ago = "" if self.last_line is None else f"; last line {_duration(now - self.last_line)} ago"
-        resumed = f", resumed {self.resumed} time{'' if self.resumed == 1 else 's'}" if self.resumed else ""
-        rows = [("run", f"{self.state}, {_duration(self.seconds)} at work{resumed}{ago}")]
-        if self.reason:
-            rows.append(("", self.reason))
-        if self.state == "stopped":
-            rows.append(("", f"go on with: simsnn resume {self.folder}"))
-        if self.stage is not None:
-            index, n_stages, description = self.stage
-            rows.append(("stage", f"{index} of {n_stages}: {description}"))
-        rows += [("step", line) for line in [self.step_line()] if line]
-        if self.activity is not None:
-            rows.append(("doing", self.activity))
-        if self.saved is not None:
-            path, saved_at = self.saved
-            rows.append(("saved", f"{path.name}, {_duration(now - saved_at)} ago"))
-        rows += [("note", note) for note in self.notes]
-        told = [f"{name:<7}{text}" for name, text in rows]
-        if not self.records:
-            return told
-        header, cells = stage_rows(self.records)
-        return [*told, "", *text_table(header, [[printable(cell) for cell in row] for row in cells]).splitlines()]
-
-
-def _duration(seconds: float) -> str:
-    """In the two largest units."""
-    if not math.isfinite(seconds) or seconds < 60.0:
-        return f"{max(seconds, 0.0):.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"

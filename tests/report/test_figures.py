@@ -8,8 +8,14 @@ import numpy as np
 import pytest
 
 from simsnn_ref import ConfigError, DataError, Grid, OutputError, SimsnnError, fit
-from simsnn_ref.report import drawing, figure_of_fit, figure_of_spectrum, plotting, save_figure
-from simsnn_ref.report.plotting import check_figure_path, require_matplotlib
+from simsnn_ref.report import (
+    check_figure_path,
+    drawing,
+    figure_of_fit,
+    figure_of_spectrum,
+    require_matplotlib,
+    save_figure,
+)
 from simsnn_ref.spectrum import EnergySpectrum
 
 OPTIONS = {
@@ -57,7 +63,7 @@ def test_figure_of_fit_has_all_panels_labelled(shape):
     assert legend == ["target", "stage 1", "stage 2"]
 
 
-def test_title_of_a_residue_tells_the_errors_of_the_record():
+def test_title_of_a_residue_has_the_errors_of_the_record():
     model, samples = fitted((16,), stages=1)
     first = dataclasses.replace(
         model.history.stages[0], rms_on_grid=2.04e-5, max_on_grid=3e-4, rms_off_grid=0.5, max_off_grid=0.0
@@ -103,9 +109,9 @@ def test_history_is_one_falling_curve_over_all_stages():
     model, samples = fitted((32,), stages=3)
     axes = panels(figure_of_fit(model, samples))[3]
     curves = [line for line in axes.get_lines() if len(line.get_xdata()) == OPTIONS["steps"]]
-    deviation = [line for line in curves if line.get_alpha() is None]
-    assert [(line.get_xdata()[0], line.get_xdata()[-1]) for line in deviation] == [(1, 40), (41, 80), (81, 120)]
-    for line, record in zip(deviation, model.history.stages, strict=True):
+    rms = [line for line in curves if line.get_alpha() is None]
+    assert [(line.get_xdata()[0], line.get_xdata()[-1]) for line in rms] == [(1, 40), (41, 80), (81, 120)]
+    for line, record in zip(rms, model.history.stages, strict=True):
         expected = record.rms_history * record.eps / model.history.rms
         np.testing.assert_allclose(line.get_ydata(), expected, rtol=1e-12)
     assert axes.get_xlim() == (0, 120)
@@ -214,14 +220,9 @@ def test_missing_matplotlib_is_one_line_that_says_what_to_do(monkeypatch):
 
 def test_import_does_not_import_matplotlib_nor_drawing_pyplot():
     code = (
-        "import sys, numpy as np, simsnn_ref.report.plotting as p; from simsnn_ref.spectrum import EnergySpectrum;"
+        "import sys, numpy as np, simsnn_ref.report as p; from simsnn_ref.spectrum import EnergySpectrum;"
         "assert 'matplotlib' not in sys.modules;"
         "p.figure_of_spectrum(EnergySpectrum(np.ones(1), np.ones(1)));"
         "assert 'matplotlib.pyplot' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
-
-
-def test_all_names_exist():
-    assert sorted(plotting.__all__) == plotting.__all__
-    assert all(hasattr(plotting, name) for name in plotting.__all__)

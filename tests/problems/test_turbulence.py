@@ -83,7 +83,7 @@ def test_initial_vorticity_is_normalised_truncated_and_of_mean_zero(backend, n, 
     omega_hat = np.abs(coefficients(omega))
     kx, ky = wavenumbers(n)
     dropped = (3 * np.maximum(np.abs(kx), ky) >= n) | ((kx == 0) & (ky == 0))
-    # What is dropped is the rounding of the values on the grid; what is kept is far above it.
+    # The modes that are dropped hold the rounding of the values on the grid; those that are kept are far above it.
     assert np.max(omega_hat[dropped]) <= EPS * np.max(np.abs(omega))
     assert np.min(omega_hat[~dropped]) > 100 * EPS * np.max(np.abs(omega))
 

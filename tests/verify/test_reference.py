@@ -396,9 +396,11 @@ def test_without_mpmath(tmp_path, capsys, monkeypatch):
 
 @pytest.mark.slow
 def test_the_large_set(tmp_path, monkeypatch):
-    """One in eleven of it, which meets every first layer, shape, depth, exponent and size."""
+    """One in 23 of it, which meets every first layer, shape, depth, exponent and size."""
     assert len({case.name for case in SETS["large"]}) == 324
-    cases = SETS["large"][::11]
+    cases = SETS["large"][::23]
+    for kind in ("first_layer", "shape", "hidden", "p", "size"):
+        assert {getattr(case, kind) for case in cases} == {getattr(case, kind) for case in SETS["large"]}
     exported(tmp_path, monkeypatch, cases)
     assert all(entry.passed for entry in check(tmp_path, tmp_path))
     for case in cases:

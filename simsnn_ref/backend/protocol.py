@@ -17,12 +17,16 @@ from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import numpy as np
 
-__all__ = ["Array", "Backend", "Processes", "Shard", "missing_members"]
+__all__ = ["MACHINE_EPSILON", "Array", "Backend", "Processes", "Shard", "missing_members"]
 
 T = TypeVar("T")
 
 Array: TypeAlias = Any
 """An array of the backend's library; NumPy's ``ndarray`` for the embedded backend."""
+
+
+MACHINE_EPSILON = 2.0**-52
+"""Distance from 1 to the next float64."""
 
 
 class Shard(Protocol):

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from simsnn_ref.backend import Backend, missing_members
-from simsnn_ref.testing.expect import EPS, expect, expect_close, expect_equal, expect_on_device, expect_ulp, host
+from simsnn_ref.backend import MACHINE_EPSILON, Backend, missing_members
+from simsnn_ref.testing.expect import expect, expect_close, expect_equal, expect_on_device, expect_ulp, host
 
 __all__ = ["CHECKS"]
 
@@ -197,13 +197,13 @@ def _sums(backend: Backend) -> None:
         exact, size = np.sum(_wide(x), axis=axis), np.sum(np.abs(x), axis=axis)
         expect(got.shape == exact.shape, f"sum over {axis}: of shape {got.shape}, expected {exact.shape}")
         terms = x.size // max(exact.size, 1)
-        off = float(np.max(np.abs(got - exact) / size)) / EPS
+        off = float(np.max(np.abs(got - exact) / size)) / MACHINE_EPSILON
         expect(off <= terms, f"sum over {axis}: off by {off:.3g} eps of the sum of |x|, allowed {terms}")
     whole = host(backend, "mean", xp.mean(backend.asarray(x)))
     expect_ulp(
         "mean of equal numbers", host(backend, "mean", xp.mean(backend.asarray(0.0 * x + 0.1))), np.array(0.1), 16.0
     )
-    expect(abs(float(whole - np.mean(_wide(x)))) <= x.size * EPS * float(np.mean(np.abs(x))), "mean: off")
+    expect(abs(float(whole - np.mean(_wide(x)))) <= x.size * MACHINE_EPSILON * float(np.mean(np.abs(x))), "mean: off")
 
 
 def _products(backend: Backend) -> None:
@@ -227,7 +227,7 @@ def _products(backend: Backend) -> None:
         value = host(backend, what, got)
         exact, size = _wide(left) @ _wide(right), np.abs(left) @ np.abs(right)
         expect(value.shape == exact.shape, f"{what}: of shape {value.shape}, expected {exact.shape}")
-        off, terms = float(np.max(np.abs(value - exact) / size)) / EPS, left.shape[-1]
+        off, terms = float(np.max(np.abs(value - exact) / size)) / MACHINE_EPSILON, left.shape[-1]
         expect(off <= terms, f"matrix product, {what}: off by {off:.3g} eps of |A| |B|, allowed {terms}")
 
 

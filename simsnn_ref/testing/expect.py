@@ -5,11 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from simsnn_ref.backend import Array, Backend
+from simsnn_ref.backend import MACHINE_EPSILON, Array, Backend
 
-__all__ = ["EPS", "expect", "expect_close", "expect_equal", "expect_on_device", "expect_ulp", "host"]
-
-EPS = float(np.finfo(np.float64).eps)
+__all__ = ["expect", "expect_close", "expect_equal", "expect_on_device", "expect_ulp", "host"]
 
 
 def expect(condition: bool, message: str) -> None:
@@ -67,6 +65,6 @@ def expect_close(what: str, got: Any, expected: Any, allowed: float) -> None:
     size = float(np.linalg.norm(np.ravel(expected.astype(np.clongdouble)))) or 1.0
     off = float(np.linalg.norm(np.ravel(got.astype(np.clongdouble) - expected))) / size
     expect(
-        not math.isnan(off) and off <= allowed * EPS,
-        f"{what}: off by {off:.2e} of its 2-norm, {off / EPS:.3g} eps, allowed {allowed:.3g}",
+        not math.isnan(off) and off <= allowed * MACHINE_EPSILON,
+        f"{what}: off by {off:.2e} of its 2-norm, {off / MACHINE_EPSILON:.3g} eps, allowed {allowed:.3g}",
     )

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from simsnn_ref.backend import Backend, NumpyBackend
+from simsnn_ref.backend import MACHINE_EPSILON, Backend, NumpyBackend
 from simsnn_ref.model import FitConfig
 from simsnn_ref.multistage import fit, train
 from simsnn_ref.network import LinearMap, Network, Parameters, initialize, make_map
 from simsnn_ref.optimizers import Adam, AdamState, Jacobian, LpLoss, Objective
 from simsnn_ref.spectrum import Grid
-from simsnn_ref.testing.expect import EPS, expect, expect_close, host
+from simsnn_ref.testing.expect import expect, expect_close, host
 from simsnn_ref.verify import require, verify
 
 __all__ = ["CHECKS", "make_objective"]
@@ -34,7 +34,7 @@ CANCELLED = 1e2
 """Multiple of a gradient's rounding for Adam, which divides each entry by its own size: one whose terms cancelled to a
 hundredth has lost two digits."""
 
-CONJUGATE_GRADIENTS = EPS**-0.5
+CONJUGATE_GRADIENTS = MACHINE_EPSILON**-0.5
 """Multiple of eps, half of the digits: conjugate gradients amplify rounding as they go, in a loss that is nearly
 stationary along their path."""
 
@@ -176,7 +176,9 @@ def _fit(backend: Backend) -> None:
     slopes = [model.gradient(points) for model in models]
     expect_close("a model's slopes", slopes[0], slopes[1], 16.0 * np.pi * 9.0)
     ends = [model.history.stages[-1].rms_on_grid for model in models]
-    expect(ends[0] <= 2.0 * ends[1] + EPS**1.25, f"RMS after two stages: {ends[0]:.2e}, {ends[1]:.2e} on NumPy")
+    expect(
+        ends[0] <= 2.0 * ends[1] + MACHINE_EPSILON**1.25, f"RMS after two stages: {ends[0]:.2e}, {ends[1]:.2e} on NumPy"
+    )
     certified = models[0].history.certified
     expect(certified is not None and certified["agrees"], "the fit is not certified")
 

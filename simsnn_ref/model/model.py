@@ -32,7 +32,7 @@ __all__ = ["Model", "load_model"]
 Where: TypeAlias = "np.ndarray | Grid | Sequence[np.ndarray]"
 """Where to evaluate: points (n, d), a `Grid`, or a tuple of d coordinate arrays whose tensor product is meant."""
 
-POINT_BLOCK = 2**14
+SCATTERED_BLOCK = 2**14
 """Scattered points evaluated at a time."""
 
 
@@ -111,7 +111,7 @@ class Model:
         else:
             points = self._points(where)
             shape = (points.shape[0],)
-            places = [points[i : i + POINT_BLOCK, :] for i in range(0, shape[0], POINT_BLOCK)]
+            places = [points[i : i + SCATTERED_BLOCK, :] for i in range(0, shape[0], SCATTERED_BLOCK)]
         blocks = [np.zeros((int(np.prod(value_shape, dtype=int)), 0))]
         for place in places:
             total: Array = 0.0

@@ -17,15 +17,8 @@ from simsnn_ref.backend import SERIAL, Processes, default_threads
 from simsnn_ref.errors import ConfigError
 from simsnn_ref.model import FitConfig
 from simsnn_ref.multistage.sampling import refinement
-from simsnn_ref.network import has_nufft
-from simsnn_ref.network.features.cost import (
-    FINE_POINTS,
-    MULTIPLY_ADD,
-    NUFFT_ELEMENTS,
-    MapSizes,
-    map_costs,
-    step_seconds,
-)
+from simsnn_ref.network import NUFFT_ELEMENTS, MapSizes, has_nufft, step_seconds
+from simsnn_ref.network.features.cost import FINE_POINTS, MULTIPLY_ADD, map_costs
 from simsnn_ref.network.features.dense import BLOCK_ELEMENTS as DENSE_BLOCK
 from simsnn_ref.network.features.fft import BLOCK_ELEMENTS
 from simsnn_ref.optimizers import KEPT_ELEMENTS

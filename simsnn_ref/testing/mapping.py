@@ -7,8 +7,8 @@ from unittest import mock
 
 import numpy as np
 
-from simsnn_ref.backend import Array, Backend
-from simsnn_ref.testing.expect import EPS, expect, expect_close, expect_equal, host
+from simsnn_ref.backend import EPS, Array, Backend
+from simsnn_ref.testing.expect import expect, expect_close, expect_equal, host
 
 __all__ = ["CHECKS", "work_in_blocks"]
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from simsnn_ref import Grid, fit
-from simsnn_ref.experiments.base import Settings, to_dict, to_markdown
+from simsnn_ref.experiments import Settings, to_dict, to_markdown
 from simsnn_ref.experiments.lp import run
 from simsnn_ref.experiments.lp.claims import method_claim, residue_claim
 from simsnn_ref.experiments.lp.residues import SPIKE, describe, gaussian_maximum

@@ -23,8 +23,7 @@ from simsnn_ref import (
     write_field,
 )
 from simsnn_ref.commands.main import main
-from simsnn_ref.io import FieldInfo, read_file, write_file
-from simsnn_ref.io.coordinates import follows
+from simsnn_ref.io import FieldInfo, follows, read_file, write_file
 from simsnn_ref.io.field_info import plain_attributes
 from simsnn_ref.multistage import certify_model
 

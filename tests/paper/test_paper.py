@@ -24,10 +24,9 @@ from paper.engine_comparison import (
 )
 
 from simsnn_ref import Grid, paper
-from simsnn_ref.network.features.choose import make_map
-from simsnn_ref.network.initialization import initialize, scale_factor
-from simsnn_ref.optimizers.loss import LpLoss
-from simsnn_ref.optimizers.schedules import Plateau
+from simsnn_ref.network import initialize, make_map
+from simsnn_ref.network.initialization import scale_factor
+from simsnn_ref.optimizers import LpLoss, Plateau
 
 
 class TestEngine(EngineAgainstPaper):

@@ -181,20 +181,20 @@ def unpack_snapshot(arrays: Arrays, method: str, memory: type, backend: Backend)
         If an array is missing, or of another shape.
     """
     inside = _below(arrays, "now")
-    learnt = _unflatten(memory, _below(inside, "memory"), backend, {})
-    whole: Snapshot = _unflatten(Snapshot, inside, backend, {"method": method, "memory": learnt})
+    known = {"method": method, "memory": _unflatten(memory, _below(inside, "memory"), backend, {})}
+    whole: Snapshot = _unflatten(Snapshot, inside, backend, known)
     return whole
 
 
 def check_snapshot(snapshot: Snapshot, params: Parameters, trainable: Sequence[str]) -> None:
     """Raise ModelFileError unless a snapshot is of a network with the parameters `params`, some of them `trainable`."""
-    learnt = {item.name: getattr(snapshot.memory, item.name) for item in fields(snapshot.memory)}
+    memory = {item.name: getattr(snapshot.memory, item.name) for item in fields(snapshot.memory)}
     everything = list(params)
     tables: dict[str, tuple[Parameters, Sequence[str]]] = {
         "params": (snapshot.params, everything),
         "best": (snapshot.best, everything),
     }
-    tables |= {name: (table, trainable) for name, table in learnt.items() if isinstance(table, dict)}
+    tables |= {name: (table, trainable) for name, table in memory.items() if isinstance(table, dict)}
     for where, (table, names) in tables.items():
         if set(table) != set(names) and (table or where == "params"):
             raise ModelFileError(f"tensors of {where} in the stage in training are not {', '.join(names)}")
@@ -202,21 +202,23 @@ def check_snapshot(snapshot: Snapshot, params: Parameters, trainable: Sequence[s
             if value.shape != params[name].shape:
                 raise ModelFileError(f"tensor {where}/{name} of the stage in training has another shape than the stage")
     n = sum(prod(params[name].shape) for name in trainable)
-    vectors = [value for value in learnt.values() if isinstance(value, np.ndarray)]
+    vectors = [value for value in memory.values() if isinstance(value, np.ndarray)]
     if (
         any(v.ndim not in (1, 2) or v.shape[-1] != n for v in vectors)
         or len({len(v) for v in vectors if v.ndim == 2}) > 1
     ):
-        raise ModelFileError("what the method has learnt in the stage in training is not of its parameters")
+        raise ModelFileError("the memory of the method in training is not of the parameters of its stage")
     if len(snapshot.losses) != len(snapshot.rms) or len(snapshot.works) < len(snapshot.losses):
         raise ModelFileError("losses, deviations and works of the stage in training are not of one run")
 
 
 def _below(arrays: Arrays, name: str) -> Arrays:
+    """The arrays whose names begin with ``name/``, by the rest of their names."""
     return {key.removeprefix(f"{name}/"): array for key, array in arrays.items() if key.startswith(f"{name}/")}
 
 
 def _unflatten(kind: type, arrays: Arrays, backend: Backend, known: dict[str, Any]) -> Any:
+    """The dataclass that `_flatten` took apart, with the entries that are known already."""
     values = dict(known)
     for item in fields(kind):
         if item.name in known:

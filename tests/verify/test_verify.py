@@ -134,7 +134,7 @@ def own():
 
 
 @pytest.mark.parametrize("digits", [0, 40])
-def test_a_gradient_of_ones_own_is_judged(own, digits):
+def test_a_gradient_of_ones_own_is_checked(own, digits):
     params, gradient = own
     require(check_gradient(energy, params, gradient, digits=digits, tolerance=8 * EPS))
     require(check_gradient(energy, params, {"c": gradient["c"]}, digits=digits, tolerance=8 * EPS))
@@ -188,7 +188,7 @@ def test_arithmetic_in_digits():
     ],
     ids=["abs", "vector", "constant", "shape", "name"],
 )
-def test_functions_and_gradients_that_cannot_be_judged(function, gradient, message):
+def test_functions_and_gradients_that_cannot_be_checked(function, gradient, message):
     with pytest.raises(VerificationError, match=message):
         check_gradient(function, {"a": np.array([1.0, 2.0])}, gradient)
 
@@ -205,11 +205,13 @@ def test_what_has_no_digits_is_refused(monkeypatch):
 
 def test_command(monkeypatch, capsys):
     assert main(["verify", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["passed"] is True
-    assert told["backend"] == "numpy"
-    assert {"what", "case", "tensor", "index", "expected", "got", "ulp", "relative", "passed"} <= set(told["checks"][0])
-    checks = [Comparison(**{k: v for k, v in check.items() if k != "passed"}) for check in told["checks"]]
+    report = json.loads(capsys.readouterr().out)
+    assert report["passed"] is True
+    assert report["backend"] == "numpy"
+    assert {"what", "case", "tensor", "index", "expected", "got", "ulp", "relative", "passed"} <= set(
+        report["checks"][0]
+    )
+    checks = [Comparison(**{k: v for k, v in check.items() if k != "passed"}) for check in report["checks"]]
     monkeypatch.setattr("simsnn_ref.commands.verify.verify", lambda backend: checks)
     assert main(["verify"]) == 0
     out = capsys.readouterr().out

@@ -469,7 +469,7 @@ def test_every_check_of_verify_holds_down_to_one_mode_unit_and_point(kind, p, da
     require([replace(check, tolerance=2**14 * EPS) for check in checks if "remainder" not in check.what])
 
 
-# The judge itself, and numbers of other types
+# `compare` itself, and numbers of other types
 
 WHOLE = (np.int8, np.int64)
 SMALL = (*WHOLE, np.float32)
@@ -501,7 +501,7 @@ def test_compare_takes_numbers_of_any_type(dtype, got, expected):
     assert check.relative == pytest.approx(abs(got - expected) / expected, rel=4 * EPS)
 
 
-def test_compare_refuses_to_judge_nothing():
+def test_compare_refuses_to_compare_nothing():
     with pytest.raises(VerificationError, match="x, y: no tensors to compare"):
         compare("x", "y", {}, {})
     with pytest.raises(VerificationError, match="x, y: a has no entries"):

@@ -81,8 +81,34 @@ def test_what_cannot_fit_is_refused_at_once(monkeypatch, tmp_path):
     assert forecast(Grid((600, 600, 600)), FitConfig()).available_bytes is None
 
 
-def test_available_memory():
-    assert available_bytes() is None or available_bytes() > 2**20
+MEMINFO = "MemTotal:       32768000 kB\nMemFree:         1000000 kB\nMemAvailable:   12345678 kB\nBuffers: 5 kB\n"
+
+
+@pytest.mark.parametrize(
+    ("meminfo", "sysconf", "expected"),
+    [
+        (MEMINFO, {}, 12345678 * 1024),
+        (None, {"SC_PHYS_PAGES": 1000, "SC_PAGE_SIZE": 4096}, 4096000),
+        ("MemTotal: 32768000 kB\n", {"SC_PHYS_PAGES": 1000, "SC_PAGE_SIZE": 4096}, 4096000),
+        (None, {}, None),
+    ],
+    ids=["Linux", "another Unix", "an old Linux", "a system that does not tell"],
+)
+def test_available_memory(monkeypatch, meminfo, sysconf, expected):
+    def read_text(path, encoding):
+        assert path == Path("/proc/meminfo")
+        if meminfo is None:
+            raise FileNotFoundError(path)
+        return meminfo
+
+    def look_up(name):
+        if name not in sysconf:
+            raise ValueError("unrecognized configuration name")
+        return sysconf[name]
+
+    monkeypatch.setattr(resources_module.Path, "read_text", read_text)
+    monkeypatch.setattr(resources_module.os, "sysconf", look_up, raising=False)
+    assert available_bytes() == expected
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux tells the peak of a process by itself")

@@ -80,23 +80,23 @@ def test_markdown_says_what_held():
     assert "| did not hold |" in text
     assert "| not decided |" in text
     assert "| a | 1.2e-09 |\n| b | - |\n\n- *name*: the name\n- *RMS*: the error\n\nA note." in text
-    told = json.loads(json.dumps(to_dict(outcome), allow_nan=False))
-    assert [claim["held"] for claim in told["claims"]] == [True, False, None]
+    output = json.loads(json.dumps(to_dict(outcome), allow_nan=False))
+    assert [claim["held"] for claim in output["claims"]] == [True, False, None]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_quick_experiments_write_figure_tables_and_numbers(name, tmp_path, capsys):
     assert main(["reproduce", name, "-o", str(tmp_path), "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)[name]
+    output = json.loads(capsys.readouterr().out)[name]
     written = json.loads((tmp_path / f"{name}.json").read_text("utf-8"))
-    assert written == told
-    assert told["claims"]
-    assert all(claim["held"] in (True, False, None) for claim in told["claims"])
+    assert written == output
+    assert output["claims"]
+    assert all(claim["held"] in (True, False, None) for claim in output["claims"])
     assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     assert (tmp_path / f"{name}.pdf").read_bytes().startswith(b"%PDF")
     text = (tmp_path / f"{name}.md").read_text("utf-8")
-    for table in told["tables"]:
+    for table in output["tables"]:
         assert f"## {table['title']}" in text
         assert all(len(row) == len(table["columns"]) for row in table["rows"])
 
@@ -104,18 +104,19 @@ def test_quick_experiments_write_figure_tables_and_numbers(name, tmp_path, capsy
 @pytest.mark.slow
 def test_the_claims_follow_the_numbers(tmp_path, capsys):
     assert main(["reproduce", "fig2", "-o", str(tmp_path), "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)["fig2"]
-    last = told["numbers"]["stages"][-1]
-    assert [claim["held"] for claim in told["claims"]] == [last["rms_on_grid"] <= 1e-15, last["rms_off_grid"] <= 1e-15]
+    output = json.loads(capsys.readouterr().out)["fig2"]
+    last = output["numbers"]["stages"][-1]
+    held = [claim["held"] for claim in output["claims"]]
+    assert held == [last["rms_on_grid"] <= 1e-15, last["rms_off_grid"] <= 1e-15]
     assert last["rms_on_grid"] <= 1e-15
 
 
 @pytest.mark.slow
 def test_another_optimizer_is_used(tmp_path, capsys):
     assert main(["reproduce", "fig2", "--optimizer", "lbfgs", "-o", str(tmp_path), "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)["fig2"]
-    assert told["optimizer"] == "lbfgs"
-    assert {stage["optimizer"] for stage in told["numbers"]["stages"]} == {"lbfgs"}
+    output = json.loads(capsys.readouterr().out)["fig2"]
+    assert output["optimizer"] == "lbfgs"
+    assert {stage["optimizer"] for stage in output["numbers"]["stages"]} == {"lbfgs"}
 
 
 def test_a_folder_that_cannot_be_made(tmp_path, capsys):

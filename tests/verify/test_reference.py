@@ -249,8 +249,8 @@ def test_a_wrong_gradient_is_named_with_the_first_place(tmp_path, capsys):
     total = len(check(COMMITTED, folder))
     assert f"2 of {total} tensors are wrong. The first, from the forward pass down: z2 of {FIRST}" in out
     assert main(["reference", "check", str(COMMITTED), str(folder), "--json"]) == 1
-    told = json.loads(capsys.readouterr().out)
-    assert [entry["tensor"] for entry in told["checks"] if not entry["passed"]] == ["z2", "grad.W1"]
+    output = json.loads(capsys.readouterr().out)
+    assert [entry["tensor"] for entry in output["checks"] if not entry["passed"]] == ["z2", "grad.W1"]
     assert main(["reference", "check", str(COMMITTED), str(COMMITTED)]) == 0
     assert f"All {total} tensors are right" in capsys.readouterr().out
 

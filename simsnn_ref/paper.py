@@ -17,6 +17,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from simsnn_ref.errors import ConfigError
+
 __all__ = [
     "Parameters", "Stage", "adam_step", "algorithm_1", "anneal", "cosinusoidal_mapping", "dft",
     "energy_spectrum", "evaluate", "features", "fit", "fourier_feature_mapping", "fourier_series", "grid",
@@ -272,6 +274,9 @@ def algorithm_1(u: Array, n_f: int) -> tuple[Array, Array, Array]:
     """
     xp = namespace(u)
     spectrum, m, count = modes(u)
+    n_modes = int(xp.count_nonzero(count))
+    if not 1 <= n_f <= n_modes:
+        raise ConfigError(f"n_f = {n_f}: these samples have {n_modes} Fourier modes; choose 1 to {n_modes}")
     a = xp.abs(spectrum)  # u~ = a exp(i theta)
     largest = xp.argsort(-xp.where(count > 0.0, a, -xp.ones_like(a)), stable=True)[:n_f]
     spectrum, m, alpha = xp.take(spectrum, largest), xp.take(m, largest, axis=0), xp.take(count * a, largest)

@@ -47,6 +47,19 @@ class StrictBackend:
         pass
 
 
+TRAININGS = ("test_200_steps_of_adam", "test_three_stages")
+DEFAULT_TRAININGS = ("[strict-2-10-trained-separable]", "[strict-1-2-frozen-fft]")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """array-api-strict checks every operation, so that a training takes it ten times as long: most are slow tests."""
+    for item in items:
+        is_training = getattr(item, "originalname", "") in TRAININGS and "[strict-" in item.name
+        if is_training and not item.name.endswith(DEFAULT_TRAININGS):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(params=[NumpyBackend, StrictBackend], ids=["numpy", "strict"])
 def backend(request):
     return request.param()

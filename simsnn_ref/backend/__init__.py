@@ -9,10 +9,11 @@ from simsnn_ref.backend.loading import ENTRY_POINT_GROUP, available_backends, lo
 from simsnn_ref.backend.norms import largest, rms
 from simsnn_ref.backend.numpy_backend import THREADS_VARIABLE, NumpyBackend, default_threads
 from simsnn_ref.backend.processes import SERIAL, SerialProcess, WholeShard
-from simsnn_ref.backend.protocol import Array, Backend, Processes, Shard, missing_members
+from simsnn_ref.backend.protocol import EPS, Array, Backend, Processes, Shard, missing_members
 
 __all__ = [
     "ENTRY_POINT_GROUP",
+    "EPS",
     "SERIAL",
     "THREADS_VARIABLE",
     "Array",

@@ -126,7 +126,7 @@ class NumpyBackend:
         items = list(items)
         if self._threads() == 1 or len(items) < 2:
             return [function(item) for item in items]
-        # What np.errstate says is to hold in the threads too. NumPy and SciPy let them run while they compute.
+        # The threads take np.errstate from here. NumPy and SciPy let other threads run while they compute.
         contexts = [copy_context() for _ in items]
         return list(_pool(self.workers).map(lambda context, item: context.run(function, item), contexts, items))
 

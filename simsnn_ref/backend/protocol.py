@@ -17,9 +17,12 @@ from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import numpy as np
 
-__all__ = ["Array", "Backend", "Processes", "Shard", "missing_members"]
+__all__ = ["EPS", "Array", "Backend", "Processes", "Shard", "missing_members"]
 
 T = TypeVar("T")
+
+EPS = 2.0**-52
+"""Machine epsilon of float64, the type of real arrays: the distance from 1 to the next larger number."""
 
 Array: TypeAlias = Any
 """An array of the backend's library; NumPy's ``ndarray`` for the embedded backend."""

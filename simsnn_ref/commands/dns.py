@@ -9,8 +9,7 @@ from typing import Any
 from simsnn_ref.commands.base import command
 from simsnn_ref.commands.input import simulation_lines
 from simsnn_ref.io import check_writable, save_array
-from simsnn_ref.problems import get_problem
-from simsnn_ref.problems.turbulence import SPECTRA, energy, enstrophy, vorticity
+from simsnn_ref.problems import SPECTRA, energy, enstrophy, get_problem, vorticity
 
 __all__ = ["add"]
 

@@ -8,8 +8,7 @@ import numpy as np
 
 from simsnn_ref.errors import ConfigError
 from simsnn_ref.io import SampledField, check_samples, load_samples, read_field, read_scattered
-from simsnn_ref.problems import PROBLEMS, Problem, get_problem
-from simsnn_ref.problems.turbulence import SPECTRA
+from simsnn_ref.problems import PROBLEMS, SPECTRA, Problem, get_problem
 from simsnn_ref.report import SimulationLines
 from simsnn_ref.spectrum import Box, Grid, Scatter
 

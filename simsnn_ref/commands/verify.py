@@ -12,7 +12,7 @@ from simsnn_ref.backend import load_backend
 from simsnn_ref.commands.base import command
 from simsnn_ref.io import versions
 from simsnn_ref.report import table_with_legend
-from simsnn_ref.verify import Check, verify
+from simsnn_ref.verify import Comparison, verify
 
 __all__ = ["add"]
 
@@ -64,7 +64,7 @@ def _run_verify(arguments: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def _rows_of_checks(checks: Sequence[Check]) -> list[list[str]]:
+def _rows_of_checks(checks: Sequence[Comparison]) -> list[list[str]]:
     """A row for each quantity: its worst case."""
     rows = []
     for what in dict.fromkeys(check.what for check in checks):

@@ -1,6 +1,6 @@
 """The fitted sum of stages: its options, its history, its file and its certificate."""
 
-from simsnn_ref.model.certificate import Certificate, Claim, certify, second_route_digits
+from simsnn_ref.model.certificate import Certificate, ErrorSample, certify, digits_of_independent_evaluation
 from simsnn_ref.model.checkpoint import Checkpoints, digest, is_held, log_file, reading_states, state_files
 from simsnn_ref.model.config import OPTIONS, FitConfig, config_from_dict, config_from_toml, zero_to_none
 from simsnn_ref.model.history import Callback, History, StageRecord, Step
@@ -42,7 +42,7 @@ __all__ = [
     "Callback",
     "Certificate",
     "Checkpoints",
-    "Claim",
+    "ErrorSample",
     "FirstLayerOptions",
     "FitConfig",
     "History",
@@ -63,6 +63,7 @@ __all__ = [
     "config_from_dict",
     "config_from_toml",
     "digest",
+    "digits_of_independent_evaluation",
     "is_held",
     "load_model",
     "log_file",
@@ -73,7 +74,6 @@ __all__ = [
     "pack_stages",
     "parse_line",
     "reading_states",
-    "second_route_digits",
     "shown",
     "state_files",
     "unpack_field",

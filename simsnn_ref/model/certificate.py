@@ -1,8 +1,8 @@
-"""Check the errors of a model by a second route, from its parameters alone.
+"""Check the errors of a model by an independent evaluation, from its parameters alone.
 
-The first route sums the features with fast transforms. Here each feature is evaluated by its definition at single
-points and summed: in extended precision, or with mpmath to any number of digits. Wavenumbers frozen at Fourier modes
-are exactly pi m / period.
+A fit sums the features of its networks with fast transforms. Here the formula of the network is evaluated at single
+points: in extended precision, or with mpmath in any number of digits. Wavenumbers that are frozen at Fourier modes are
+exactly pi m / period.
 """
 
 from collections.abc import Sequence
@@ -25,28 +25,33 @@ from simsnn_ref.network import (
     is_extended,
 )
 
-__all__ = ["Certificate", "Claim", "certify", "evaluate_by_definition", "second_route_digits"]
+__all__ = ["Certificate", "ErrorSample", "certify", "digits_of_independent_evaluation", "evaluate_by_definition"]
 
 LONG_DOUBLE_DIGITS = 18
+"""Digits of extended precision; more are computed with mpmath."""
+
 MPMATH_DIGITS = 34
+"""Digits of mpmath where double-double arithmetic stands in for long double."""
+
 AGREEMENT = 0.01
-"""Largest relative difference between a claimed and a certified figure."""
+"""Largest relative difference between an error that the fit found and the same one by independent evaluation."""
 
 BLOCK_ELEMENTS = 2**20
+"""Values of features at a time."""
 
 
 @dataclass(frozen=True)
-class Claim:
-    """Errors found by the first route at some points.
+class ErrorSample:
+    """Errors that a fit found at some points.
 
     Attributes
     ----------
     points : array in extended precision, shape (n, d)
-        In [-1, 1]^d.
+        Points in [-1, 1]^d.
     values : array in extended precision, shape (n,)
-        The field there.
+        The field at the points.
     residue : array in extended precision, shape (n,)
-        Field minus model there, by the first route.
+        Field minus model at the points, as the fit evaluated it.
     random : ndarray of bool, shape (n,)
         False for points that were chosen for their large residue: they count for the largest error, not for the RMS.
     """
@@ -59,19 +64,21 @@ class Claim:
 
 @dataclass(frozen=True)
 class Certificate:
-    """Certified errors at a random sample of points and at the worst points of the first route.
-
-    Relative to the RMS of the field; None where the error between the samples is not measured.
+    """Errors of a model by independent evaluation, at random points and at the worst ones that the fit found.
 
     Attributes
     ----------
+    rms_on_grid, max_on_grid : float
+        RMS and largest absolute value of the error at the samples, relative to the RMS of the field.
+    rms_off_grid, max_off_grid : float or None
+        The same between the samples; None where that error is not measured.
     digits : int
-        Of the arithmetic.
+        Digits of the arithmetic.
     points : int
-        How many points were evaluated.
+        Number of points that were evaluated.
     agrees : bool
-        Whether every figure is within 1 % of what the first route says at the same points, or both are below what the
-        arithmetic resolves.
+        Whether every figure is within 1 % of the fit's at the same points, or both are below what the arithmetic
+        resolves.
     """
 
     rms_on_grid: float
@@ -83,15 +90,15 @@ class Certificate:
     agrees: bool
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON."""
+        """The attributes by name."""
         return asdict(self)
 
 
-def second_route_digits(digits: int) -> int:
+def digits_of_independent_evaluation(digits: int) -> int:
     """`digits`, or more where those of long double are asked for and double-double arithmetic stands in for it.
 
-    The first route then has the same elementary functions as `evaluate_by_definition`; mpmath, if it is installed, has
-    its own.
+    The fit then has the same elementary functions as `evaluate_by_definition`, which would not be independent; mpmath,
+    if it is installed, has its own.
     """
     stands_in = digits <= LONG_DOUBLE_DIGITS and not is_extended()
     return MPMATH_DIGITS if stands_in and find_spec("mpmath") is not None else digits
@@ -99,32 +106,44 @@ def second_route_digits(digits: int) -> int:
 
 def certify(
     stages: Sequence[tuple[float, Network, Parameters]],
-    on_grid: Claim,
-    off_grid: Claim | None,
+    on_grid: ErrorSample,
+    off_grid: ErrorSample | None,
     field_rms: float,
     backend: Backend,
     digits: int = LONG_DOUBLE_DIGITS,
 ) -> Certificate:
-    """Evaluate the stages (eps, network, parameters) by their definition and compare.
+    """Evaluate the stages at the points of the samples, and compare the errors.
 
     Parameters
     ----------
+    stages : sequence of (eps, network, parameters)
+    on_grid, off_grid : ErrorSample
+        Errors at the samples and between them; None where the latter are not measured.
+    field_rms : float
+        RMS of the field, to which errors are relative.
+    backend : Backend
+        Library of the parameters.
     digits : int
         18 is long double, or double-double where that is no wider than float64; more is mpmath.
+
+    Raises
+    ------
+    ConfigError
+        If more than 18 digits are asked for and mpmath is not installed.
     """
     figures: list[float | None] = []
     agrees = True
-    for claim in (on_grid, off_grid):
-        if claim is None:
+    for sample in (on_grid, off_grid):
+        if sample is None:
             figures += [None, None]
             continue
-        model = evaluate_by_definition(stages, claim.points, backend, digits)
+        model = evaluate_by_definition(stages, sample.points, backend, digits)
         scale = field_rms or 1.0
-        found, said = (np.asarray(e) / scale for e in (claim.values - model, claim.residue))
-        certified, claimed = ([_rms(e[claim.random]), float(np.max(np.abs(e)))] for e in (found, said))
+        errors = (np.asarray(e) / scale for e in (sample.values - model, sample.residue))
+        certified, fitted = ([_rms(e[sample.random]), float(np.max(np.abs(e)))] for e in errors)
         resolution = _resolution(stages, field_rms, backend)
         agrees = agrees and all(
-            abs(a - b) <= AGREEMENT * max(a, b) + resolution for a, b in zip(certified, claimed, strict=True)
+            abs(a - b) <= AGREEMENT * max(a, b) + resolution for a, b in zip(certified, fitted, strict=True)
         )
         figures += certified
     n_points = len(on_grid.points) + (0 if off_grid is None else len(off_grid.points))
@@ -139,16 +158,16 @@ def _rms(e: np.ndarray) -> float:
 
 
 def _resolution(stages: Sequence[tuple[float, Network, Parameters]], field_rms: float, backend: Backend) -> float:
-    """What extended precision leaves unsure of the sum: each cosine's argument is rounded, by |k.x| eps at most."""
-    unsure = 0.0
+    """Rounding error of the sum in extended precision: that of each cosine's argument is up to |k.x| eps."""
+    error = 0.0
     for eps, network, params in stages:
         features = network.features(params)
         size = 1.0
         if features is not None:
             k = np.sum(np.abs(backend.to_numpy(features.wavenumbers)), axis=1)
             size = float(np.sqrt(np.sum((backend.to_numpy(features.amplitudes) * (4.0 + k)) ** 2)))
-        unsure += eps * size
-    return 4.0 * extended_eps() * unsure / (field_rms or 1.0)
+        error += eps * size
+    return 4.0 * extended_eps() * error / (field_rms or 1.0)
 
 
 def evaluate_by_definition(
@@ -157,7 +176,21 @@ def evaluate_by_definition(
     backend: Backend,
     digits: int = LONG_DOUBLE_DIGITS,
 ) -> Array:
-    """sum_s eps_s u_s at `points` (n, d) in [-1, 1]^d, extended, of shape (n,), without the package's feature maps.
+    """sum_s eps_s u_s at points, by `evaluate_network`, without feature maps.
+
+    Parameters
+    ----------
+    stages : sequence of (eps, network, parameters)
+    points : array in extended precision, shape (n, d)
+        Points in [-1, 1]^d.
+    backend : Backend
+        Library of the parameters.
+    digits : int
+        As for `certify`.
+
+    Returns
+    -------
+    array in extended precision, shape (n,)
 
     Raises
     ------

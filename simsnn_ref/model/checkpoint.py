@@ -1,15 +1,15 @@
-"""A folder that a fit can be taken up from again: the data, the last two states, a log.
+"""The folder of checkpoints, from which a fit can be taken up again: its data, its last two states, its log.
 
-    data.safetensors          the samples, or points and values; of a function nothing but its digest
-    state-00000007.safetensors  a state, complete or not there at all; the one before it is kept
-    log.jsonl                 what happened, a line each (`simsnn_ref.model.run_log`)
-    lock                      held by the process that writes here
+    data.safetensors            the samples, or points and values; of a function its digest only
+    state-00000007.safetensors  a state, whole or not there at all; the one before it is kept
+    log.jsonl                   the log of the run (`simsnn_ref.model.run_log`)
+    lock                        held by the process that writes to the folder
 
 A state is what the fit has finished, as a model file has it, and a `Snapshot` of the stage in training. All else is
-made again from these and the data: the same operations in the same order, so the same bits.
+computed again from these and the data, by the same operations in the same order, so to the same bits.
 
-Processes that share a fit all hold all of its state. The first one alone touches the folder, and what it finds there,
-or a signal to any of them, is told to all.
+Processes that share a fit each hold all of its state. The first one alone touches the folder; what it finds there goes
+to all of them, and so does a signal to any.
 """
 
 import contextlib
@@ -38,19 +38,19 @@ __all__ = ["Checkpoints", "digest", "is_held", "log_file", "reading_states", "st
 KIND = "simsnn-checkpoint"
 
 KEPT = 2
-"""States: the last one, and one to fall back on."""
+"""Number of states: the last one, and one to fall back on."""
 
 SIGNALS = ("SIGINT", "SIGTERM", "SIGUSR1")
 
 RETRY_SECONDS = 10.0
-"""Between attempts to save where that fails."""
+"""Time from an attempt to save that fails to the next."""
 
 LOOKS, LOOK_SECONDS = 10, 0.02
-"""Attempts to lock the folder, and the time between them: one that only looks whether it is locked is soon gone."""
+"""Attempts to lock the folder, and the time between them: `is_held` locks it for a moment too."""
 
 
 def digest(values: np.ndarray) -> str:
-    """SHA-256 of values in float64, C order, and of their shape."""
+    """The SHA-256 of values, as float64 in C order, and of their shape."""
     array = np.ascontiguousarray(values, dtype=np.float64)
     return hashlib.sha256(repr(array.shape).encode() + array.tobytes()).hexdigest()
 
@@ -75,7 +75,7 @@ def reading_states(folder: Path) -> Iterator[None]:
 
 
 class Checkpoints:
-    """Writes states to a folder when they are due; from `open` to `close` no other process does.
+    """A folder of checkpoints, to which no other process writes from `open` to `close`.
 
     `fit` and `resume` open and close it themselves, ``with Checkpoints(folder) as checkpoints`` does for several fits.
 
@@ -83,11 +83,11 @@ class Checkpoints:
     ----------
     folder : str or Path
     every_steps : int
-        Save after so many steps; 0 for no such rule.
+        Number of steps after which a state is saved; 0 for no such rule.
     every_minutes : float
-        Save after so much time; 0 for no such rule. A state is saved at each stage's end in any case.
+        Time after which a state is saved; 0 for no such rule. One is saved at each stage's end in any case.
     about : dict
-        JSON of the caller's own that is kept with the data.
+        JSON of the caller that is kept with the data.
 
     Raises
     ------
@@ -116,7 +116,7 @@ class Checkpoints:
         self.is_open = False
 
     def open(self, processes: Processes = SERIAL) -> None:
-        """Make the folder, if it is not there, and lock it; again by the same processes, nothing.
+        """Make the folder, if it is not there, and lock it; nothing happens if it is open already.
 
         Raises
         ------
@@ -153,7 +153,7 @@ class Checkpoints:
         self.close()
 
     def close(self) -> None:
-        """Let another process write to the folder."""
+        """Unlock the folder, so that another process can write to it."""
         if self._lock is not None:
             self._lock.close()
         self._lock, self.is_open = None, False
@@ -199,12 +199,12 @@ class Checkpoints:
 
     @cached_property
     def data(self) -> tuple[dict[str, Any], Arrays]:
-        """What `begin` wrote, read by each process; `about` becomes what it was.
+        """Content and arrays that `begin` wrote, read by each process; `about` becomes what it was then.
 
         Raises
         ------
         CheckpointError
-            If the folder holds no run, or the file is damaged.
+            If the folder holds no run, or the file is damaged or not one that `begin` wrote.
         """
         if not self.data_file.exists():
             raise CheckpointError(f"{self.folder}: holds no checkpoints; they are made by: simsnn fit --checkpoint DIR")
@@ -218,7 +218,9 @@ class Checkpoints:
         return content, arrays
 
     def load(self) -> tuple[dict[str, Any] | None, Arrays, list[str]]:
-        """The last state that can be read (None where the run had saved none), and notes on those that cannot.
+        """Content (None where the run had saved no state) and arrays of the last state that can be read, and notes.
+
+        A note is on a state that cannot be read.
 
         Raises
         ------
@@ -241,7 +243,7 @@ class Checkpoints:
         return None, {}, []
 
     def save(self, content: dict[str, Any], arrays: Arrays) -> str | None:
-        """Write a state and drop those before the last two; what went wrong, or None.
+        """Write a state and delete those before the last two; returns what went wrong, or None.
 
         A fit does not end because a checkpoint cannot be written: the state before is still there.
         """
@@ -274,9 +276,9 @@ class Checkpoints:
         return bool(by_steps or (self.every_seconds and now - self._saved_at >= self.every_seconds))
 
     def _agreed(self, is_due: bool = False) -> float:
-        """The signal that any of the processes has got, above 0 without one if any is due, else 0: for all the same.
+        """The number of the signal that any process has got; without one 0.5 if a state is due in any, else 0.
 
-        One that comes while they agree counts the next time.
+        It is the same in all processes. A signal that comes while they agree counts the next time.
         """
         return self._processes.max(float(self.signal or 0.5 * is_due))
 
@@ -296,9 +298,9 @@ class Checkpoints:
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
-        """SIGINT, SIGTERM and SIGUSR1 ask the fit to save and end; a second SIGINT ends it at once.
+        """Have SIGINT, SIGTERM and SIGUSR1 ask the fit to save and end; a second SIGINT ends it at once.
 
-        Outside the main thread, where Python cannot catch signals, nothing is done.
+        Outside the main thread, where Python cannot catch signals, they do what they did before.
         """
         if threading.current_thread() is not threading.main_thread():
             yield
@@ -321,7 +323,7 @@ class Checkpoints:
 
 
 def _lock(stream: IO[str]) -> bool:
-    """Whether no other process has locked the file; this one has then, where there is `fcntl`."""
+    """Lock the file, where there is `fcntl`; returns whether no other process has locked it."""
     for _ in range(LOOKS):
         if _locked(stream, "LOCK_EX") is not False:
             return True
@@ -330,7 +332,7 @@ def _lock(stream: IO[str]) -> bool:
 
 
 def _locked(stream: IO[Any], kind: str) -> bool | None:
-    """Whether the file could be locked; None where there is no `fcntl`."""
+    """Try once to lock the file; returns whether that worked, None where there is no `fcntl`."""
     try:
         import fcntl  # noqa: PLC0415 - Unix only
     except ImportError:
@@ -343,9 +345,9 @@ def _locked(stream: IO[Any], kind: str) -> bool | None:
 
 
 def is_held(folder: Path) -> bool | None:
-    """Whether a process writes checkpoints to the folder; None where the system does not tell.
+    """Whether a process has the folder of checkpoints open; None where the system does not say.
 
-    A shared lock is tried for a moment, which `Checkpoints` waits out.
+    A shared lock is tried for a moment, which `Checkpoints` waits for.
     """
     try:
         with (folder / "lock").open("rb") as stream:

@@ -1,4 +1,4 @@
-"""What a fit tells about itself: one record per stage, and the callbacks that hear of it as it happens."""
+"""The history of a fit: a record of each stage, and the callbacks that are called as it happens."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -12,23 +12,24 @@ __all__ = ["Callback", "History", "StageRecord", "Step"]
 
 @dataclass(frozen=True)
 class StageRecord:
-    """One stage, with the errors of the model that ends with it. Arrays are on the host.
+    """A stage, with the errors of the model that ends with it. Arrays are on the host.
 
     Attributes
     ----------
     index : int
-        1-based.
+        Number of the stage, from 1.
     first_layer, feature_map, optimizer : str
+        Names of the first layer, of the feature map and of the method.
     n_modes : int
         Width n_f of the first layer (0 for ``none``).
     n_parameters : int
-        Numbers that train.
+        Number of parameters that train.
     steps : int
-        Steps taken.
+        Number of steps that were taken.
     eps : float
-        RMS of the residue the stage was given, in the units of the field.
+        RMS of the residue that the stage fitted, in the units of the field.
     loss : float
-        L^p norm of the normalised residue left by the stage.
+        L^p norm of the normalised residue that the stage left.
     rms_on_grid, max_on_grid : float
         Error at the samples, relative to the RMS of the field.
     max_on_grid_to_max : float
@@ -38,11 +39,13 @@ class StageRecord:
     nonlinear_share : float
         RMS of u_s minus its linearisation in the features, over the RMS of u_s: what the network adds to a sum of them.
     seconds : float
+        Duration of the stage.
     stopped_because : str
+        Why training ended.
     loss_history, rms_history : ndarray of float64, shape (steps,)
         Loss and RMS of the normalised residue before each step.
     energy : ndarray of float64, shape (bins,)
-        E(k), eq. 13, of the residue left by the stage over the RMS of the field, in the bins of `History.spectrum`.
+        E(k), eq. 13, of the residue that the stage left over the RMS of the field, in the bins of `History.spectrum`.
     """
 
     index: int
@@ -69,17 +72,18 @@ class StageRecord:
     ARRAYS = ("loss_history", "rms_history", "energy")
 
     def summary(self) -> dict[str, Any]:
-        """The scalars, ready for JSON."""
+        """The attributes that are no arrays, by name."""
         return {name: value for name, value in asdict(self).items() if name not in self.ARRAYS}
 
 
 @dataclass(frozen=True)
 class History:
-    """A whole fit.
+    """The history of a fit.
 
     Attributes
     ----------
     stages : tuple of StageRecord
+        Records of the stages that were kept.
     off_grid : str
         How the error between the samples was measured: ``interpolation``, ``random``, ``holdout`` or ``none``.
     notes : tuple of str
@@ -89,11 +93,12 @@ class History:
     spectrum : EnergySpectrum
         E(k) of the samples over their RMS: it sums to 1.
     seconds : float
-    resolved_level : float
+        Duration of the fit.
+    noise_floor : float
         RMS, relative to the field's, below which the samples say nothing of the field between them; see
-        `simsnn_ref.spectrum.noise_floor`.
+        `simsnn_ref.spectrum.noise_floor`. Files and reports call it ``resolved_level``.
     certified : dict or None
-        The last errors by a second route, see `simsnn_ref.model.Certificate`; None if it was not asked for.
+        The last errors by independent evaluation, see `simsnn_ref.model.Certificate`; None if that was not asked for.
     """
 
     stages: tuple[StageRecord, ...]
@@ -103,13 +108,23 @@ class History:
     max: float
     spectrum: EnergySpectrum
     seconds: float
-    resolved_level: float
+    noise_floor: float
     certified: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
 class Step:
-    """State before step `step` (1-based) of `n_steps` of stage `stage` (1-based) of `n_stages`."""
+    """The state before a step of training.
+
+    Attributes
+    ----------
+    stage, n_stages : int
+        Number of the stage, from 1, and how many there are at most.
+    step, n_steps : int
+        Number of the step in its stage, from 1, and how many there are at most.
+    loss, rms : float
+        Loss and RMS of the normalised residue.
+    """
 
     stage: int
     n_stages: int
@@ -120,7 +135,7 @@ class Step:
 
 
 class Callback:
-    """Base class of observers of a fit; every method does nothing unless overridden."""
+    """Base class of observers of a fit; each method does nothing unless it is overridden."""
 
     def on_stage_start(self, stage: int, n_stages: int, description: str) -> None:
         """A stage begins; `description` names its first layer, sizes, feature map and eps."""
@@ -129,10 +144,10 @@ class Callback:
         """A step is about to be taken."""
 
     def on_activity(self, activity: str) -> None:
-        """Something that may take a while begins, beside the steps of training."""
+        """Something else than steps of training begins that may take a while."""
 
     def on_stage_end(self, record: StageRecord) -> None:
         """A stage has ended."""
 
     def on_note(self, note: str) -> None:
-        """Something the user should know, as it is found out."""
+        """Something is found out that the user should know."""

@@ -32,7 +32,7 @@ __all__ = ["Model", "load_model"]
 Where: TypeAlias = "np.ndarray | Grid | Sequence[np.ndarray]"
 """Where to evaluate: points (n, d), a `Grid`, or a tuple of d coordinate arrays whose tensor product is meant."""
 
-POINT_BLOCK = 2**14
+SCATTERED_BLOCK = 2**14
 """Scattered points evaluated at a time."""
 
 
@@ -111,7 +111,7 @@ class Model:
         else:
             points = self._points(where)
             shape = (points.shape[0],)
-            places = [points[i : i + POINT_BLOCK, :] for i in range(0, shape[0], POINT_BLOCK)]
+            places = [points[i : i + SCATTERED_BLOCK, :] for i in range(0, shape[0], SCATTERED_BLOCK)]
         blocks = [np.zeros((int(np.prod(value_shape, dtype=int)), 0))]
         for place in places:
             total: Array = 0.0
@@ -190,7 +190,7 @@ class Model:
                 "rms": self.history.rms,
                 "max": self.history.max,
                 "seconds": self.history.seconds,
-                "resolved_level": self.history.resolved_level,
+                "resolved_level": self.history.noise_floor,
                 "certified": self.history.certified,
             },
         }
@@ -217,17 +217,17 @@ def load_model(path: str | Path, backend: Backend | None = None) -> Model:
     try:
         check_model(content, arrays)
         stages = unpack_stages(content["stages"], arrays, backend)
-        told = content["history"]
+        entry = content["history"]
         history = History(
-            stages=unpack_records(told["stages"], arrays),
-            off_grid=told["off_grid"],
-            notes=tuple(told["notes"]),
-            rms=told["rms"],
-            max=told["max"],
+            stages=unpack_records(entry["stages"], arrays),
+            off_grid=entry["off_grid"],
+            notes=tuple(entry["notes"]),
+            rms=entry["rms"],
+            max=entry["max"],
             spectrum=EnergySpectrum(arrays["spectrum/wavenumber"], arrays["spectrum/energy"]),
-            seconds=told["seconds"],
-            resolved_level=told["resolved_level"],
-            certified=told["certified"],
+            seconds=entry["seconds"],
+            noise_floor=entry["resolved_level"],
+            certified=entry["certified"],
         )
         grid = unpack_grid(content["grid"], arrays)
         config = config_from_dict(content["config"])

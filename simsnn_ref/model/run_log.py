@@ -1,8 +1,9 @@
-"""What happens in a fit, a JSON object a line, as it happens: for `simsnn watch` and for programs.
+"""The log of a fit, written as it happens: a JSON object a line, for `simsnn watch` and for programs.
 
-Every line has ``time`` (seconds since the epoch) and ``event``: ``run`` (with resumed), ``stage`` (with stage,
-n_stages, description), ``step`` (the fields of `simsnn_ref.model.Step`), ``activity`` and ``note`` (with text),
-``stage_end`` (the record's scalars), ``end`` (with how, one of `ENDS`, and text). A run that was killed has no ``end``.
+Each line has ``time`` (seconds since the epoch) and ``event``, which is ``run`` (with resumed), ``stage`` (with stage,
+n_stages, description), ``step`` (with the attributes of `simsnn_ref.model.Step`), ``activity`` or ``note`` (with text),
+``stage_end`` (with `StageRecord.summary`), or ``end`` (with how, one of `ENDS`, and text). A run that was killed has no
+``end``.
 """
 
 import contextlib
@@ -21,26 +22,31 @@ from simsnn_ref.model.history import Callback, StageRecord, Step
 __all__ = ["ENDS", "LogFile", "parse_line"]
 
 ENDS = ("finished", "stopped", "failed")
+"""How a run can end."""
 
 SECONDS_BETWEEN_STEPS = 0.2
+"""Time from one line of a step to the next, at least."""
 
 
 class LogFile(Callback):
-    """Appends to a file; of steps that follow each other faster than the eye, not all. A full disk loses lines only.
+    """A callback that appends to the log; steps that follow each other faster than the eye have no line each.
+
+    A full disk costs lines, not the fit.
 
     Parameters
     ----------
     path : Path
+        File of the log.
     clock : callable
-        Seconds since the epoch.
+        Function that returns seconds since the epoch.
     """
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
         self.path, self.clock = path, clock
         self._last = 0.0
 
-    def _write(self, event: str, **told: Any) -> None:
-        line = json.dumps({"time": self.clock(), "event": event, **told})
+    def _write(self, event: str, **entries: Any) -> None:
+        line = json.dumps({"time": self.clock(), "event": event, **entries})
         try:
             with self.path.open("a", encoding="utf-8") as stream:
                 stream.write(line + "\n")
@@ -49,7 +55,7 @@ class LogFile(Callback):
 
     @contextlib.contextmanager
     def run(self, *, resumed: bool) -> Iterator[None]:
-        """The lines ``run`` and ``end`` around those of a fit, or of what is left of one."""
+        """Write the lines ``run`` and ``end`` before and after those of a fit, new or resumed."""
         self._end_line()
         self._write("run", resumed=resumed)
         try:
@@ -61,7 +67,7 @@ class LogFile(Callback):
         self._write("end", how="finished", text="")
 
     def _end_line(self) -> None:
-        """A run that was killed may have left half a line, which would spoil the next one."""
+        """End the line that a run that was killed may have left, which would spoil the next one."""
         with contextlib.suppress(OSError), self.path.open("r+b") as stream:
             if stream.seek(0, os.SEEK_END):
                 stream.seek(-1, os.SEEK_END)
@@ -87,7 +93,7 @@ class LogFile(Callback):
 
 
 def parse_line(line: str | bytes) -> dict[str, Any] | None:
-    """The object of a line; None where a crash cut it short, or it is no line of a log."""
+    """The entries of a line by name; None if a crash cut it short, or it is no line of a log."""
     text = line.decode("utf-8", "replace") if isinstance(line, bytes) else line
     try:
         event: dict[str, Any] = parse_json(text, "log")

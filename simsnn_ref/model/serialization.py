@@ -1,4 +1,7 @@
-"""Parts of a fit as named arrays and JSON, and back: what model files and checkpoints have in common."""
+"""Parts of a fit as JSON and named arrays, and back: what files of models and checkpoints have in common.
+
+Each function `pack_...` returns JSON and arrays, or arrays alone; `unpack_...` is its inverse.
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass
@@ -45,7 +48,14 @@ IN_FILES = {
 
 @dataclass(frozen=True)
 class Stage:
-    """One fitted network: the model's share is eps u_s(x)."""
+    """A fitted network u_s, of which the model has eps_s u_s(x).
+
+    Attributes
+    ----------
+    eps : float
+    network : Network
+    params : dict of Array
+    """
 
     eps: float
     network: Network
@@ -53,8 +63,8 @@ class Stage:
 
 
 def pack_stages(stages: Sequence[Stage], backend: Backend) -> tuple[list[dict[str, Any]], Arrays]:
-    """Descriptions, and the arrays under ``stage1/W1`` and the like."""
-    told, arrays = [], {}
+    """An object for each stage, and arrays ``stage1/W1`` and the like."""
+    entries, arrays = [], {}
     for number, stage in enumerate(stages, start=1):
         network = stage.network
         for name, value in stage.params.items():
@@ -63,7 +73,7 @@ def pack_stages(stages: Sequence[Stage], backend: Backend) -> tuple[list[dict[st
             arrays[f"stage{number}/A"] = backend.to_numpy(network.amplitudes)
         if network.indices is not None:
             arrays[f"stage{number}/indices"] = network.indices
-        told.append(
+        entries.append(
             {
                 "eps": stage.eps,
                 "first_layer": network.first_layer,
@@ -75,82 +85,82 @@ def pack_stages(stages: Sequence[Stage], backend: Backend) -> tuple[list[dict[st
                 "parameters": list(stage.params),
             }
         )
-    return told, arrays
+    return entries, arrays
 
 
-def unpack_stages(told: Iterable[dict[str, Any]], arrays: Arrays, backend: Backend) -> tuple[Stage, ...]:
+def unpack_stages(entries: Iterable[dict[str, Any]], arrays: Arrays, backend: Backend) -> tuple[Stage, ...]:
     """Inverse of `pack_stages`."""
-    return tuple(_stage(number, description, arrays, backend) for number, description in enumerate(told, start=1))
+    return tuple(_stage(number, entry, arrays, backend) for number, entry in enumerate(entries, start=1))
 
 
-def _stage(number: int, told: dict[str, Any], arrays: Arrays, backend: Backend) -> Stage:
+def _stage(number: int, entry: dict[str, Any], arrays: Arrays, backend: Backend) -> Stage:
     amplitudes = arrays.get(f"stage{number}/A")
     network = Network(
         backend=backend,
-        first_layer=told["first_layer"],
-        hidden=tuple(told["hidden"]),
+        first_layer=entry["first_layer"],
+        hidden=tuple(entry["hidden"]),
         amplitudes=None if amplitudes is None else backend.asarray(amplitudes),
-        scale=told["scale"],
-        paired=told["paired"],
-        frozen=frozenset(told["frozen"]),
+        scale=entry["scale"],
+        paired=entry["paired"],
+        frozen=frozenset(entry["frozen"]),
         indices=arrays.get(f"stage{number}/indices"),
-        period=None if told["period"] is None else tuple(Fraction(p) for p in told["period"]),
+        period=None if entry["period"] is None else tuple(Fraction(p) for p in entry["period"]),
     )
-    params = {name: backend.asarray(arrays[f"stage{number}/{name}"]) for name in told["parameters"]}
-    return Stage(told["eps"], network, params)
+    params = {name: backend.asarray(arrays[f"stage{number}/{name}"]) for name in entry["parameters"]}
+    return Stage(entry["eps"], network, params)
 
 
 def pack_records(records: Sequence[StageRecord]) -> tuple[list[dict[str, Any]], Arrays]:
-    """Summaries, and the arrays under ``record1/loss_history`` and the like."""
+    """An object for each record, and arrays ``record1/loss_history`` and the like."""
     arrays = {f"record{record.index}/{name}": getattr(record, name) for record in records for name in record.ARRAYS}
     return [record.summary() for record in records], arrays
 
 
-def unpack_records(told: Iterable[dict[str, Any]], arrays: Arrays) -> tuple[StageRecord, ...]:
+def unpack_records(entries: Iterable[dict[str, Any]], arrays: Arrays) -> tuple[StageRecord, ...]:
     """Inverse of `pack_records`."""
     records = []
-    for summary in told:
+    for summary in entries:
         curves: dict[str, Any] = {name: arrays[f"record{summary['index']}/{name}"] for name in StageRecord.ARRAYS}
         records.append(StageRecord(**summary, **curves))
     return tuple(records)
 
 
 def pack_grid(grid: Grid | Scatter) -> tuple[dict[str, Any], Arrays]:
-    """Box and periodicity; of a grid its shape, of scattered points the array ``points``."""
-    told = {"lower": list(grid.lower), "upper": list(grid.upper), "periodic": list(grid.periodic)}
+    """An object with the box, the periodicity and the shape of a grid; of scattered points the array ``points``."""
+    entry = {"lower": list(grid.lower), "upper": list(grid.upper), "periodic": list(grid.periodic)}
     if isinstance(grid, Scatter):
-        return told, {"points": grid.points}
-    return {"shape": list(grid.shape), **told}, {}
+        return entry, {"points": grid.points}
+    return {"shape": list(grid.shape), **entry}, {}
 
 
-def unpack_grid(told: dict[str, Any], arrays: Arrays) -> Grid | Scatter:
+def unpack_grid(entry: dict[str, Any], arrays: Arrays) -> Grid | Scatter:
     """Inverse of `pack_grid`."""
-    told = {name: tuple(value) for name, value in told.items()}
+    entry = {name: tuple(value) for name, value in entry.items()}
     if "points" in arrays:
         arrays["points"].setflags(write=False)
-        return Scatter(arrays["points"], Box(told["lower"], told["upper"]), told["periodic"])
-    return Grid(**told)
+        return Scatter(arrays["points"], Box(entry["lower"], entry["upper"]), entry["periodic"])
+    return Grid(**entry)
 
 
 def pack_field(field: FieldInfo | None) -> tuple[dict[str, Any] | None, Arrays]:
-    """The description, and the coordinates as the input had them under ``field/axis0`` and the like."""
+    """The description of a field or null, and its coordinates as the input had them, ``field/axis0`` and the like."""
     if field is None:
         return None, {}
     return field.to_dict(), {f"field/axis{i}": a.values for i, a in enumerate(field.axes) if a.values is not None}
 
 
-def unpack_field(told: Any, arrays: Arrays, ndim: int) -> FieldInfo | None:
-    """Inverse of `pack_field`."""
-    return None if told is None else FieldInfo.from_dict(told, [arrays.get(f"field/axis{i}") for i in range(ndim)])
+def unpack_field(entry: Any, arrays: Arrays, ndim: int) -> FieldInfo | None:
+    """Inverse of `pack_field`, for a field of `ndim` coordinates."""
+    return None if entry is None else FieldInfo.from_dict(entry, [arrays.get(f"field/axis{i}") for i in range(ndim)])
 
 
 def pack_snapshot(snapshot: Snapshot, backend: Backend) -> Arrays:
-    """All but the name of the method as arrays, numbers too, under ``now/params/W1`` and the like."""
+    """All of a snapshot but the name of its method as arrays, numbers too: ``now/params/W1`` and the like."""
     return {f"now/{name}": value for name, value in _flatten(snapshot, backend)}
 
 
 def _flatten(value: Any, backend: Backend) -> Iterator[tuple[str, np.ndarray]]:
-    """Numbers, lists, arrays of the host, dicts of arrays of the backend and the dataclasses made of these."""
+    """Names and arrays in a dataclass of numbers, lists, arrays of the host, dicts of arrays, and such dataclasses."""
     for item in fields(value):
         entry, key = getattr(value, item.name), IN_FILES.get(item.name, item.name)
         if is_dataclass(entry):
@@ -163,22 +173,28 @@ def _flatten(value: Any, backend: Backend) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def unpack_snapshot(arrays: Arrays, method: str, memory: type, backend: Backend) -> Snapshot:
-    """Inverse of `pack_snapshot`; `memory` is the type of `Snapshot.memory`."""
+    """Inverse of `pack_snapshot`, for the method and the type of its `Snapshot.memory`.
+
+    Raises
+    ------
+    ModelFileError
+        If an array is missing, or of another shape.
+    """
     inside = _below(arrays, "now")
-    learnt = _unflatten(memory, _below(inside, "memory"), backend, {})
-    whole: Snapshot = _unflatten(Snapshot, inside, backend, {"method": method, "memory": learnt})
+    known = {"method": method, "memory": _unflatten(memory, _below(inside, "memory"), backend, {})}
+    whole: Snapshot = _unflatten(Snapshot, inside, backend, known)
     return whole
 
 
 def check_snapshot(snapshot: Snapshot, params: Parameters, trainable: Sequence[str]) -> None:
-    """Raise ModelFileError unless the snapshot is one of a network with `params`, of which some train."""
-    learnt = {item.name: getattr(snapshot.memory, item.name) for item in fields(snapshot.memory)}
+    """Raise ModelFileError unless a snapshot is of a network with the parameters `params`, some of them `trainable`."""
+    memory = {item.name: getattr(snapshot.memory, item.name) for item in fields(snapshot.memory)}
     everything = list(params)
     tables: dict[str, tuple[Parameters, Sequence[str]]] = {
         "params": (snapshot.params, everything),
         "best": (snapshot.best, everything),
     }
-    tables |= {name: (table, trainable) for name, table in learnt.items() if isinstance(table, dict)}
+    tables |= {name: (table, trainable) for name, table in memory.items() if isinstance(table, dict)}
     for where, (table, names) in tables.items():
         if set(table) != set(names) and (table or where == "params"):
             raise ModelFileError(f"tensors of {where} in the stage in training are not {', '.join(names)}")
@@ -186,21 +202,23 @@ def check_snapshot(snapshot: Snapshot, params: Parameters, trainable: Sequence[s
             if value.shape != params[name].shape:
                 raise ModelFileError(f"tensor {where}/{name} of the stage in training has another shape than the stage")
     n = sum(prod(params[name].shape) for name in trainable)
-    vectors = [value for value in learnt.values() if isinstance(value, np.ndarray)]
+    vectors = [value for value in memory.values() if isinstance(value, np.ndarray)]
     if (
         any(v.ndim not in (1, 2) or v.shape[-1] != n for v in vectors)
         or len({len(v) for v in vectors if v.ndim == 2}) > 1
     ):
-        raise ModelFileError("what the method has learnt in the stage in training is not of its parameters")
+        raise ModelFileError("the memory of the method in training is not of the parameters of its stage")
     if len(snapshot.losses) != len(snapshot.rms) or len(snapshot.works) < len(snapshot.losses):
         raise ModelFileError("losses, deviations and works of the stage in training are not of one run")
 
 
 def _below(arrays: Arrays, name: str) -> Arrays:
+    """The arrays whose names begin with ``name/``, by the rest of their names."""
     return {key.removeprefix(f"{name}/"): array for key, array in arrays.items() if key.startswith(f"{name}/")}
 
 
 def _unflatten(kind: type, arrays: Arrays, backend: Backend, known: dict[str, Any]) -> Any:
+    """The dataclass that `_flatten` took apart, with the entries that are known already."""
     values = dict(known)
     for item in fields(kind):
         if item.name in known:

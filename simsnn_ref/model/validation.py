@@ -1,14 +1,15 @@
-"""What the file of a model, or of a fit, must hold: checked in full before it is used, so that what loads also works.
+"""Files of models and checkpoints are checked in full before they are used, so that what loads also works.
 
 The content is JSON of the kinds below. With d axes, the tensors of stage s, all of float64 but the indices, are
 
-    stage{s}/A (n_f,)               but for the first layer ``none``, whose n_f is d and which has neither B nor b
+    stage{s}/A (n_f,)               not for the first layer ``none``, which has neither B nor b, and n_f = d
     stage{s}/B (n_b, d)             n_b = n_f, half of it if paired
     stage{s}/b (n_f,), stage{s}/W1 (h_1, n_f), stage{s}/c1 (h_1,), ..., stage{s}/W{L+1} (1, h_L), stage{s}/c{L+1} (1,)
     stage{s}/indices (n_f, d)       int64, if there is a period: B = pi m / period
 
-and of the fit record{s}/loss_history (n,), record{s}/rms_history (n,), record{s}/energy (bins,), spectrum/wavenumber
-(bins,), spectrum/energy (bins,) and, of scattered points, points (n, d); of a described field, field/axis{i} (n_i,).
+Those of the fit are record{s}/loss_history (n,), record{s}/rms_history (n,), record{s}/energy (bins,),
+spectrum/wavenumber (bins,), spectrum/energy (bins,), for scattered points also points (n, d), and for a described field
+field/axis{i} (n_i,).
 """
 
 import math
@@ -42,7 +43,7 @@ STAGE = {
     "parameters": [str],
 }
 RECORD = {item.name: item.type for item in fields(StageRecord) if item.name not in StageRecord.ARRAYS}
-"""The scalars of a `StageRecord`, by kind."""
+"""The kinds of what `StageRecord.summary` gives."""
 
 HISTORY = {
     "stages": [RECORD],
@@ -70,12 +71,13 @@ STATE = {
 
 _PERIOD = re.compile(r"[0-9]{1,9}(/[0-9]{1,9})?")
 _LONGEST_PERIOD = 2
-"""In lengths of the box: of the Fourier extension, and of the DFT of two points with ends."""
+"""Longest period in lengths of the box: that of the Fourier extension, and of the DFT of two points with ends."""
 
 _BLOCK = 2**12
+"""Wavenumbers that are compared at a time."""
 
 _Shape = tuple[int | None, ...]
-"""None where any size will do."""
+"""Sizes of the axes of a tensor, None for any size."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,7 @@ def check_data(content: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> 
 def check_state(content: Mapping[str, Any], arrays: Mapping[str, np.ndarray], d: int) -> None:
     """Raise ModelFileError unless content and arrays make up the state of a fit in d dimensions.
 
-    What it has of the stage in training, ``now/...``, is left to those who know that stage.
+    What it has of the stage in training, ``now/...``, is left to `check_snapshot`.
     """
     conform(content, STATE, "content")
     if len(content["records"]) != len(content["stages"]):

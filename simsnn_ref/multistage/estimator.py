@@ -34,7 +34,7 @@ class SIMSNNRegressor(_Parameters):  # type: ignore[misc] # the options are not 
     """Regression of values at points of one to three dimensions, as scikit-learn's estimators do it.
 
     Points that make up a uniform tensor grid, in any order, are fitted as a grid, which is faster; all others as
-    scattered points, of which a tenth is held out to judge the fit.
+    scattered points, of which a tenth is held out to check the fit.
 
     Parameters
     ----------

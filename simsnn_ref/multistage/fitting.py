@@ -64,10 +64,10 @@ def fit(
         their values.
     config : FitConfig, optional
     box, periodic
-        Of the points, see `simsnn_ref.spectrum.Scatter`, or of a DataArray, which is taken as periodic unless told
+        Of the points, see `simsnn_ref.spectrum.Scatter`, or of a DataArray, which is taken as periodic unless said
         otherwise; a grid has its own.
     callbacks : sequence of Callback
-        Told of every step, stage and note.
+        Notified of every step, stage and note.
     backend : Backend or str, optional
         Takes precedence over ``config.run.backend``.
     checkpoint : str, Path or Checkpoints, optional
@@ -222,7 +222,7 @@ def _model(setup: Setup, state: FitState, events: Events, certified: Certificate
         max=setup.max,
         spectrum=setup.spectrum(FitState.of(setup).residue),
         seconds=state.clock.seconds,
-        resolved_level=setup.noise_floor,
+        noise_floor=setup.noise_floor,
         certified=None if certified is None else certified.to_dict(),
     )
     return Model(tuple(state.stages), setup.grid, setup.config, history, provenance(), setup.backend, setup.info)

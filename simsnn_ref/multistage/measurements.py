@@ -3,7 +3,7 @@
 import numpy as np
 
 from simsnn_ref.backend import rms
-from simsnn_ref.model import Certificate, StageRecord, certify, second_route_digits
+from simsnn_ref.model import Certificate, StageRecord, certify, digits_of_independent_evaluation
 from simsnn_ref.multistage.off_grid_error import sample_errors
 from simsnn_ref.multistage.setup import Setup
 from simsnn_ref.multistage.state import FitState
@@ -74,7 +74,7 @@ def _nonlinear_fraction(network: Network, params: Parameters, state: FitState, s
 
 def certificate(state: FitState, setup: Setup, digits: int = LONG_DOUBLE_DIGITS) -> Certificate:
     """The errors at random points and at the worst ones, by an independent evaluation of the stages."""
-    digits = second_route_digits(digits)
+    digits = digits_of_independent_evaluation(digits)
     rng = np.random.default_rng([setup.config.run.seed, 1])
     n = CERTIFIED_POINTS if digits <= LONG_DOUBLE_DIGITS else CERTIFIED_POINTS // MPMATH_SHARE
     at_samples = setup.training.at_samples

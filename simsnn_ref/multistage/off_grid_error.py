@@ -21,7 +21,7 @@ import numpy as np
 from simsnn_ref.backend import Array, Backend, NumpyBackend, rms
 from simsnn_ref.errors import ConfigError, DataError
 from simsnn_ref.io import LEAST_SAMPLES, sample_function
-from simsnn_ref.model import Claim, FitConfig, Stage
+from simsnn_ref.model import ErrorSample, FitConfig, Stage
 from simsnn_ref.multistage.sampling import TrainingSet
 from simsnn_ref.network import (
     evaluate_extended,
@@ -90,7 +90,7 @@ class OffGridError:
         residue = np.concatenate([np.asarray(part.residue) for part in self.point_sets])
         return rms(np, residue), float(np.max(np.abs(residue)))
 
-    def sample(self, n: int, rng: np.random.Generator) -> Claim | None:
+    def sample(self, n: int, rng: np.random.Generator) -> ErrorSample | None:
         """The error at `n` random points and at the worst one; None if nothing is measured."""
         if not self.point_sets:
             return None
@@ -99,7 +99,7 @@ class OffGridError:
             for part in self.point_sets
         ]
         concat = extended_backend().xp.concat
-        return Claim(
+        return ErrorSample(
             concat([sample.points for sample in samples]),
             concat([sample.values for sample in samples]),
             concat([sample.residue for sample in samples]),
@@ -113,10 +113,10 @@ def sample_errors(
     residue: Array,
     n: int,
     rng: np.random.Generator,
-) -> Claim:
+) -> ErrorSample:
     """`n` random entries of `residue` and the one of largest absolute value, with their points and values."""
     chosen = np.append(rng.integers(0, residue.size, n), np.argmax(np.abs(np.asarray(residue))))
-    return Claim(points(chosen), values[chosen], residue[chosen], np.arange(n + 1) < n)
+    return ErrorSample(points(chosen), values[chosen], residue[chosen], np.arange(n + 1) < n)
 
 
 def choose_off_grid(

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from simsnn_ref.backend import Array, Backend, NumpyBackend, double_double
+from simsnn_ref.backend import EPS, Array, Backend, NumpyBackend, double_double
 from simsnn_ref.network.double_double_maps import DoubleDoubleBackend, interpolate
 from simsnn_ref.network.network import Network, Parameters
 from simsnn_ref.spectrum import PI, Grid, shift_samples
@@ -48,7 +48,7 @@ class ExtendedBackend(NumpyBackend):
 
 def is_extended() -> bool:
     """Whether long double is wider than float64 on this machine."""
-    return bool(np.finfo(np.longdouble).eps < np.finfo(np.float64).eps)
+    return bool(np.finfo(np.longdouble).eps < EPS)
 
 
 def extended_backend() -> Any:

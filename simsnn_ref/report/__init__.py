@@ -4,7 +4,6 @@ from simsnn_ref.report.curves import figure_of_spectrum
 from simsnn_ref.report.drawing import (
     FIELD_MAP,
     LINE_HEIGHT,
-    MACHINE_EPSILON,
     PANEL_WIDTH,
     QUIET_COLOUR,
     RESIDUE_MAP,
@@ -38,7 +37,6 @@ from simsnn_ref.report.tables import legend, table_with_legend
 __all__ = [
     "FIELD_MAP",
     "LINE_HEIGHT",
-    "MACHINE_EPSILON",
     "PANEL_WIDTH",
     "QUIET_COLOUR",
     "RESIDUE_MAP",

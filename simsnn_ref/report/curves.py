@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simsnn_ref.backend import EPS
 from simsnn_ref.model import History
 from simsnn_ref.report.drawing import (
-    MACHINE_EPSILON,
     QUIET_COLOUR,
     SMALL,
     TARGET_COLOUR,
@@ -92,7 +92,7 @@ def draw_residue_spectra(axes: Any, spectra: Sequence[EnergySpectrum], *, title:
     names = ["target", *(f"stage {stage}" for stage in range(1, len(spectra)))]
     colours = [TARGET_COLOUR, *map(stage_colour, range(len(spectra) - 1))]
     # Modes smaller than eps times the largest are the transform's own rounding and would only stretch the axis.
-    draw_spectra(axes, list(zip(spectra, colours, names, strict=True)), floor=MACHINE_EPSILON**2)
+    draw_spectra(axes, list(zip(spectra, colours, names, strict=True)), floor=EPS**2)
     label(axes, title=title, x="wavenumber $k$", y=r"$E(k)\,/\,$RMS$(u)^2$")
 
 
@@ -127,9 +127,9 @@ def draw_history(axes: Any, history: History, p: float) -> None:
     axes.set_xlim(0, start)
     axes.locator_params(axis="x", integer=True, nbins=6)
     grid_lines(axes, "y")
-    if lowest < 100.0 * MACHINE_EPSILON:
-        axes.axhline(MACHINE_EPSILON, color=TARGET_COLOUR, linewidth=0.8, linestyle="--")
+    if lowest < 100.0 * EPS:
+        axes.axhline(EPS, color=TARGET_COLOUR, linewidth=0.8, linestyle="--")
         axes.annotate(
-            "machine epsilon", (0.0, MACHINE_EPSILON), (4, 3), ("axes fraction", "data"), "offset points",
+            "machine epsilon", (0.0, EPS), (4, 3), ("axes fraction", "data"), "offset points",
             fontsize=SMALL, color=TARGET_COLOUR,
         )  # fmt: skip

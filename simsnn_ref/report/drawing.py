@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simsnn_ref.backend import EPS
 from simsnn_ref.errors import ConfigError, OutputError
 from simsnn_ref.io import check_writable
 from simsnn_ref.spectrum import EnergySpectrum
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 __all__ = [
     "FIELD_MAP",
     "LINE_HEIGHT",
-    "MACHINE_EPSILON",
     "NORMAL",
     "PALETTE",
     "PANEL_WIDTH",
@@ -73,9 +73,6 @@ FEW_POINTS = 40
 
 LONGEST_OF_THREE = 10
 """Characters of a name up to which a legend has room for three columns."""
-
-MACHINE_EPSILON = float(np.finfo(np.float64).eps)
-"""Rounding of the samples, relative to them; smaller errors, and smaller modes, may be nothing else."""
 
 
 def require_matplotlib() -> None:
@@ -221,7 +218,7 @@ def grid_lines(axes: Any, axis: str = "both") -> None:
 
 def limits_about_zero(values: np.ndarray) -> tuple[float, float]:
     """Limits of a scale symmetric about zero; of values that are all zero, one of width eps."""
-    limit = float(np.max(np.abs(values))) or MACHINE_EPSILON
+    limit = float(np.max(np.abs(values))) or EPS
     return -limit, limit
 
 

@@ -5,14 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simsnn_ref.backend import NumpyBackend
+from simsnn_ref.backend import EPS, NumpyBackend
 from simsnn_ref.io import check_grid
 from simsnn_ref.model import Model
 from simsnn_ref.report.curves import draw_history, draw_residue_spectra
 from simsnn_ref.report.drawing import (
     FIELD_MAP,
     LINE_HEIGHT,
-    MACHINE_EPSILON,
     NORMAL,
     PALETTE,
     PANEL_WIDTH,
@@ -155,7 +154,7 @@ def _draw_stage_modes(axes: Any, given: np.ndarray, left: np.ndarray, grid: Grid
         (left, {"color": colour, "label": "left"}),
     ):
         amplitude = np.abs(np.fft.rfft(values)) / grid.size
-        there = amplitude > MACHINE_EPSILON * np.max(amplitude)
+        there = amplitude > EPS * np.max(amplitude)
         if np.any(there):
             draw_line(axes, k[there], amplitude[there], **style)
     label(axes, title="modes given to the stage and left by it", x="wavenumber $k$", y=r"$|\tilde u_k|\,/\,$RMS$(u)$")

@@ -160,7 +160,7 @@ def _errors(model: Model, data: TrainingData | None) -> Html:
     else:
         warning = "The independent evaluation does not confirm the errors."
         parts.append(element("p", element("strong", warning), class_="warning"))
-    floor = f"RMS {history.resolved_level:.1e}, below which the samples do not determine the field between them"
+    floor = f"RMS {history.noise_floor:.1e}, below which the samples do not determine the field between them"
     parts.append(quiet(f"Noise floor of the samples: {floor}."))
     return section("Errors", *parts)
 

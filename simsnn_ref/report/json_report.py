@@ -35,7 +35,7 @@ def fit_report(model: Model, problem: dict[str, Any], seconds: float) -> dict[st
         "seconds": seconds,
         "peak_memory_bytes": peak_memory_bytes(),
         "off_grid": history.off_grid,
-        "resolved_level": history.resolved_level,
+        "resolved_level": history.noise_floor,
         "certified": history.certified,
         "notes": list(history.notes),
         "stages": [record.summary() for record in history.stages],

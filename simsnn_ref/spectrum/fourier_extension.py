@@ -12,7 +12,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from simsnn_ref.backend import Backend
+from simsnn_ref.backend import EPS, Backend
 from simsnn_ref.spectrum.grid import PI, Grid, Period
 from simsnn_ref.spectrum.modes import Modes
 from simsnn_ref.spectrum.scattered_points import Scatter
@@ -155,7 +155,7 @@ WORTH_IT = 0.5
 """More modes, or smaller singular values, are taken if they lower the residue to this share."""
 
 
-ROUNDING = 64.0 * float(np.finfo(np.float64).eps)
+ROUNDING = 64.0 * EPS
 """Residues below are as good as each other: what is left is the rounding of the coefficients, up and down with them."""
 
 

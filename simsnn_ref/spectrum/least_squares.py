@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import qr, solve_triangular
 
-from simsnn_ref.backend import Backend, NumpyBackend, rms
+from simsnn_ref.backend import EPS, Backend, NumpyBackend, rms
 from simsnn_ref.errors import ConfigError
 from simsnn_ref.spectrum.energy import EnergySpectrum
 from simsnn_ref.spectrum.fourier_extension import extension_period
@@ -52,7 +52,7 @@ WORSE = 10.0
 SETTLED, PREDICTED = 0.5, 1e-3
 """Nor do they where twice as many do not halve the error, once the field is predicted at all."""
 
-ROUNDING = 8.0 * float(np.finfo(np.float64).eps)
+ROUNDING = 8.0 * EPS
 LEAST_FREEDOM = 1e-10
 """Of 1 - h_i, which rounding leaves at points that a fit goes through."""
 

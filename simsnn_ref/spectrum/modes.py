@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from simsnn_ref.backend import Array, Backend
+from simsnn_ref.backend import EPS, Array, Backend
 from simsnn_ref.errors import ConfigError, DataError
 from simsnn_ref.spectrum.grid import Grid, Period
 
@@ -196,5 +196,5 @@ def dominant_of(modes: Modes, backend: Backend) -> float:
     modes = modes.largest(2)
     amplitudes = backend.to_numpy(modes.amplitudes)
     wavenumbers = np.linalg.norm(backend.to_numpy(modes.wavenumbers), axis=1)
-    varying = (wavenumbers > 0.0) & (amplitudes > 8.0 * np.finfo(np.float64).eps * amplitudes[0])
+    varying = (wavenumbers > 0.0) & (amplitudes > 8.0 * EPS * amplitudes[0])
     return float(wavenumbers[varying][0] / np.pi) if np.any(varying) else 0.0

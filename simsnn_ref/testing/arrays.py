@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from simsnn_ref.backend import Backend, missing_members
-from simsnn_ref.testing.expect import EPS, expect, expect_close, expect_equal, expect_on_device, expect_ulp, host
+from simsnn_ref.backend import EPS, Backend, missing_members
+from simsnn_ref.testing.expect import expect, expect_close, expect_equal, expect_on_device, expect_ulp, host
 
 __all__ = ["CHECKS"]
 

@@ -5,11 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from simsnn_ref.backend import Array, Backend
+from simsnn_ref.backend import EPS, Array, Backend
 
-__all__ = ["EPS", "expect", "expect_close", "expect_equal", "expect_on_device", "expect_ulp", "host"]
-
-EPS = float(np.finfo(np.float64).eps)
+__all__ = ["expect", "expect_close", "expect_equal", "expect_on_device", "expect_ulp", "host"]
 
 
 def expect(condition: bool, message: str) -> None:

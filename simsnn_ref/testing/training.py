@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from simsnn_ref.backend import Backend, NumpyBackend
+from simsnn_ref.backend import EPS, Backend, NumpyBackend
 from simsnn_ref.model import FitConfig
 from simsnn_ref.multistage import fit, train
 from simsnn_ref.network import LinearMap, Network, Parameters, initialize, make_map
 from simsnn_ref.optimizers import Adam, AdamState, Jacobian, LpLoss, Objective
 from simsnn_ref.spectrum import Grid
-from simsnn_ref.testing.expect import EPS, expect, expect_close, host
+from simsnn_ref.testing.expect import expect, expect_close, host
 from simsnn_ref.verify import require, verify
 
 __all__ = ["CHECKS", "make_objective"]

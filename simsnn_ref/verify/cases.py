@@ -1,4 +1,4 @@
-"""Networks to be checked, over everything that a formula may depend on, and their exact values and derivatives."""
+"""Networks to be checked, over all that a formula may depend on, and their exact values and derivatives."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -26,7 +26,6 @@ from simsnn_ref.verify.differentiation import STEP, complex_step, complex_step_j
 
 __all__ = [
     "Subject",
-    "definition",
     "host_network",
     "loss_of",
     "loss_slope",
@@ -37,7 +36,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Subject:
-    """A network on a backend with one of its feature maps, and a target for it.
+    """A network on a backend with one of its feature maps and a target, to be checked.
 
     Attributes
     ----------
@@ -47,7 +46,7 @@ class Subject:
     points : ndarray of long double, shape (n_points, d)
         The points of the map.
     tolerance : float
-        Of a tensor, relative to its 2-norm.
+        Allowed error of a tensor relative to its 2-norm.
     """
 
     name: str
@@ -57,19 +56,38 @@ class Subject:
     tolerance: float = TOLERANCE
 
     @cached_property
+    def network(self) -> Network:
+        """The network on NumPy."""
+        return host_network(self.objective.network)
+
+    @cached_property
+    def host_map(self) -> Any:
+        """The map on NumPy that evaluates each feature at each point, and takes complex parameters."""
+        points, host = self.points.astype(np.float64), NumpyBackend()
+        return LinearMap(points, host) if self.network.amplitudes is None else DenseMap(points, host)
+
+    @cached_property
     def wide(self) -> dict[str, np.ndarray]:
         """The parameters on the host in long double."""
-        to_numpy = self.objective.backend.to_numpy
-        return {name: to_numpy(value).astype(np.longdouble) for name, value in self.params.items()}
+        return {name: value.astype(np.longdouble) for name, value in self.host(self.params).items()}
 
     @cached_property
     def names(self) -> list[str]:
-        """Of the parameters that train."""
-        return self.objective.network.trainable(self.params)
+        """Names of the parameters that train."""
+        return self.network.trainable(self.params)
+
+    @cached_property
+    def target(self) -> np.ndarray:
+        """The target on the host."""
+        return self.objective.backend.to_numpy(self.objective.target)
 
     def host(self, tensors: Mapping[str, Array]) -> dict[str, np.ndarray]:
-        """The same on the host."""
+        """Arrays of the backend on the host."""
         return {name: self.objective.backend.to_numpy(value) for name, value in tensors.items()}
+
+    def device(self, tensors: Tensors) -> Parameters:
+        """Arrays of the host on the backend."""
+        return {name: self.objective.backend.asarray(value) for name, value in tensors.items()}
 
     def direction(self, seed: int) -> dict[str, np.ndarray]:
         """Random numbers for the parameters that train."""
@@ -77,7 +95,7 @@ class Subject:
         return {name: rng.standard_normal(self.wide[name].shape) for name in self.names}
 
     def flat(self, tensors: Tensors) -> np.ndarray:
-        """Those of the parameters that train as one vector."""
+        """The tensors of the parameters that train as one vector, shape (P,)."""
         return np.concatenate([np.ravel(tensors[name]) for name in self.names])
 
     def unflat(self, vector: np.ndarray) -> dict[str, np.ndarray]:
@@ -86,26 +104,14 @@ class Subject:
         return {name: part.reshape(self.wide[name].shape) for name, part in zip(self.names, parts, strict=True)}
 
     def columns(self, J: np.ndarray) -> dict[str, np.ndarray]:
-        """Of J, shape (n, P), by the parameter that they belong to."""
+        """The columns of J, shape (n, P), by the parameter that they belong to."""
         stops = np.cumsum([self.wide[name].size for name in self.names])[:-1]
         return dict(zip(self.names, np.split(J, stops, axis=1), strict=True))
 
-    def device(self, tensors: Tensors) -> Parameters:
-        """The same on the backend."""
-        return {name: self.objective.backend.asarray(value) for name, value in tensors.items()}
-
     def pulled_back(self, w: Array) -> dict[str, np.ndarray]:
-        """J^T w by the backward pass, for `w` of shape (n_points,) on the backend; on the host."""
+        """J^T w on the host by the backward pass, for `w` of shape (n_points,) on the backend."""
         network, fmap = self.objective.network, self.objective.fmap
         return self.host(self.objective.total(network.backward(self.params, fmap, lambda u, block: w[block])))
-
-    def exact_value(self, params: Mapping[str, Any]) -> np.ndarray:
-        """U by `definition`."""
-        return definition(self.objective.network, params, self.points)
-
-    def exact_loss(self, params: Mapping[str, Any]) -> Any:
-        """L(u - t) by `definition`."""
-        return loss_of(self.exact_value(params) - self.target, self.objective.loss.p)
 
     def moved(self, direction: Tensors, step: complex) -> dict[str, Any]:
         """The parameters in long double, plus step times a direction."""
@@ -113,35 +119,39 @@ class Subject:
             name: value + step * direction[name] if name in direction else value for name, value in self.wide.items()
         }
 
+    def exact_value(self, params: Mapping[str, Any]) -> np.ndarray:
+        """u by the formula of the network, shape (n_points,)."""
+        value: np.ndarray = evaluate_network(self.network, params, self.points)
+        return value
+
+    def exact_loss(self, params: Mapping[str, Any]) -> Any:
+        """L(u - target) by the formulas of the network and the loss."""
+        return loss_of(self.exact_value(params) - self.target, self.objective.loss.p)
+
     @cached_property
-    def target(self) -> np.ndarray:
-        """The same on the host."""
-        return self.objective.backend.to_numpy(self.objective.target)
+    def u(self) -> np.ndarray:
+        """u by the formula of the network, shape (n_points,)."""
+        return self.exact_value(self.wide)
 
     @cached_property
     def gradient(self) -> dict[str, np.ndarray]:
-        """dL/dtheta by complex steps of the definition."""
+        """dL/dtheta by complex steps of `exact_loss`."""
         return complex_step(self.exact_loss, self.wide, self.names)
 
     @cached_property
     def jacobian(self) -> np.ndarray:
-        """J = du/dtheta by complex steps of the definition, shape (n_points, P)."""
+        """J = du/dtheta by complex steps of `exact_value`, shape (n_points, P)."""
         return complex_step_jacobian(self.exact_value, self.wide, self.names)
 
     @cached_property
-    def u(self) -> np.ndarray:
-        """By the definition."""
-        return self.exact_value(self.wide)
-
-    @cached_property
     def slopes(self) -> tuple[np.ndarray, np.ndarray]:
-        """du/dx, shape (d, n), by complex steps of the definition; d^2u/dx^2, (d, d, n), by those of `derivatives`."""
-        network, _ = self.on_host
+        """du/dx, shape (d, n), by complex steps of the formula; d^2u/dx^2, (d, d, n), by those of `derivatives`."""
+        network = self.network
         ndim = self.points.shape[1]
         gradient, hessian = [], []
         for unit in np.eye(ndim):
             stepped = self.points + 1j * STEP * unit
-            gradient.append(np.imag(definition(network, self.wide, stepped)) / STEP)
+            gradient.append(np.imag(evaluate_network(network, self.wide, stepped)) / STEP)
             host: Any = NumpyBackend()
             fmap: Any = LinearMap(stepped, host) if network.amplitudes is None else DenseMap(stepped, host)
             hessian.append(np.imag(network.derivatives(self.wide, fmap, ndim)[1]) / STEP)
@@ -149,44 +159,31 @@ class Subject:
 
     @cached_property
     def linear_part(self) -> np.ndarray:
-        """u(0) + (du/dgamma)(0) gamma: a complex step in the size of the features."""
-        network, _ = self.on_host
+        """u(0) + (du/dgamma)(0) gamma, by a complex step in the size of the features."""
+        network = self.network
         if network.amplitudes is None:
-            stepped = definition(network, self.wide, 1j * STEP * self.points)
+            stepped = evaluate_network(network, self.wide, 1j * STEP * self.points)
         else:
             small = replace(network, amplitudes=1j * STEP * network.amplitudes)
             stepped = evaluate_network(small, self.wide, self.points)
         part: np.ndarray = np.real(stepped) + np.imag(stepped) / STEP
         return part
 
-    @cached_property
-    def on_host(self) -> tuple[Network, Any]:
-        """The network on NumPy and the map that is the definition at its points: products with complex numbers."""
-        network, host = host_network(self.objective.network), NumpyBackend()
-        points = self.points.astype(np.float64)
-        return network, LinearMap(points, host) if network.amplitudes is None else DenseMap(points, host)
-
 
 def host_network(network: Network) -> Network:
-    """The same on NumPy."""
+    """The same network on NumPy."""
     amplitudes = None if network.amplitudes is None else network.backend.to_numpy(network.amplitudes)
     return replace(network, backend=NumpyBackend(), amplitudes=amplitudes)
 
 
-def definition(network: Network, params: Mapping[str, Any], points: np.ndarray) -> np.ndarray:
-    """U at `points` (n, d), (n,), by the formula of section 3.1; of the type of the parameters, analytic in them."""
-    value: np.ndarray = evaluate_network(host_network(network), params, points)
-    return value
-
-
 def loss_of(e: np.ndarray, p: float) -> Any:
-    """Eq. 7 with the mean for the sum. |e| as e times the sign of its real part is analytic where e is not 0."""
+    """L(e), eq. 7 with the mean for the sum. |e| as e times the sign of its real part is analytic where e is not 0."""
     magnitude, scale = _magnitude(e)
     return scale * np.mean((magnitude / scale) ** p) ** (1.0 / p)
 
 
 def loss_slope(e: np.ndarray, p: float) -> np.ndarray:
-    """dL/de of `loss_of`, analytic as well."""
+    """dL/de of `loss_of`, which is analytic as well."""
     magnitude, scale = _magnitude(e)
     mean = np.mean((magnitude / scale) ** p)
     slope: np.ndarray = np.sign(np.real(e)) * (magnitude / scale) ** (p - 1.0) * mean ** (1.0 / p - 1.0) / e.size
@@ -194,20 +191,20 @@ def loss_slope(e: np.ndarray, p: float) -> np.ndarray:
 
 
 def _magnitude(e: np.ndarray) -> tuple[np.ndarray, Any]:
-    """|e|, and the largest, to which the loss is relative."""
+    """|e|, and its largest real part, over which the loss is computed."""
     magnitude = e * np.sign(np.real(e))
     return magnitude, np.max(np.real(magnitude))
 
 
 NUFFT_TOLERANCE = 1e-14
-"""Asked of the plug-in."""
+"""Error that the plug-in is asked for."""
 
 NUFFT_ERROR = 1e-12
-"""Allowed: the plug-in's tolerance is of each transform, of which the kernel is made of many that cancel in part."""
+"""Error that is allowed: the kernel is a sum of many transforms, which cancel in part, each with the error above."""
 
 
 def subjects(backend: Backend) -> Iterator[Subject]:
-    """Networks over dimensions, first layers, feature maps, depths and exponents, nothing in them zero."""
+    """Networks to be checked over dimensions, first layers, feature maps, depths and exponents; no number is zero."""
     grids = {1: Grid((36,)), 2: Grid((6, 7)), 3: Grid((3, 4, 5))}
     layers = {
         "si": ("dense", "separable", "fft"),
@@ -223,14 +220,14 @@ def subjects(backend: Backend) -> Iterator[Subject]:
                 depth = 1 + (d + len(first_layer)) % 3
                 for p in (2.0, 3.5, 10.0) if d == 2 else (10.0,):
                     yield make_subject(backend, grid, first_layer, kind, (5, 4, 6)[:depth], p)
-    # As the networks of late stages are: many modes of small amplitude, one unit, one layer.
+    # Networks like those of late stages: many modes of small amplitude, one unit, one layer.
     yield make_subject(backend, grids[2], "si", "fft", (1,), 10.0, n_features=20)
     yield make_subject(backend, grids[1], "si", "fft", (3, 3), 20.0, n_features=1)
-    # Where a mode's phase at the first point is no multiple of pi, and modes stand for their opposites.
+    # Grids where a mode's phase at the first point is no multiple of pi, and modes that stand for their opposites.
     with_ends = Grid((6, 7), periodic=(False, False))
     yield _flipped(make_subject(backend, with_ends, "si", "fft", (4,), 10.0, n_features=12))
     yield _extended(make_subject(backend, with_ends, "si", "fft", (4, 3), 10.0, n_features=12))
-    # The series of eq. 10, deep tails, an odd exponent, few parameters that train, points of no grid.
+    # The series of eq. 10, many hidden layers, an odd exponent, frozen parameters, points of no grid.
     yield make_subject(backend, grids[2], "fourier", "fft", (), 10.0)
     yield make_subject(backend, grids[2], "fourier", "dense", (), 3.0)
     yield make_subject(backend, with_ends, "cos", "separable", (3, 2, 4, 3), 3.0)
@@ -262,12 +259,17 @@ def make_subject(
     Parameters
     ----------
     kind : str
-        Of the feature map.
+        Name of the feature map.
+    hidden : tuple of int
+        Widths of the tanh layers.
+    p : float
+        Exponent of the loss.
     frozen : frozenset of str
-        Of the parameters; with the fft map B is frozen anyway.
+        Names of parameters that do not train; with the fft map B is one in any case.
     points : ndarray, shape (n, d), optional
+        Points in [-1, 1]^d in place of the grid's.
     residue_size : float
-        Of the largest residual, over that of u.
+        Largest residual over the largest |u|.
     """
     host, rng = NumpyBackend(), np.random.default_rng([grid.ndim, len(hidden)])
     axes = np.meshgrid(*grid.scaled_axes(), indexing="ij")
@@ -281,7 +283,7 @@ def make_subject(
         for name, value in params.items()
     }
     exact_points = grid.scaled_points(np.longdouble) if points is None else points.astype(np.longdouble)
-    u = definition(network, params, exact_points.astype(np.float64))
+    u = evaluate_network(network, params, exact_points.astype(np.float64))
     # A residue of one sign over three decades: no sum over the points cancels, and a few of them do not hide the rest.
     residue = residue_size * np.max(np.abs(u)) * 10.0 ** rng.uniform(-3.0, 0.0, u.size)
     residue = residue if p % 2 == 0 else -residue
@@ -299,7 +301,7 @@ def make_subject(
 
 
 def _flipped(subject: Subject) -> Subject:
-    """Every second mode written as its opposite, cos(k.x + b) = cos(-k.x - b)."""
+    """The subject with every second mode written as its opposite, cos(k.x + b) = cos(-k.x - b)."""
     objective = subject.objective
     network, backend = objective.network, objective.backend
     assert network.indices is not None
@@ -313,7 +315,7 @@ def _flipped(subject: Subject) -> Subject:
 
 
 def _extended(subject: Subject) -> Subject:
-    """The same with modes of a box twice as long, as Fourier extensions have them: the transform is cropped."""
+    """The subject with modes of a box twice as long, as Fourier extensions have them: the transform is cropped."""
     objective = subject.objective
     network, backend = objective.network, objective.backend
     period = (Fraction(2), Fraction(2))
@@ -325,7 +327,8 @@ def _extended(subject: Subject) -> Subject:
     grid = Grid(objective.fmap.grid_shape or (), periodic=(False, False))
     params = subject.params | subject.device({"B": np.pi * indices / 2.0})
     points = subject.points.astype(np.float64)
-    before, after = (definition(network, subject.host(values), points) for values in (subject.params, params))
+    formula = host_network(network)
+    before, after = (evaluate_network(formula, subject.host(values), points) for values in (subject.params, params))
     target = backend.asarray(subject.target + after - before)
     objective = replace(objective, network=network, fmap=_map(network, grid, backend, "fft"), target=target)
     return replace(subject, name=f"{subject.name}, extended", objective=objective, params=params)

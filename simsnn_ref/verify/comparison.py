@@ -1,4 +1,4 @@
-"""Tensors set beside their references: the worst of them, its worst entry, and whether it is within the tolerance."""
+"""Tensors compared with their references: the worst of them, its worst entry, and whether it is within a tolerance."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -8,35 +8,35 @@ import numpy as np
 
 from simsnn_ref.errors import VerificationError
 
-__all__ = ["TOLERANCE", "Check", "Tensors", "compare", "require"]
+__all__ = ["TOLERANCE", "Comparison", "Tensors", "compare", "require"]
 
 TOLERANCE = 1e-14
-"""Of the 2-norm of a tensor. A cosine is rounded by eps |k.x|, here up to 10 eps or so, an activation by eps."""
+"""Allowed error of a tensor over its 2-norm. A cosine is rounded by eps |k.x|, here 10 eps or so, a tanh by eps."""
 
 Tensors: TypeAlias = Mapping[str, np.ndarray]
-"""By name."""
+"""Arrays by name."""
 
 
 @dataclass(frozen=True)
-class Check:
-    """One comparison.
+class Comparison:
+    """The tensors of a quantity compared with their references: what is said of the one that is furthest off.
 
     Attributes
     ----------
     what, case : str
-        The quantity, and the network it was taken of.
+        The quantity, and the network that it was computed for.
     tensor : str
-        The one that is furthest off.
+        Name of the tensor that is furthest off.
     index : tuple of int
-        Of its entry that is furthest off.
+        Place of its entry that is furthest off.
     expected, got : float
-        That entry.
+        That entry in the reference and in the tensor.
     ulp : float
         Their distance in units of the last place of `expected`.
     relative : float
-        Error of the tensor in the 2-norm.
+        Error of the tensor in the 2-norm, relative to that of the reference.
     tolerance : float
-        Of `relative`.
+        Largest `relative` that passes.
     """
 
     what: str
@@ -55,22 +55,39 @@ class Check:
         return self.relative <= self.tolerance
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON."""
+        """The attributes and `passed`, as JSON holds them."""
         return asdict(self) | {"index": list(self.index), "passed": self.passed}
 
 
-def compare(what: str, case: str, got: Mapping[str, Any], expected: Tensors, tolerance: float = TOLERANCE) -> Check:
-    """Set tensors beside their references and tell the worst, by the error of a tensor relative to its 2-norm.
+def compare(
+    what: str, case: str, got: Mapping[str, Any], expected: Tensors, tolerance: float = TOLERANCE
+) -> Comparison:
+    """Compare tensors with their references by the 2-norm of the error relative to that of the reference.
 
     Parameters
     ----------
+    what, case : str
+        The quantity, and the network that it was computed for.
     got, expected : mapping of str to ndarray
-        By name, of equal shapes, real.
+        Real tensors and their references, by the same names and of the same shapes.
+    tolerance : float
+        Largest relative error that passes.
+
+    Returns
+    -------
+    Comparison
+        The worst tensor's.
 
     Raises
     ------
     VerificationError
         If a tensor is missing, is one too many, has another shape or no entries, or if there are none.
+
+    Examples
+    --------
+    >>> found = compare("u", "a network", {"u": np.asarray([1.0, 2.5])}, {"u": np.asarray([1.0, 2.0])})
+    >>> found.index, found.got, found.passed
+    ((1,), 2.5, False)
     """
     if not expected:
         raise VerificationError(f"{what}, {case}: no tensors to compare")
@@ -78,27 +95,29 @@ def compare(what: str, case: str, got: Mapping[str, Any], expected: Tensors, tol
         raise VerificationError(
             f"{what}, {case}: expected the tensors {', '.join(expected)}; got {', '.join(got) or 'none'}"
         )
-    worst: Check | None = None
+    worst: Comparison | None = None
     for name, value, reference in ((name, np.asarray(got[name]), np.asarray(expected[name])) for name in expected):
         if value.shape != reference.shape:
             raise VerificationError(f"{what}, {case}: {name} has the shape {value.shape}, expected {reference.shape}")
         if reference.size == 0:
             raise VerificationError(f"{what}, {case}: {name} has no entries")
-        check = _compare_one(what, case, name, value, reference, tolerance)
+        comparison = _compare_one(what, case, name, value, reference, tolerance)
         # A NaN compares as false and is worse than anything.
-        if worst is None or not check.relative <= worst.relative:
-            worst = check
+        if worst is None or not comparison.relative <= worst.relative:
+            worst = comparison
     assert worst is not None
     return worst
 
 
-def _compare_one(what: str, case: str, name: str, got: np.ndarray, expected: np.ndarray, tolerance: float) -> Check:
+def _compare_one(
+    what: str, case: str, name: str, got: np.ndarray, expected: np.ndarray, tolerance: float
+) -> Comparison:
     # Unsigned integers would wrap.
     error = np.abs(got.astype(np.longdouble) - expected.astype(np.longdouble))
     index = np.unravel_index(int(np.argmax(np.where(np.isnan(error), np.inf, error))), error.shape)
     size, off = _norm(expected), _norm(error)
     reference = float(expected[index])
-    return Check(
+    return Comparison(
         what=what,
         case=case,
         tensor=name,
@@ -112,7 +131,7 @@ def _compare_one(what: str, case: str, name: str, got: np.ndarray, expected: np.
 
 
 def _norm(x: np.ndarray) -> np.longdouble:
-    """2-norm, taken of x over its largest entry: no square leaves the range, whatever long double is here."""
+    """The 2-norm, by x over its largest entry: no square leaves the range, whatever long double is here."""
     wide = np.ravel(x).astype(np.longdouble)
     largest: np.longdouble = np.max(np.abs(wide))
     if not 0.0 < largest < np.inf:
@@ -121,19 +140,14 @@ def _norm(x: np.ndarray) -> np.longdouble:
     return norm
 
 
-def require(checks: Check | Sequence[Check]) -> None:
-    """Raise AssertionError with a line for each check that failed: for a test of one's own.
-
-    Parameters
-    ----------
-    checks : Check or sequence of Check
-    """
-    checks = [checks] if isinstance(checks, Check) else checks
+def require(comparisons: Comparison | Sequence[Comparison]) -> None:
+    """Raise AssertionError with a line for each comparison that failed, for a test of one's own."""
+    comparisons = [comparisons] if isinstance(comparisons, Comparison) else comparisons
     lines = [
-        f"{check.what} of {check.case}: {check.tensor}{list(check.index)} is {check.got!r}, expected {check.expected!r}"
-        f" ({check.ulp:.3g} ulp); the tensor is off by {check.relative:.2e}, allowed {check.tolerance:.0e}"
-        for check in checks
-        if not check.passed
+        f"{one.what} of {one.case}: {one.tensor}{list(one.index)} is {one.got!r}, expected {one.expected!r}"
+        f" ({one.ulp:.3g} ulp); the tensor is off by {one.relative:.2e}, allowed {one.tolerance:.0e}"
+        for one in comparisons
+        if not one.passed
     ]
     if lines:
         raise AssertionError("\n".join(lines))

@@ -1,8 +1,8 @@
 """The update rules of second order written out once more, with dense matrices in long double.
 
 Nothing is shared with `simsnn_ref.optimizers` but the description in its docstrings: J comes from complex steps of the
-definition, linear systems are solved by Cholesky's method, conjugate gradients are what they minimise, over a Krylov
-space with an orthogonal basis, and Fourier transforms are matrices.
+network's formula, linear systems are solved by Cholesky's method, iterates of conjugate gradients are the minimisers
+over a Krylov space with an orthogonal basis, and Fourier transforms are matrices.
 """
 
 from collections.abc import Callable
@@ -13,19 +13,21 @@ import numpy as np
 
 from simsnn_ref.network import pre_activations
 from simsnn_ref.spectrum import PI
-from simsnn_ref.verify.cases import Subject, host_network, loss_of, loss_slope
+from simsnn_ref.verify.cases import Subject, loss_of, loss_slope
 from simsnn_ref.verify.differentiation import complex_step_jacobian
 
-__all__ = ["Descent", "Model", "Step", "exact_scales", "exact_weights", "solve_positive"]
+__all__ = ["Descent", "Increment", "Linearization", "exact_scales", "exact_weights", "solve_positive"]
 
 LEAST_EFFECT = 1e-3
-"""Of a unit in its layer, and of a wavenumber in power 1e-6: as `optimizers.second_order.scaling` counts them."""
+"""Least effect of a unit, relative to the largest in its layer, that counts in `optimizers.second_order.scaling`."""
+
 LEAST_RESPONSE = 1e-6
+"""Least power at a wavenumber, relative to the largest, that counts there."""
 
 
 def exact_scales(subject: Subject, params: dict[str, np.ndarray], J: np.ndarray) -> dict[str, np.ndarray]:
-    """Natural scales from the definition's layers and the columns of J for the biases, which are du/dz_l."""
-    network = host_network(subject.objective.network)
+    """Natural scales from the layers by their formula and the columns of J for the biases, which are du/dz_l."""
+    network = subject.network
     gamma, z = pre_activations(network, params, subject.points)
     columns = subject.columns(J)
     scales: dict[str, np.ndarray] = {}
@@ -39,7 +41,7 @@ def exact_scales(subject: Subject, params: dict[str, np.ndarray], J: np.ndarray)
             inputs = np.sqrt(2.0) / network.amplitudes
         scales[f"W{layer}"], scales[f"c{layer}"] = np.outer(rows, inputs), rows
     if network.amplitudes is not None:
-        # Of A_j cos(k_j.x + b_j) times a coefficient that does not depend on x, of the RMS that it has.
+        # The RMS of A_j cos(k_j.x + b_j) times that of its coefficient, as if the two were independent.
         effect = network.amplitudes * _rms(columns["c1"] @ params["W1"]) / np.sqrt(2.0)
         scales["b"] = 1.0 / np.maximum(effect, 1.0)
         n = len(params["B"])
@@ -59,7 +61,7 @@ def _inverse(sizes: np.ndarray, least: float) -> np.ndarray:
 
 
 def solve_positive(A: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Cholesky's method for a symmetric positive definite matrix, in long double, which LAPACK has not."""
+    """x of A x = b for a symmetric positive definite A, by Cholesky's method in long double, which LAPACK lacks."""
     n, L = len(A), np.zeros_like(A)
     for j in range(n):
         L[j:, j] = A[j:, j] - L[j:, :j] @ L[j, :j]
@@ -91,49 +93,70 @@ def exact_weights(push: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return S
 
 
-Step: TypeAlias = tuple[np.ndarray, np.ndarray, int]
-"""d, J d, and the number of inner iterations."""
+Increment: TypeAlias = tuple[np.ndarray, np.ndarray, int]
+"""A step d of the parameters, J d, and the number of inner iterations."""
 
 
 @dataclass(frozen=True)
-class Model:
-    """u + J d about some parameters, with everything a step is made of."""
+class Linearization:
+    """u + J d about some parameters, with all that a step is computed from.
+
+    Attributes
+    ----------
+    J : ndarray, shape (n, P)
+    D : ndarray, shape (P,)
+        Scales of the parameters.
+    e : ndarray, shape (n,)
+        The residual.
+    S : ndarray, shape (n, n)
+        Row weights of the L^p loss.
+    damping : float
+        Factor of |y|^2, d = D y.
+    overparameterized : bool
+        Whether there are at least as many parameters as points.
+    shape : tuple of int or None
+        The shape of the grid that the points are.
+    forcing : float
+        Relative residual at which conjugate gradients end.
+    max_inner_iterations : int
+        Largest number of inner iterations.
+    """
 
     J: np.ndarray
     D: np.ndarray
     e: np.ndarray
     S: np.ndarray
     damping: float
-    consistent: bool
+    overparameterized: bool
     shape: tuple[int, ...] | None
     forcing: float
-    reach: int
+    max_inner_iterations: int
 
-    def exact(self) -> list[Step]:
-        """Levenberg-Marquardt: the normal equations."""
-        S = np.eye(len(self.e)) if self.consistent else self.S
+    def exact(self) -> list[Increment]:
+        """The step of Levenberg-Marquardt, by the normal equations."""
+        S = np.eye(len(self.e)) if self.overparameterized else self.S
         A, r = S @ self.J * self.D, S @ self.e
         y = solve_positive(A.T @ A + self.damping * np.eye(len(self.D), dtype=A.dtype), -(A.T @ r))
         return [(self.D * y, self.J @ (self.D * y), 1)]
 
-    def iterates(self) -> list[Step]:
-        """Conjugate gradients: those kept on the way, before them one step with the weights of L^p."""
-        if not self.consistent:
-            return self._krylov(self.S, self.reach)
+    def iterates(self) -> list[Increment]:
+        """The iterates of conjugate gradients that are kept, and before them one step with the weights of L^p."""
+        if not self.overparameterized:
+            return self._krylov(self.S, self.max_inner_iterations)
         spectral = np.eye(len(self.e)) if self.shape is None else exact_weights(self.J * self.D, self.shape)
-        return self._krylov(self.S, 1) + self._krylov(spectral, self.reach)
+        return self._krylov(self.S, 1) + self._krylov(spectral, self.max_inner_iterations)
 
-    def _krylov(self, S: np.ndarray, reach: int) -> list[Step]:
-        """Minimisers of |A y + S e|^2 + damping |y|^2 over the spaces of s, M s, M^2 s, ..., M = A^T A + damping."""
+    def _krylov(self, S: np.ndarray, max_inner_iterations: int) -> list[Increment]:
+        """Minimisers of |A y + S e|^2 + damping |y|^2 over the spaces of s, M s, ..., with M = A^T A + damping."""
         A, r = S @ self.J * self.D, -(S @ self.e)
         M, s = A.T @ A + self.damping * np.eye(len(self.D), dtype=A.dtype), A.T @ r
         basis, steps, keep = [s / np.sqrt(s @ s)], [], 1
-        for iteration in range(1, reach + 1):
+        for iteration in range(1, max_inner_iterations + 1):
             V = np.stack(basis, axis=1)
             y = V @ solve_positive(V.T @ M @ V, V.T @ s)
             left = r - A @ y
             ends = left @ left <= self.forcing**2 * (r @ r)
-            if ends or iteration in (keep, reach):
+            if ends or iteration in (keep, max_inner_iterations):
                 steps.append((self.D * y, self.J @ (self.D * y), iteration))
                 # Next in about the ratio 1.4.
                 keep = max(keep + 1, int(np.ceil(1.4 * keep)))
@@ -153,21 +176,21 @@ class Descent:
     Attributes
     ----------
     losses : list of float
-        Before each step.
-    theta, best : ndarray
-        The parameters that train, in one vector: the last, and those with the lowest loss met.
+        Loss before each step.
+    theta, best : ndarray, shape (P,)
+        The parameters that train: the last ones, and those with the lowest loss met.
     """
 
     subject: Subject
-    solve: Callable[[Model], list[Step]]
+    solve: Callable[[Linearization], list[Increment]]
     damping: float
     growth: float = 2.0
     floor: float = 0.3
     forcing: float = 0.1
-    reach: int = 20
+    max_inner_iterations: int = 20
 
     def run(self, steps: int) -> None:
-        """So many steps from the subject's parameters, or until none lowers the loss."""
+        """Take so many steps from the subject's parameters, or fewer if one does not lower the loss."""
         subject, p = self.subject, 2.0
         self.theta = self.best = subject.flat(subject.wide)
         self.e = self._residue(self.theta)
@@ -190,7 +213,7 @@ class Descent:
         return e
 
     def _step(self, p: float, value: float) -> float:
-        """One step in L^p from where the loss is `value`; by which share it has fallen."""
+        """Take one step in L^p from where the loss is `value`; returns the share by which that has fallen."""
         path = self._path(p, value)
         tried, best = [], None
         for d, Jd, iterations in [
@@ -207,9 +230,9 @@ class Descent:
         lowest, d, Jd, iterations, e, at_end = best
         if lowest >= value:
             return 0.0
-        self._learn(value, loss_of(self.e + path[-1][1], p), tried[0])
+        self._adapt(value, loss_of(self.e + path[-1][1], p), tried[0])
         promised = loss_of(self.e + Jd, p)
-        self.reach = max(10, int((2.0 if at_end else 1.4) * iterations))
+        self.max_inner_iterations = max(10, int((2.0 if at_end else 1.4) * iterations))
         forcing = 0.5 * abs(lowest - promised) / value
         # The safeguard of Eisenstat and Walker.
         least = self.forcing**1.618
@@ -217,31 +240,33 @@ class Descent:
         self.theta, self.e = self.theta + d, e
         return float(1.0 - lowest / value)
 
-    def _path(self, p: float, value: float) -> list[Step]:
+    def _path(self, p: float, value: float) -> list[Increment]:
         subject, e = self.subject, self.e
         params = subject.wide | subject.unflat(self.theta)
         J = complex_step_jacobian(subject.exact_value, params, subject.names)
         D = subject.flat(exact_scales(subject, params, J))
-        consistent = J.shape[1] >= len(e)
+        overparameterized = J.shape[1] >= len(e)
         while True:
             magnitude = np.abs(e) / np.max(np.abs(e))
             weights = np.ones_like(e) if p == 2.0 else magnitude ** (p / 2 - 1)
-            weights = np.maximum(weights, 0.0 if consistent else self.floor)
-            scale = len(e) if consistent else np.sum(weights**2)
+            weights = np.maximum(weights, 0.0 if overparameterized else self.floor)
+            scale = len(e) if overparameterized else np.sum(weights**2)
             damping = self.damping * value**2 * scale
             shape = subject.objective.fmap.grid_shape
-            model = Model(J, D, e, np.diag(weights), damping, consistent, shape, self.forcing, self.reach)
-            path = self.solve(model)
+            linearization = Linearization(
+                J, D, e, np.diag(weights), damping, overparameterized, shape, self.forcing, self.max_inner_iterations
+            )
+            path = self.solve(linearization)
             if p != 2.0:
                 lengths = [_length(e, Jd, p) for _, Jd, _ in path]
                 path = [(a * d, a * Jd, n) for a, (d, Jd, n) in zip(lengths, path, strict=True)]
             promised = loss_of(e + path[-1][1], p)
-            if promised <= 0.99 * value or p == 2.0 or consistent or self.floor == 0.0:
+            if promised <= 0.99 * value or p == 2.0 or overparameterized or self.floor == 0.0:
                 return path
             self.floor = 0.1 * self.floor if self.floor > 1e-4 else 0.0
 
-    def _learn(self, value: float, promised: float, at_end: float) -> None:
-        """Nielsen's rule, and the floor that rises where much is promised."""
+    def _adapt(self, value: float, promised: float, at_end: float) -> None:
+        """Change the damping by Nielsen's rule, and raise the floor of the weights where the step promised much."""
         gain = (value - at_end) / (value - promised) if promised < value else 0.0
         if gain > 0.0:
             self.damping, self.growth = self.damping * max(0.1, 1.0 - (2.0 * gain - 1.0) ** 3), 2.0
@@ -252,7 +277,7 @@ class Descent:
 
 
 def _length(e: np.ndarray, Jd: np.ndarray, p: float) -> float:
-    """The alpha in (0, 1] at which L(e + alpha J d) is lowest, to 1e-3, by bisection of its slope."""
+    """The alpha in (0, 1] where L(e + alpha J d) is lowest, to a relative 1e-3, by bisection of its slope."""
     low, high = 0.0, 1.0
     if loss_slope(e + Jd, p) @ Jd <= 0.0:
         return high

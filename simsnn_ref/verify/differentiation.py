@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from simsnn_ref.errors import VerificationError
-from simsnn_ref.verify.comparison import TOLERANCE, Check, Tensors, compare
+from simsnn_ref.verify.comparison import TOLERANCE, Comparison, Tensors, compare
 from simsnn_ref.verify.numbers import Number, as_numbers, import_mpmath
 
 __all__ = ["STEP", "check_gradient", "complex_step", "complex_step_in_digits", "complex_step_jacobian"]
@@ -28,11 +28,16 @@ def complex_step(
     Parameters
     ----------
     function : callable
-        From parameters by name to a number, written with analytic operations only.
+        A function of parameters by name that returns a number, written with analytic operations only.
     params : mapping of str to ndarray
-        Where the gradient is taken; long double for one of long double, else float64, whose range holds the step.
+        Where the gradient is taken; it is of long double if they are, else of float64, whose range holds the step.
     names : sequence of str, optional
         The parameters to differentiate for; all by default.
+
+    Examples
+    --------
+    >>> complex_step(lambda p: np.sum(p["x"] ** 3), {"x": np.asarray([1.0, 2.0])})
+    {'x': array([ 3., 12.])}
     """
     wide = _at_least_float64(params)
     gradient = {}
@@ -45,7 +50,10 @@ def complex_step(
 def complex_step_jacobian(
     function: Callable[[dict[str, Any]], np.ndarray], params: Tensors, names: Sequence[str] | None = None
 ) -> np.ndarray:
-    """As `complex_step`, of a function that returns (n,): shape (n, P), a column for each number of `names` in turn."""
+    """Jacobian of a function that returns (n,), by complex steps, shape (n, P): a column for each number of `names`.
+
+    The parameters are those of `complex_step`.
+    """
     wide = _at_least_float64(params)
     columns = [
         np.imag(function(stepped)) / STEP
@@ -72,9 +80,10 @@ def _stepped(params: Tensors, name: str) -> Iterator[dict[str, Any]]:
 def complex_step_in_digits(
     function: Callable[[dict[str, Any]], Any], params: Tensors, digits: int, names: Sequence[str] | None = None
 ) -> dict[str, np.ndarray]:
-    """As `complex_step`, with mpmath in so many digits, h = 10^-digits; rounded to long double.
+    """Gradient of `function` by complex steps of 10^-digits, with mpmath in so many digits; rounded to long double.
 
-    `function` gets arrays of `Number`, which NumPy's elementary functions, sums and products take.
+    The parameters are those of `complex_step`. `function` gets arrays of `Number`, which NumPy's elementary functions,
+    sums and products take.
 
     Raises
     ------
@@ -113,32 +122,29 @@ def check_gradient(
     digits: int = 0,
     tolerance: float = TOLERANCE,
     what: str = "gradient",
-) -> Check:
-    """Whether `gradient` is that of `function` at `params`: for a code of one's own.
-
-    >>> check = check_gradient(loss, params, my_gradient(params))
-    >>> require(check)
+) -> Comparison:
+    """Compare a gradient with complex steps of its function, for a code of one's own.
 
     Parameters
     ----------
     function : callable
-        From a dict of arrays by name to a number: the loss, written in NumPy with analytic operations only (no abs,
-        real or conj; |x| is ``x * np.sign(np.real(x))``). It is evaluated once for each number in `gradient`.
+        The loss: a function of arrays by name that returns a number, written in NumPy with analytic operations only (no
+        abs, real or conj; |x| is ``x * np.sign(np.real(x))``). It is evaluated once for each number in `gradient`.
     params : mapping of str to array
-        What `function` takes.
+        The parameters at which the gradient was taken.
     gradient : mapping of str to array
-        To be judged: of all parameters or some, each of the shape of its parameter, real.
+        The gradient for all parameters or some of them, real, each of the shape of its parameter.
     digits : int
         0 for complex steps in long double, else so many digits of mpmath.
     tolerance : float
-        Of a tensor, relative to its 2-norm.
+        Allowed error of a tensor, relative to its 2-norm.
     what : str
-        Named in messages.
+        Name of the quantity in messages.
 
     Returns
     -------
-    Check
-        Of the tensor that is furthest off.
+    Comparison
+        That of the tensor that is furthest off; `require` makes an assertion of it.
 
     Raises
     ------
@@ -147,6 +153,12 @@ def check_gradient(
         for complex parameters.
     ConfigError
         If digits are asked for and mpmath is not installed.
+
+    Examples
+    --------
+    >>> params = {"x": np.asarray([1.0, 2.0])}
+    >>> check_gradient(lambda p: np.sum(p["x"] ** 2), params, {"x": 2.0 * params["x"]}).passed
+    True
     """
     unknown = [name for name in gradient if name not in params]
     if unknown:

@@ -1,4 +1,4 @@
-"""mpmath's numbers as NumPy takes them: its functions call, for arrays of objects, the method of their name."""
+"""Numbers of mpmath in arrays of NumPy, whose functions call a method of their own name for arrays of objects."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +11,7 @@ __all__ = ["Number", "as_numbers", "import_mpmath"]
 
 
 def import_mpmath() -> Any:
-    """The module.
+    """The module mpmath.
 
     Raises
     ------
@@ -26,9 +26,10 @@ def import_mpmath() -> Any:
 
 
 class Number:
-    """A complex number of mpmath, in the precision that is set where it is computed with.
+    """A complex number of mpmath, computed with in the precision that is set at the time.
 
-    Ordered by its real part: what is piecewise analytic (a sign, a largest value) stays on its piece in a complex step.
+    Numbers are ordered by their real parts, so that what is piecewise analytic (a sign, a largest value) stays on its
+    piece in a complex step.
 
     Parameters
     ----------
@@ -124,7 +125,7 @@ for _numpy, _mpmath in {
 
 
 def as_numbers(x: Any) -> np.ndarray:
-    """The numbers of an array, as they are; long double too, which is the sum of two of float64."""
+    """The array of `Number` with the very values of an array; those of long double are sums of two of float64."""
     x = np.asarray(x)
     high = x.astype(np.float64)
     low = (x - high).astype(np.float64)

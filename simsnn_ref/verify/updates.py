@@ -23,34 +23,37 @@ from simsnn_ref.optimizers import (
 )
 from simsnn_ref.spectrum import Grid
 from simsnn_ref.verify.cases import Subject, make_subject
-from simsnn_ref.verify.comparison import TOLERANCE, Check, compare
-from simsnn_ref.verify.dense import Descent, Model, Step, exact_scales, exact_weights
+from simsnn_ref.verify.comparison import TOLERANCE, Comparison, compare
+from simsnn_ref.verify.dense import Descent, Increment, Linearization, exact_scales, exact_weights
 
-__all__ = ["Path", "check_adam", "check_lbfgs", "check_path", "check_spectral_weights", "paths"]
+__all__ = ["Trajectory", "check_adam", "check_lbfgs", "check_spectral_weights", "check_trajectory", "trajectories"]
 
 DAMPING = 1e-3
-"""mu at the start."""
+"""The damping mu at the start."""
 
-PATH_TOLERANCE = 1e-7
-"""The first step is right to 1e-12; nonlinear least squares multiply its rounding by 10 or so at each further one."""
+TRAJECTORY_TOLERANCE = 1e-7
+"""Allowed error of losses and parameters: the first step is right to 1e-12, and each further one multiplies its
+rounding by 10 or so, since least squares are nonlinear."""
 
 FIRST_STEP = 1e-12
-"""The difference of parameters that are 1e2 to 1e3 times as large as it."""
+"""Allowed error of the first step, which is a difference of parameters that are 1e2 to 1e3 times as large as it."""
 
-METHODS: dict[str, tuple[Any, Callable[[Model], list[Step]]]] = {
-    "Levenberg-Marquardt": (LevenbergMarquardt(DAMPING), Model.exact),
-    "Gauss-Newton": (GaussNewton(300, DAMPING), Model.iterates),
+METHODS: dict[str, tuple[Any, Callable[[Linearization], list[Increment]]]] = {
+    "Levenberg-Marquardt": (LevenbergMarquardt(DAMPING), Linearization.exact),
+    "Gauss-Newton": (GaussNewton(300, DAMPING), Linearization.iterates),
 }
 
 
 @dataclass(frozen=True)
-class Path:
+class Trajectory:
     """Some steps of a method from a subject's parameters.
 
     Attributes
     ----------
     method : str
-        Of `METHODS`.
+        One of `METHODS`.
+    subject : Subject
+    steps : int
     """
 
     method: str
@@ -59,19 +62,19 @@ class Path:
 
     @property
     def name(self) -> str:
-        """Of the network and the number of steps."""
+        """Name of the network, and the numbers of parameters and steps."""
         return f"{self.subject.name}, {len(self.subject.flat(self.subject.wide))} parameters, {self.steps} steps"
 
     @cached_property
     def exact(self) -> Descent:
-        """The same with dense matrices in long double."""
+        """The same steps with dense matrices in long double."""
         descent = Descent(self.subject, METHODS[self.method][1], DAMPING)
         descent.run(self.steps)
         return descent
 
 
-def paths(backend: Backend) -> Iterator[Path]:
-    """With fewer parameters than points and with more, in L^2 and where L^p takes over from it."""
+def trajectories(backend: Backend) -> Iterator[Trajectory]:
+    """Trajectories with fewer parameters than points and with more, in L^2 and where L^p takes over from it."""
     plane, line = Grid((6, 7)), Grid((12,))
     for method, first_layer, grid, hidden, n_features, p, residue, steps in (
         ("Levenberg-Marquardt", "si", plane, (5,), 8, 10.0, 10.0, 6),
@@ -87,23 +90,23 @@ def paths(backend: Backend) -> Iterator[Path]:
     ):
         kind = "fft" if first_layer == "si" else "dense"
         subject = make_subject(backend, grid, first_layer, kind, hidden, p, n_features=n_features, residue_size=residue)
-        yield Path(method, subject, steps)
+        yield Trajectory(method, subject, steps)
 
 
-def check_path(path: Path) -> Check:
-    """Losses before each step, and the way to the best parameters met, against dense matrices in long double."""
-    subject, exact = path.subject, path.exact
-    result = minimize(METHODS[path.method][0], subject.objective, subject.params, Limits(steps=path.steps))
+def check_trajectory(trajectory: Trajectory) -> Comparison:
+    """Check losses before each step, and the best parameters met, against dense matrices in long double."""
+    subject, exact = trajectory.subject, trajectory.exact
+    result = minimize(METHODS[trajectory.method][0], subject.objective, subject.params, Limits(steps=trajectory.steps))
     start = subject.flat(subject.wide)
     got = {"losses": result.loss_history, "steps": subject.flat(subject.host(result.params)) - start}
     expected = {"losses": np.asarray(exact.losses), "steps": exact.best - start}
     if len(result.loss_history) != len(exact.losses):
         got["losses"] = np.resize(np.append(result.loss_history, np.nan), len(exact.losses))
-    return compare(f"{path.method}, steps", path.name, got, expected, PATH_TOLERANCE)
+    return compare(f"{trajectory.method}, steps", trajectory.name, got, expected, TRAJECTORY_TOLERANCE)
 
 
-def check_lbfgs(backend: Backend) -> list[Check]:
-    """The first step of L-BFGS, along D^2 dL/dtheta, since it has no curvature yet; and its direction by the matrix."""
+def check_lbfgs(backend: Backend) -> list[Comparison]:
+    """Check the first step of L-BFGS, along D^2 dL/dtheta without curvature, and a later direction by its matrix."""
     subject = make_subject(backend, Grid((6, 7)), "si", "fft", (4, 3), 10.0)
     result = minimize(LBFGS(), subject.objective, subject.params, Limits(steps=1))
     step = subject.flat(subject.host(result.params)) - subject.flat(subject.wide)
@@ -114,8 +117,8 @@ def check_lbfgs(backend: Backend) -> list[Check]:
     return [compare(what, subject.name, {what: got}, {what: expected}, FIRST_STEP), _check_curvature()]
 
 
-def _check_curvature() -> Check:
-    """-H g of three pairs against H <- (1 - rho s y') H (1 - rho y s') + rho s s', rho = 1 / y's, from gamma 1."""
+def _check_curvature() -> Comparison:
+    """Check -H g of three pairs against H <- (1 - rho s y') H (1 - rho y s') + rho s s', rho = 1 / y's, H = gamma 1."""
     rng = np.random.default_rng(5)
     hessian = rng.standard_normal((6, 6))
     hessian = hessian @ hessian.T + np.eye(6)
@@ -135,8 +138,8 @@ def _check_curvature() -> Check:
     return compare(what, "3 pairs", {what: pairs.direction(g, 1.0)}, {what: -(H @ g)}, FIRST_STEP)
 
 
-def check_spectral_weights(backend: Backend) -> list[Check]:
-    """S of a random J D on grids of even and odd sides, against Fourier matrices."""
+def check_spectral_weights(backend: Backend) -> list[Comparison]:
+    """Check S of a random J D against Fourier matrices, on grids of even and odd sides."""
     checks = []
     for shape in ((9,), (6, 7), (5, 4), (4, 3, 6)):
         rng = np.random.default_rng(shape)
@@ -148,8 +151,8 @@ def check_spectral_weights(backend: Backend) -> list[Check]:
     return checks
 
 
-def check_adam(backend: Backend) -> list[Check]:
-    """Five steps against the recurrence of the paper of Kingma & Ba, Algorithm 1, in long double."""
+def check_adam(backend: Backend) -> list[Comparison]:
+    """Check five steps of Adam against Kingma & Ba (2015), Algorithm 1, in long double."""
     rng, adam = np.random.default_rng(3), Adam(0.9, 0.99, 1e-3)
     theta, slopes = rng.standard_normal(4), rng.standard_normal((5, 4))
     params = {"theta": backend.asarray(theta)}

@@ -45,7 +45,7 @@ HAS_LONG_DOUBLE = is_extended()
 
 @pytest.fixture(autouse=True)
 def _many_digits():
-    # Of sin and cos near multiples of pi / 2 at 1e14, 60 leave more than double-double has.
+    # For sin and cos near multiples of pi / 2 at 1e14, 60 digits leave more than double-double has.
     with mpmath.workdps(60):
         yield
 
@@ -155,7 +155,7 @@ def test_sine_and_cosine():
 @pytest.mark.parametrize("n", [1, 2, 31, 900])
 def test_matrix_products(n, spread):
     a, b = numbers(8, -spread, spread, 4 * n).reshape(4, n), numbers(9, -spread, spread, 3 * n).reshape(n, 3)
-    # What the slices leave out is 2^-108 of the largest entries, n times; the sum of a few dozen slices costs the rest.
+    # The slices leave out 2^-108 of the largest entries, n times; the sum of a few dozen slices rounds the rest.
     size = n * np.max(np.abs(a.hi), axis=1)[:, None] * np.max(np.abs(b.hi), axis=0)
     for found, truth in (
         (a @ b, exact(a) @ exact(b)),

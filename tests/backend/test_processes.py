@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from simsnn_ref import Grid
-from simsnn_ref.backend import SERIAL, NumpyBackend, WholeShard, rms
-from simsnn_ref.backend.processes import SerialProcess
+from simsnn_ref.backend import SERIAL, NumpyBackend, SerialProcess, WholeShard, rms
 from simsnn_ref.errors import ConfigError
 from simsnn_ref.model import FitConfig
 from simsnn_ref.multistage import forecast

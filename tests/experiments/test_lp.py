@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from simsnn_ref import Grid, fit
-from simsnn_ref.experiments.base import Settings, to_dict, to_markdown
+from simsnn_ref.experiments import Settings, to_dict, to_markdown
 from simsnn_ref.experiments.lp import run
 from simsnn_ref.experiments.lp.claims import method_claim, residue_claim
 from simsnn_ref.experiments.lp.residues import SPIKE, describe, gaussian_maximum
@@ -76,8 +76,8 @@ def test_units_do_not_matter():
 def tiny():
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(PLANS, "quick", TINY)
-        lines = []
-        return run(Settings(say=lines.append)), lines
+        messages = []
+        return run(Settings(say=messages.append)), messages
 
 
 def by_hand(trial, field, target=None):
@@ -114,13 +114,13 @@ def test_errors_are_those_that_fit_records(tiny, field):
 
 
 def test_every_start_every_exponent_and_all_pairs(tiny):
-    outcome, lines = tiny
+    outcome, messages = tiny
     keys = {(t["field"], t["seed"], t["p"], t["q"]) for t in outcome.numbers["trials"]}
     starts = [(field.name, seed) for field in TINY for seed in range(field.seeds)]
     pairs = {(p, p) for p in EXPONENTS} | {(2.0, 10.0), (10.0, 2.0)}
     assert keys == {(*start, *pair) for start in starts for pair in pairs}
     assert len(outcome.numbers["trials"]) == len(keys)
-    assert len(lines) == len(starts) * len(EXPONENTS)
+    assert len(messages) == len(starts) * len(EXPONENTS)
 
 
 def test_pairs_of_one_p_share_the_first_stage(tiny):

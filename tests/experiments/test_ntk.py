@@ -10,7 +10,7 @@ from small_problems import CASES, field, problem
 
 from simsnn_ref.backend import NumpyBackend
 from simsnn_ref.errors import ConfigError
-from simsnn_ref.experiments.base import Settings, to_dict, to_markdown
+from simsnn_ref.experiments import Settings, to_dict, to_markdown
 from simsnn_ref.experiments.ntk import run
 from simsnn_ref.experiments.ntk.descent import gradient_descent, predicted_components
 from simsnn_ref.experiments.ntk.kernel import (

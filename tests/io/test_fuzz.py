@@ -95,13 +95,13 @@ def outcome(read, path, raw):
     return result
 
 
-def told(content, arrays):
+def everything_in(content, arrays):
     """Everything that was read, to be compared."""
     return json.dumps(content), [(k, a.dtype.str, a.shape, a.tobytes()) for k, a in arrays.items()]
 
 
 def counts(seed):
-    """A few mutants for the fast lane, others for the slow one."""
+    """A few mutants for the default tests, others for the slow ones."""
     return pytest.mark.parametrize(
         ("count", "seed"),
         [
@@ -159,7 +159,7 @@ def test_damaged_bytes_are_an_error_or_change_nothing(tmp_path, originals, kind,
     true = []
     for raw in bases:
         path.write_bytes(raw)
-        true.append(told(*read_file(path, kind)))
+        true.append(everything_in(*read_file(path, kind)))
     refused = 0
     for i in range(count):
         base = i % len(bases)
@@ -167,7 +167,7 @@ def test_damaged_bytes_are_an_error_or_change_nothing(tmp_path, originals, kind,
         if isinstance(result, ModelFileError):
             refused += 1
         else:
-            assert told(*result) in true
+            assert everything_in(*result) in true
     assert refused > 0.9 * count
 
 
@@ -276,7 +276,7 @@ def test_forged_headers_are_an_error_or_describe_the_file(tmp_path, originals, k
 
 
 def works(model, path):
-    """A model that was accepted can be evaluated, told about and saved again."""
+    """A model that was accepted can be evaluated, reported and saved again."""
     points = np.asarray(model.grid.lower) + 0.3 * np.asarray(model.grid.box.lengths) * np.ones((3, 1))
     with np.errstate(all="ignore"):
         assert model(points).shape == (3,)
@@ -414,7 +414,7 @@ def test_forged_archives_are_an_error_or_hold_what_they_say(tmp_path, count, see
 
 
 @counts(6)
-def test_forged_manifests_are_an_error_or_judge_as_before(tmp_path, count, seed):
+def test_forged_manifests_are_an_error_or_work(tmp_path, count, seed):
     """The manifest says how far off a tensor may be, so a changed one may change a verdict, but nothing breaks."""
     rng = np.random.default_rng(seed)
     entry = json.loads((COMMITTED / "manifest.json").read_text("utf-8"))

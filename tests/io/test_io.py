@@ -23,8 +23,7 @@ from simsnn_ref import (
     write_field,
 )
 from simsnn_ref.commands.main import main
-from simsnn_ref.io import FieldInfo, read_file, write_file
-from simsnn_ref.io.coordinates import follows
+from simsnn_ref.io import FieldInfo, follows, read_file, write_file
 from simsnn_ref.io.field_info import plain_attributes
 from simsnn_ref.multistage import certify_model
 
@@ -190,11 +189,11 @@ def test_npz_comes_back_as_it_was(capsys, model):
     values, grid, info, _ = read_field("out.npz")
     assert np.array_equal(values, model(model.grid))
     assert grid == model.grid
-    told = info.to_dict()
-    assert {name: told[name] for name in ("name", "axes", "attrs", "scalars")} == {
+    described = info.to_dict()
+    assert {name: described[name] for name in ("name", "axes", "attrs", "scalars")} == {
         name: value for name, value in model.field.to_dict().items() if name != "dataset_attrs"
     }
-    assert told["dataset_attrs"]["simsnn_model"] == "m"
+    assert described["dataset_attrs"]["simsnn_model"] == "m"
 
 
 def test_plain_npz():
@@ -233,15 +232,15 @@ def test_an_array_of_xarray_is_fitted_by_its_coordinates(model):
 def test_through_the_installed_command(capsys):
     save(run(), "run.nc")
 
-    def told(*argv):
-        simsnn = [sys.executable, "-m", "simsnn_ref"]
-        return subprocess.run([*simsnn, *argv], capture_output=True, text=True, check=True)
+    def simsnn(*argv):
+        words = [sys.executable, "-m", "simsnn_ref", *argv]
+        return subprocess.run(words, capture_output=True, text=True, check=True)
 
-    fitted = told("fit", "run.nc", "--var", "psi", "--time", "1.25", "--no-figure", "--json")
+    fitted = simsnn("fit", "run.nc", "--var", "psi", "--time", "1.25", "--no-figure", "--json")
     assert "note: run.nc: psi: y in [0.5, 2), periodic with the end left out" in fitted.stderr
     assert json.loads(fitted.stdout)["problem"]["field"]["name"] == "psi"
     assert json.loads(fitted.stdout)["stages"][-1]["rms_on_grid"] < 1e-13
-    told("predict", "run.safetensors", "--grid", "24", "-o", "fine.nc")
+    simsnn("predict", "run.safetensors", "--grid", "24", "-o", "fine.nc")
     assert opened("fine.nc").psi.shape == (24, 24)
     assert "field: psi [m2 s-1] over y [m], x [m], time = 1.25 [s]\n" in command(capsys, "info", "run.safetensors")[1]
     assert json.loads(command(capsys, "info", "run.safetensors", "--json")[1])["field"]["attrs"] == ATTRS

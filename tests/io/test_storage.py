@@ -46,7 +46,7 @@ def test_round_trip_is_exact(path):
         assert arrays[name].tobytes() == array.tobytes()
 
 
-def test_layout_is_that_of_safetensors(path):
+def test_files_are_safetensors_files(path):
     raw = path.read_bytes()
     (length,) = struct.unpack("<Q", raw[:8])
     assert length % 8 == 0
@@ -238,7 +238,7 @@ def test_what_is_no_regular_file_is_not_waited_for(tmp_path):
         read_file("a\0b")
 
 
-def test_the_library_of_the_layout_agrees(path, tmp_path):
+def test_the_safetensors_library_agrees(path, tmp_path):
     for name, array in safetensors.numpy.load_file(path).items():
         assert array.tobytes() == ARRAYS[name].tobytes()
     safetensors.numpy.save_file({"u": np.arange(3.0), "v": np.zeros((2, 0))}, tmp_path / "theirs")
@@ -287,8 +287,8 @@ json_values = st.recursive(
 def test_any_arrays_and_any_content_come_back_to_the_bit(tmp_path, content, arrays):
     path = tmp_path / "x"
     write_file(path, content, arrays)
-    told, found = read_file(path)
-    assert json.dumps(told) == json.dumps(content)
+    read, found = read_file(path)
+    assert json.dumps(read) == json.dumps(content)
     assert list(found) == list(arrays)
     for name, array in arrays.items():
         assert (found[name].shape, found[name].dtype) == (array.shape, array.dtype)

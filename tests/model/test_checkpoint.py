@@ -28,8 +28,8 @@ def fingerprint(model, tmp_path):
     model.save(path)
     content, arrays = read_file(path)
     history = content["history"]
-    for told in (history, *history["stages"]):
-        del told["seconds"]
+    for entry in (history, *history["stages"]):
+        del entry["seconds"]
     whole = hashlib.sha256(json.dumps(content, sort_keys=True).encode())
     for name in sorted(arrays):
         whole.update(name.encode() + arrays[name].tobytes())
@@ -527,8 +527,8 @@ def child(folder, step, options):
     """A process that goes on with a run and says which step it is at."""
 
     class Tell(Callback):
-        def on_step(self, told):
-            step.value = told.step
+        def on_step(self, state):
+            step.value = state.step
 
     checkpoints = Checkpoints(folder, every_steps=5, every_minutes=0.0)
     if checkpoints.states() or checkpoints.data_file.exists():
@@ -595,5 +595,5 @@ def test_names_in_files_stay(optimizer, tmp_path):
     stopped_run(tmp_path / "run", optimizer=optimizer)
     _, written = read_file(sorted((tmp_path / "run").glob("state-*"))[-1], kind=KIND)
     (state,) = (OLD_STATES / optimizer).glob("state-*")
-    _, told = read_file(state, kind=KIND)
-    assert {name for name in written if name.startswith("now/")} == {name for name in told if name.startswith("now/")}
+    _, arrays = read_file(state, kind=KIND)
+    assert {name for name in written if name.startswith("now/")} == {name for name in arrays if name.startswith("now/")}

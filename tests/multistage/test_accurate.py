@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from simsnn_ref import ConfigError, DataError, FitConfig, Grid, NumpyBackend, fit
-from simsnn_ref.model import Claim, certify
+from simsnn_ref.model import ErrorSample, certify
 from simsnn_ref.model.certificate import evaluate_by_definition
 from simsnn_ref.multistage import certify_model, training_set
 from simsnn_ref.network import (
@@ -240,21 +240,21 @@ def test_definition_in_long_double_and_with_mpmath(first_layer):
     assert np.max(np.abs(np.asarray(wide) - model(points.astype(float)))) < 500 * EPS
 
 
-def test_a_wrong_claim_is_found():
+def test_a_wrong_error_is_found():
     problem = get_problem("logcos")
     model = fit(problem.target, problem.grid(24), FitConfig.of(mode="paper", optimizer="adam", steps=(10,)))
-    claimed = model.history.certified
-    assert claimed["agrees"]
-    assert certify_model(model, problem.target, problem.grid(24)).to_dict() == claimed
+    certified = model.history.certified
+    assert certified["agrees"]
+    assert certify_model(model, problem.target, problem.grid(24)).to_dict() == certified
     stages = [(stage.eps, stage.network, stage.params) for stage in model.stages]
     points = np.linspace(-1, 1, 5, dtype=np.longdouble)[:, None]
     values = problem.target(points)
     residue = values - evaluate_by_definition(stages, points, model.backend)
     for factor, agrees in ((1.0, True), (1.005, True), (1.02, False)):
-        claim = Claim(points, values, factor * residue, np.ones(5, dtype=bool))
-        assert certify(stages, claim, None, 1.0, model.backend).agrees is agrees
+        sample = ErrorSample(points, values, factor * residue, np.ones(5, dtype=bool))
+        assert certify(stages, sample, None, 1.0, model.backend).agrees is agrees
     changed = replace(model, stages=model.stages[:-1])
-    assert certify_model(changed, problem.target, problem.grid(24)).rms_on_grid > claimed["rms_on_grid"]
+    assert certify_model(changed, problem.target, problem.grid(24)).rms_on_grid > certified["rms_on_grid"]
     with pytest.raises(DataError, match="the model was fitted on"):
         certify_model(model, problem.target, problem.grid(25))
 

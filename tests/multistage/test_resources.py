@@ -35,20 +35,20 @@ def run(*argv):
 )
 def test_memory_stays_below_the_forecast(options, tmp_path):
     problem = ["--example", "turbulence", "--size", "256", "--time", "0.02", "--stages", "1", *options]
-    told = json.loads(run("fit", *problem, "--dry-run", "--json").stdout)
+    expected = json.loads(run("fit", *problem, "--dry-run", "--json").stdout)
     done = run("fit", *problem, "--no-figure", "--quiet", "--json", "-o", tmp_path / "m.safetensors")
     peak = json.loads(done.stdout)["peak_memory_bytes"]
     # An upper bound, and not one that says nothing.
-    assert 0.3 * told["peak_bytes"] < peak < 1.1 * told["peak_bytes"]
+    assert 0.3 * expected["peak_bytes"] < peak < 1.1 * expected["peak_bytes"]
 
 
 def test_sizes_of_the_stages():
     config = FitConfig.of(mode="paper", n_features=(30, 50), stages=3, hidden=(8, 6), optimizer="adam")
-    told = forecast(Grid((32, 32)), config)
-    assert [(s.index, s.n_features) for s in told.stages] == [(1, 30), (2, 50), (3, 50)]
+    expected = forecast(Grid((32, 32)), config)
+    assert [(s.index, s.n_features) for s in expected.stages] == [(1, 30), (2, 50), (3, 50)]
     # b, W1 and c1, W2 and c2, W3 and c3.
-    assert told.stages[0].n_parameters == 30 + 30 * 8 + 8 + 8 * 6 + 6 + 6 + 1
-    assert told.points == 32 * 32
+    assert expected.stages[0].n_parameters == 30 + 30 * 8 + 8 + 8 * 6 + 6 + 6 + 1
+    assert expected.points == 32 * 32
     assert forecast(Grid((32, 32)), FitConfig()).points == 64 * 64
     frozen = forecast(Grid((32, 32)), FitConfig.of(mode="paper", n_features=(30,))).stages[0]
     trained = forecast(Grid((32, 32)), FitConfig.of(mode="paper", first_layer=("msnn",), n_features=(30,))).stages[0]

@@ -12,8 +12,7 @@ import simsnn_ref.network.features.fft as fft_module
 import simsnn_ref.network.features.separable as separable_module
 from simsnn_ref.backend import NumpyBackend
 from simsnn_ref.errors import ConfigError
-from simsnn_ref.network import DenseMap, Features, FFTMap, LinearMap, SeparableMap, make_map
-from simsnn_ref.network.features.cost import MapSizes
+from simsnn_ref.network import DenseMap, Features, FFTMap, LinearMap, MapSizes, SeparableMap, make_map
 from simsnn_ref.spectrum import Grid, count_modes, fourier_modes
 
 GRIDS = [

@@ -10,8 +10,7 @@ from simsnn_ref import fit
 from simsnn_ref.backend import NumpyBackend
 from simsnn_ref.errors import ConfigError
 from simsnn_ref.model import FitConfig
-from simsnn_ref.network import DenseMap, ExtendedBackend, make_map
-from simsnn_ref.network.features.cost import MapSizes
+from simsnn_ref.network import DenseMap, ExtendedBackend, MapSizes, make_map
 from simsnn_ref.spectrum import Grid
 
 

@@ -424,8 +424,8 @@ def test_spectral_weights_are_what_lets_a_wide_stage_converge():
     scattered = replace(objective, fmap=make_map(objective.backend.asarray(grid.scaled_points()), objective.backend))
     assert objective.network.n_parameters(params) > grid.size
     final = []
-    for told in (objective, scattered):
-        result = minimize(GaussNewton(), told, params, Limits(steps=26, target_rms=1e-12))
+    for each in (objective, scattered):
+        result = minimize(GaussNewton(), each, params, Limits(steps=26, target_rms=1e-12))
         final.append(objective.evaluate(result.params)[0])
     assert final[0] <= 1e-12
     assert final[1] > 1e3 * final[0]

@@ -9,13 +9,10 @@ import numpy as np
 import pytest
 
 from simsnn_ref import FitConfig, Grid, fit, paper
-from simsnn_ref.multistage.training import train
-from simsnn_ref.network.features.choose import make_map
-from simsnn_ref.network.initialization import initialize
-from simsnn_ref.optimizers.loss import LpLoss
-from simsnn_ref.optimizers.objective import Objective
-from simsnn_ref.spectrum.energy import energy_spectrum
-from simsnn_ref.spectrum.modes import count_modes, fourier_modes
+from simsnn_ref.multistage import train
+from simsnn_ref.network import initialize, make_map
+from simsnn_ref.optimizers import LpLoss, Objective
+from simsnn_ref.spectrum import count_modes, energy_spectrum, fourier_modes
 
 EPS = float(np.finfo(np.float64).eps)
 

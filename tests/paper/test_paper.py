@@ -23,11 +23,10 @@ from paper.engine_comparison import (
     sizes_of_gradient,
 )
 
-from simsnn_ref import Grid, paper
-from simsnn_ref.network.features.choose import make_map
-from simsnn_ref.network.initialization import initialize, scale_factor
-from simsnn_ref.optimizers.loss import LpLoss
-from simsnn_ref.optimizers.schedules import Plateau
+from simsnn_ref import ConfigError, Grid, paper
+from simsnn_ref.network import initialize, make_map
+from simsnn_ref.network.initialization import scale_factor
+from simsnn_ref.optimizers import LpLoss, Plateau
 
 
 class TestEngine(EngineAgainstPaper):
@@ -85,6 +84,13 @@ def test_first_layers_of_eqs_4_to_6(backend, name):
     engine = make_map(Grid((6, 7)), backend, kind="dense").forward(identity, network.features(params))
     # Phases of up to 2 pi |B| |x|, here 30, are rounded, and for a sine a quarter turn is added.
     assert off_by(backend.to_numpy(engine), backend.to_numpy(gamma), 1.0) <= 32
+
+
+@pytest.mark.parametrize("n_f", [0, 11])
+def test_more_modes_than_there_are(backend, n_f):
+    u = backend.asarray(noise((4, 4)))
+    with pytest.raises(ConfigError, match=f"n_f = {n_f}: these samples have 10 Fourier modes; choose 1 to 10"):
+        paper.algorithm_1(u, n_f)
 
 
 def test_scale_factor():
@@ -192,7 +198,8 @@ def test_it_stands_on_its_own():
     tree = ast.parse(Path(paper.__file__).read_text("utf-8"))
     taken = [node.names[0].name for node in ast.walk(tree) if isinstance(node, ast.Import)]
     taken += [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
-    assert {name.partition(".")[0] for name in taken} <= {*sys.stdlib_module_names, "numpy"}
+    assert {name for name in taken if name.startswith("simsnn_ref")} == {"simsnn_ref.errors"}
+    assert {name.partition(".")[0] for name in taken} <= {*sys.stdlib_module_names, "numpy", "simsnn_ref"}
 
 
 def test_its_examples():

@@ -7,15 +7,8 @@ import pytest
 from scipy.integrate import solve_ivp
 
 from simsnn_ref.errors import ConfigError, DataError
-from simsnn_ref.problems.turbulence import (
-    energy,
-    enstrophy,
-    initial_vorticity,
-    snapshot,
-    solve,
-    stream_function,
-    vorticity,
-)
+from simsnn_ref.problems import energy, enstrophy, vorticity
+from simsnn_ref.problems.turbulence import initial_vorticity, snapshot, solve, stream_function
 
 EPS = np.finfo(np.float64).eps
 
@@ -90,7 +83,7 @@ def test_initial_vorticity_is_normalised_truncated_and_of_mean_zero(backend, n, 
     omega_hat = np.abs(coefficients(omega))
     kx, ky = wavenumbers(n)
     dropped = (3 * np.maximum(np.abs(kx), ky) >= n) | ((kx == 0) & (ky == 0))
-    # What is dropped is the rounding of the values on the grid; what is kept is far above it.
+    # The modes that are dropped hold the rounding of the values on the grid; those that are kept are far above it.
     assert np.max(omega_hat[dropped]) <= EPS * np.max(np.abs(omega))
     assert np.min(omega_hat[~dropped]) > 100 * EPS * np.max(np.abs(omega))
 

@@ -142,8 +142,8 @@ def test_its_command_and_its_program_make_the_same_model(kind, capsys, monkeypat
     capsys.readouterr()
     status, out, err = report(capsys, "m.safetensors", *given, "--json")
     assert status == 0, err
-    result = json.loads(out)
-    assert result == {"report": "m.html", "bytes": Path("m.html").stat().st_size, "figures": kind == "samples"}
+    content = json.loads(out)
+    assert content == {"report": "m.html", "bytes": Path("m.html").stat().st_size, "figures": kind == "samples"}
     page = check_page(Path("m.html").read_text("utf-8"))
     if kind == "samples":
         image = page.all("img")[2][0]["src"]

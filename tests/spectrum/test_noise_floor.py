@@ -58,10 +58,10 @@ def test_the_fit_says_so():
     noisy = fit(u + 1e-3 * np.random.default_rng(1).standard_normal(grid.shape), grid, stages=1)
     notes = [note for note in noisy.history.notes if "the noise floor of the samples is at an RMS of" in note]
     assert len(notes) == 1
-    assert noisy.history.resolved_level == pytest.approx(1e-3 / np.sqrt(np.mean(u**2)), rel=0.3)
+    assert noisy.history.noise_floor == pytest.approx(1e-3 / np.sqrt(np.mean(u**2)), rel=0.3)
     clean = fit(u, grid, stages=1)
     assert not any("resolved" in note for note in clean.history.notes)
-    assert clean.history.resolved_level < 1e-15
+    assert clean.history.noise_floor < 1e-15
 
 
 def test_a_function_is_judged_by_its_finest_values():
@@ -69,4 +69,4 @@ def test_a_function_is_judged_by_its_finest_values():
     grid = Grid((16,))
     f = lambda x: 1.0 / (1.3 - np.cos(np.pi * x[:, 0]))  # noqa: E731
     assert noise_floor(samples(grid, f), grid) > 1e-4
-    assert fit(f, grid, stages=1).history.resolved_level < 1e-6
+    assert fit(f, grid, stages=1).history.noise_floor < 1e-6

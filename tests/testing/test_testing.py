@@ -384,9 +384,9 @@ def test_each_check_but_verify_has_a_defect_to_catch():
 
 def test_verify_is_one_of_the_checks(monkeypatch):
     from simsnn_ref.testing import training
-    from simsnn_ref.verify import Check
+    from simsnn_ref.verify import Comparison
 
-    wrong = Check("gradient", "a case", "W2", (0, 3), 1.0, 1.5, 2.25e15, 0.5, 1e-14)
+    wrong = Comparison("gradient", "a case", "W2", (0, 3), 1.0, 1.5, 2.25e15, 0.5, 1e-14)
     monkeypatch.setattr(training, "verify", lambda backend: [wrong])
     (result,) = check_backend(NumpyBackend(), ["verify"])
     assert "gradient of a case: W2[0, 3] is 1.5, expected 1.0" in result.problem

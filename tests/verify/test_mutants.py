@@ -23,11 +23,11 @@ from simsnn_ref.optimizers.second_order import descent, gauss_newton, jacobian, 
 from simsnn_ref.verify import (
     check_adam,
     check_lbfgs,
-    check_path,
     check_spectral_weights,
     check_subject,
-    paths,
+    check_trajectory,
     subjects,
+    trajectories,
 )
 
 MUTANTS = [
@@ -56,6 +56,7 @@ MUTANTS = [
     (losses, "LpLoss.sums", "xp.sum(r * r)", "xp.sum(xp.abs(r))"),
     (losses, "LpLoss.finish", "total / n", "total"),
     (losses, "LpLoss.finish", "mean ** (1.0 / self.p),", "mean ** (1.0005 / self.p),"),
+    (losses, "LpLoss.jvp", "xp.sum(self.vjp", "-xp.sum(self.vjp"),
     (losses, "LpLoss.finish", "1.0 / self.p - 1.0", "1.0 / self.p"),
     (losses, "LpLoss.finish", "- 1.0) / n", "- 1.0)"),
     (losses, "LpLoss.finish", "return scale * mean ** ", "return mean ** "),
@@ -378,7 +379,7 @@ UPDATES = (descent, gauss_newton, lbfgs)
 
 
 def build():
-    """Subjects that between them reach every function above, the quickest first, and all paths."""
+    """Subjects that between them reach every function above, the quickest first, and all trajectories."""
     wanted = (
         "si, fft, 2-D, 2 layers, p = 10",
         "ffm, dense, 2-D, 3 layers, p = 10",
@@ -391,7 +392,7 @@ def build():
         "none, linear, 2-D, 1 layers, p = 10",
     )
     found = {subject.name: subject for subject in subjects(NumpyBackend())}
-    return [found[name] for name in wanted], list(paths(NumpyBackend()))
+    return [found[name] for name in wanted], list(trajectories(NumpyBackend()))
 
 
 @pytest.fixture(scope="module")
@@ -402,12 +403,12 @@ def few():
 def failures(few, module=None):
     """Names of the checks that fail, of the first subject that has any; an error counts as one. None is built anew."""
     try:
-        some, ways = build() if few is None else few
+        few_subjects, few_trajectories = build() if few is None else few
     except ConfigError as error:
         return [type(error).__name__]
-    updates = [lambda path=path: [check_path(path)] for path in ways]
+    updates = [lambda one=one: [check_trajectory(one)] for one in few_trajectories]
     updates += [lambda: check_lbfgs(NumpyBackend()), lambda: check_spectral_weights(NumpyBackend())]
-    networks = [lambda subject=subject: check_subject(subject) for subject in some]
+    networks = [lambda one=one: check_subject(one) for one in few_subjects]
     adams = [lambda: check_adam(NumpyBackend())]
     # The likeliest first: only the order of the same checks depends on the module.
     order = [*updates, *networks, *adams] if module in UPDATES else [*networks, *updates, *adams]
@@ -449,6 +450,14 @@ def test_every_function_has_a_mutant_or_a_reason_for_none():
 
 def test_no_mutant_is_there_twice():
     assert len(set(map(identifier, MUTANTS))) == len(MUTANTS)
+
+
+def functions_of(module):
+    """Names of the functions and methods whose source stands in a module."""
+    nodes = ast.parse(inspect.getsource(module)).body
+    classes = [node for node in nodes if isinstance(node, ast.ClassDef)]
+    names = [node.name for node in nodes if isinstance(node, ast.FunctionDef)]
+    return names + [f"{c.name}.{node.name}" for c in classes for node in c.body if isinstance(node, ast.FunctionDef)]
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")

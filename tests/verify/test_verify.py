@@ -11,16 +11,15 @@ from conftest import EPS, StrictBackend
 from simsnn_ref.backend import NumpyBackend
 from simsnn_ref.commands.main import main
 from simsnn_ref.errors import ConfigError, VerificationError
-from simsnn_ref.network import layers
+from simsnn_ref.network import evaluate_network, layers
 from simsnn_ref.network import network as network_module
 from simsnn_ref.verify import (
-    Check,
+    Comparison,
     check_gradient,
     check_subject,
     compare,
     complex_step,
     complex_step_in_digits,
-    definition,
     require,
     subjects,
     verify,
@@ -59,7 +58,7 @@ def test_complex_step_of_known_functions():
     assert abs(float(wide["a"][0] - np.longdouble(mpmath.nstr(exact_cosine, 25)))) <= 2 * np.finfo(np.longdouble).eps
 
 
-def test_definition_is_the_formula():
+def test_evaluate_network_is_the_formula():
     subject = next(s for s in subjects(NumpyBackend()) if s.name == "ffm, dense, 2-D, 3 layers, p = 10")
     network, params, x = subject.objective.network, subject.params, subject.points[5].astype(float)
     half = [np.array([np.cos(2 * np.pi * k @ x + b) for k, b in zip(params["B"], part, strict=True)])
@@ -67,7 +66,7 @@ def test_definition_is_the_formula():
     z = params["W1"] @ (network.amplitudes * np.concatenate(half)) + params["c1"]
     for layer in (2, 3, 4):
         z = params[f"W{layer}"] @ np.tanh(z) + params[f"c{layer}"]
-    assert abs(definition(network, params, x[None, :])[0] - z[0]) <= 20 * EPS * abs(z[0])
+    assert abs(evaluate_network(network, params, x[None, :])[0] - z[0]) <= 20 * EPS * abs(z[0])
 
 
 def test_the_worst_number_is_named():
@@ -135,7 +134,7 @@ def own():
 
 
 @pytest.mark.parametrize("digits", [0, 40])
-def test_a_gradient_of_ones_own_is_judged(own, digits):
+def test_a_gradient_of_ones_own_is_checked(own, digits):
     params, gradient = own
     require(check_gradient(energy, params, gradient, digits=digits, tolerance=8 * EPS))
     require(check_gradient(energy, params, {"c": gradient["c"]}, digits=digits, tolerance=8 * EPS))
@@ -189,7 +188,7 @@ def test_arithmetic_in_digits():
     ],
     ids=["abs", "vector", "constant", "shape", "name"],
 )
-def test_functions_and_gradients_that_cannot_be_judged(function, gradient, message):
+def test_functions_and_gradients_that_cannot_be_checked(function, gradient, message):
     with pytest.raises(VerificationError, match=message):
         check_gradient(function, {"a": np.array([1.0, 2.0])}, gradient)
 
@@ -206,11 +205,13 @@ def test_what_has_no_digits_is_refused(monkeypatch):
 
 def test_command(monkeypatch, capsys):
     assert main(["verify", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["passed"] is True
-    assert told["backend"] == "numpy"
-    assert {"what", "case", "tensor", "index", "expected", "got", "ulp", "relative", "passed"} <= set(told["checks"][0])
-    checks = [Check(**{k: v for k, v in check.items() if k != "passed"}) for check in told["checks"]]
+    report = json.loads(capsys.readouterr().out)
+    assert report["passed"] is True
+    assert report["backend"] == "numpy"
+    assert {"what", "case", "tensor", "index", "expected", "got", "ulp", "relative", "passed"} <= set(
+        report["checks"][0]
+    )
+    checks = [Comparison(**{k: v for k, v in check.items() if k != "passed"}) for check in report["checks"]]
     monkeypatch.setattr("simsnn_ref.commands.verify.verify", lambda backend: checks)
     assert main(["verify"]) == 0
     out = capsys.readouterr().out
@@ -221,7 +222,7 @@ def test_command(monkeypatch, capsys):
 
 def test_command_fails_where_a_check_does(monkeypatch, capsys):
     def broken(backend):
-        return [Check("gradient", "a case", "W2", (0, 3), 1.0, 1.5, 2.25e15, 0.5, 1e-14)]
+        return [Comparison("gradient", "a case", "W2", (0, 3), 1.0, 1.5, 2.25e15, 0.5, 1e-14)]
 
     monkeypatch.setattr("simsnn_ref.commands.verify.verify", broken)
     assert main(["verify"]) == 1

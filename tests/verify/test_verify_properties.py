@@ -1,4 +1,4 @@
-"""Hand-written derivatives over shapes, types and scales that nobody would list, by hypothesis; `verify` is the judge.
+"""Hand-written derivatives over shapes, types and scales that nobody would list, by hypothesis; checked by `verify`.
 
 Sums may cancel here, units saturate and weights span 13 decades, so that no fixed share of a tensor's norm bounds its
 rounding. Each number has its own bound instead: `Rounding` carries the sum of magnitudes of every quantity and a
@@ -20,10 +20,10 @@ from hypothesis.extra.numpy import arrays
 
 from simsnn_ref.backend import NumpyBackend
 from simsnn_ref.errors import VerificationError
-from simsnn_ref.network import DenseMap, LinearMap, Network, make_map
+from simsnn_ref.network import DenseMap, LinearMap, Network, evaluate_network, make_map
 from simsnn_ref.optimizers import Jacobian, LpLoss, Objective, dense_jacobian, kernel
 from simsnn_ref.spectrum import Grid
-from simsnn_ref.verify import Subject, check_subject, compare, complex_step, complex_step_jacobian, definition, require
+from simsnn_ref.verify import Subject, check_subject, compare, complex_step, complex_step_jacobian, require
 
 HOST = NumpyBackend()
 
@@ -469,7 +469,7 @@ def test_every_check_of_verify_holds_down_to_one_mode_unit_and_point(kind, p, da
     require([replace(check, tolerance=2**14 * EPS) for check in checks if "remainder" not in check.what])
 
 
-# The judge itself, and numbers of other types
+# `compare` itself, and numbers of other types
 
 WHOLE = (np.int8, np.int64)
 SMALL = (*WHOLE, np.float32)
@@ -501,7 +501,7 @@ def test_compare_takes_numbers_of_any_type(dtype, got, expected):
     assert check.relative == pytest.approx(abs(got - expected) / expected, rel=4 * EPS)
 
 
-def test_compare_refuses_to_judge_nothing():
+def test_compare_refuses_to_compare_nothing():
     with pytest.raises(VerificationError, match="x, y: no tensors to compare"):
         compare("x", "y", {}, {})
     with pytest.raises(VerificationError, match="x, y: a has no entries"):
@@ -595,7 +595,7 @@ def test_points_of_other_types_are_where_they_say(d, dtype, data):
     network, params = data.draw(networks("dense", where, tame=True))
     u = network.forward(params, DenseMap(where, HOST))
     assert np.array_equal(network.forward(params, DenseMap(points, HOST)), u)
-    got, expected = (definition(network, params, x) for x in (points, where))
+    got, expected = (evaluate_network(network, params, x) for x in (points, where))
     assert np.array_equal(got, expected)
 
 

@@ -131,7 +131,7 @@ def test_few_features_points_and_units(where, n_features, h):
 
 @pytest.mark.parametrize("where", [Grid((12, 10)), scattered(50, 2)], ids=name)
 def test_wavenumbers_beyond_the_grids(where):
-    # As of modes that alias, or after long training: many turns a spacing.
+    # Modes that alias have such wavenumbers, many turns a spacing, and long training may reach them.
     case = Case(where)
     case.K *= 10.0
     assert_agrees(case, NufftMap(where, BACKEND, 1e-12), where, 1e-12)
@@ -184,7 +184,7 @@ def test_vjp_is_the_transpose_of_jvp(where, tolerance):
         np.sum(results[key] * direction)
         for key, direction in (("dW", case.W_dot), ("db", case.b_dot), ("dK", case.K_dot))
     )
-    # To rounding even where the tolerance is coarse: the same plan, run backwards.
+    # It is to rounding even where the tolerance is coarse: the same plan runs backwards.
     size = case.norms()["z_dot"] * np.linalg.norm(case.dz)
     assert abs(np.sum(results["z_dot"] * case.dz) - backward) <= case.rounding() * size
 

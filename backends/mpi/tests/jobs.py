@@ -139,7 +139,7 @@ def traffic():
     minimize(Adam(), objective, params, Limits(steps=3))
     after_steps = vars(communicator.traffic)["messages"]
     n, P, trained = grid.size, processes.size, objective.network.n_parameters(params)
-    # Of the half spectrum, 12 x 11 complex numbers, a rank sends parts of its rows, and its columns to all others.
+    # A rank sends parts of its rows of the half spectrum, 12 x 11 complex numbers, and its columns to all others.
     rows, columns = (shares(m, P)[communicator.rank] for m in grid_half)
     rows, columns = rows.stop - rows.start, columns.stop - columns.start
     return {

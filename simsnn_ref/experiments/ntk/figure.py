@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simsnn_ref.backend import EPS
 from simsnn_ref.experiments.ntk.problem import CYCLES, FIRST_LAYERS
 from simsnn_ref.experiments.ntk.study import LEADING, SHOWN, Study, TrainedNetwork
 from simsnn_ref.report import (
     LINE_HEIGHT,
-    MACHINE_EPSILON,
     PANEL_WIDTH,
     QUIET_COLOUR,
     SMALL,
@@ -42,7 +42,7 @@ def draw(study: Study, title: str) -> "Figure":
 def _draw_eigenvalues(axes: Any, firsts: dict[str, TrainedNetwork]) -> None:
     for i, (name, network) in enumerate(firsts.items()):
         relative = network.values / network.values[0]
-        known = np.flatnonzero(relative > MACHINE_EPSILON)
+        known = np.flatnonzero(relative > EPS)
         draw_line(axes, known + 1, relative[known], color=stage_colour(i), label=name)
     axes.set_xscale("log")
     axes.set_yscale("log")
@@ -56,7 +56,7 @@ def _draw_wavenumbers(axes: Any, firsts: dict[str, TrainedNetwork]) -> None:
     numbers = np.arange(1, SHOWN + 1)
     for i, (name, network) in enumerate(firsts.items()):
         # An eigenvalue below n eps of the largest is rounding, and its eigenvector anything.
-        known = network.values[:SHOWN] > network.values.size * MACHINE_EPSILON * network.values[0]
+        known = network.values[:SHOWN] > network.values.size * EPS * network.values[0]
         draw_line(axes, numbers[known], network.wavenumbers[:SHOWN][known], color=stage_colour(i), label=name)
     label(axes, title="its eigenvectors (grey: the target's waves)", x="number $i$", y="mean wavenumber")
 

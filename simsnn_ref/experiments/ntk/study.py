@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from simsnn_ref.backend import EPS
 from simsnn_ref.experiments.ntk.descent import gradient_descent, predicted_components
 from simsnn_ref.experiments.ntk.kernel import (
     effective_rank,
@@ -104,7 +105,7 @@ class TrainedNetwork:
 
     def relative_eigenvalue(self, number: int) -> float:
         """Eigenvalue `number`, counted from 1, relative to the largest; what is below rounding counts as eps."""
-        return max(float(self.values[number - 1] / self.values[0]), float(np.finfo(np.float64).eps))
+        return max(float(self.values[number - 1] / self.values[0]), EPS)
 
     @property
     def residue_error(self) -> float:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from simsnn_ref.backend import Array
+from simsnn_ref.backend import EPS, Array
 from simsnn_ref.network import Parameters
 from simsnn_ref.optimizers.method import State
 from simsnn_ref.optimizers.objective import Objective
@@ -25,8 +25,6 @@ from simsnn_ref.optimizers.second_order.jacobian import Jacobian
 from simsnn_ref.optimizers.second_order.scaling import SpectralWeights, natural_scales
 
 __all__ = ["GaussNewton"]
-
-MACHINE_EPSILON = 2.0**-52
 
 SPACING = 1.4
 """Ratio of the iteration numbers of iterates that are kept."""
@@ -93,7 +91,7 @@ class _MatrixFree:
             # A^T r cancels to no better than eps |A| |r|: beyond, the directions are rounding.
             s = self._pull(weigh(r)) - damping * y
             before, square = square, float(xp.sum(s * s))
-            ends = remaining <= enough or square <= MACHINE_EPSILON**2 * stretch * remaining
+            ends = remaining <= enough or square <= EPS**2 * stretch * remaining
             if ends or iteration in (keep, effort.iterations):
                 path.append(self._step(y, du, iteration))
                 keep = max(keep + 1, math.ceil(SPACING * keep))

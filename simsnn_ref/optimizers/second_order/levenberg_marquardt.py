@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from simsnn_ref.backend import Array
+from simsnn_ref.backend import EPS, Array
 from simsnn_ref.errors import ConfigError
 from simsnn_ref.network import Parameters, untile
 from simsnn_ref.optimizers.method import State
@@ -31,8 +31,6 @@ from simsnn_ref.optimizers.second_order.jacobian import Jacobian
 from simsnn_ref.optimizers.second_order.scaling import NaturalScales, natural_scales
 
 __all__ = ["LevenbergMarquardt", "dense_jacobian", "is_small", "kernel"]
-
-MACHINE_EPSILON = 2.0**-52
 
 LARGEST_ELEMENTS = 2**28
 """Elements of all matrices together: 2 GiB."""
@@ -146,7 +144,7 @@ class _DataSpace:
     def solve(self, e: Array, weights: Array, damping: float, effort: Effort) -> list[CandidateStep]:
         objective, xp = self.objective, self.objective.xp
         # Rounding in K is a few eps of its diagonal; a smaller shift would leave the system indefinite.
-        shift = max(damping, 4.0 * MACHINE_EPSILON * float(xp.max(xp.linalg.diagonal(self.kernel))))
+        shift = max(damping, 4.0 * EPS * float(xp.max(xp.linalg.diagonal(self.kernel))))
         z = xp.linalg.solve(self.kernel + shift * self.one, -e[:, None])[:, 0]
         d = self.squares * objective.flatten(self.jacobian.vjp(z), self.params)
         direction = objective.unflatten(d, self.params)
@@ -165,7 +163,7 @@ class _ParameterSpace:
         objective, xp = self.objective, self.objective.xp
         matrix = weights[:, None] * self.scaled
         # As in data space: below this the triangular factor is rounding.
-        shift = max(math.sqrt(damping), MACHINE_EPSILON * math.sqrt(float(xp.sum(matrix * matrix))))
+        shift = max(math.sqrt(damping), EPS * math.sqrt(float(xp.sum(matrix * matrix))))
         Q, R = xp.linalg.qr(xp.concat([matrix, shift * self.one], axis=0))
         y = xp.linalg.solve(R, -(Q[: e.shape[0], :].T @ (weights * e))[:, None])[:, 0]
         return [CandidateStep(objective.unflatten(self.scales * y, self.params), self.scaled @ y)]

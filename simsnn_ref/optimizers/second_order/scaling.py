@@ -20,14 +20,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simsnn_ref.backend import Array, Backend
+from simsnn_ref.backend import EPS, Array, Backend
 from simsnn_ref.network import Parameters
 from simsnn_ref.optimizers.objective import Objective
 from simsnn_ref.optimizers.second_order.jacobian import Jacobian
 
 __all__ = ["NaturalScales", "SpectralWeights", "natural_scales"]
-
-MACHINE_EPSILON = 2.0**-52
 
 SMALLEST_EFFECT = 1e-3
 """Units whose effect is further below the largest of their layer are scaled as if it were this share of it."""
@@ -100,7 +98,7 @@ def natural_scales(jacobian: Jacobian) -> NaturalScales:
         n = params["B"].shape[0]
         paired = slopes[:n] + slopes[n:] if network.paired else slopes
         first["B"] = xp.ones_like(params["B"]) / (network.scale * xp.clip(paired, min=1.0))[:, None]
-    features = _inverse(objective, A / math.sqrt(2.0), MACHINE_EPSILON)
+    features = _inverse(objective, A / math.sqrt(2.0), EPS)
     return NaturalScales(rows, [features, *columns], first)
 
 

@@ -1,6 +1,6 @@
 """Reference cases: small networks with every number of their evaluation and training, for codes in other languages.
 
-A folder of cases holds `manifest.json` and a file in the safetensors layout for each. All tensors are float64, C order.
+A folder of cases holds `manifest.json` and a safetensors file for each. All tensors are float64, C order.
 What is given is drawn from raw bits; the rest is computed with mpmath in 50 digits and rounded right. No step of it is
 the processor's or the C library's, so that the bytes are the same wherever they are made. With n points in d
 dimensions, n_f features and L tanh layers:
@@ -26,8 +26,8 @@ are no better determined than that.
 """
 
 from simsnn_ref.verify.reference.cases import SETS, Case
+from simsnn_ref.verify.reference.checking import check
 from simsnn_ref.verify.reference.exact import ADAM, DAMPING
-from simsnn_ref.verify.reference.judging import check
 from simsnn_ref.verify.reference.writing import export
 
 __all__ = ["ADAM", "DAMPING", "SETS", "Case", "check", "export"]

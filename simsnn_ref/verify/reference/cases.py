@@ -6,7 +6,7 @@ from itertools import pairwise, product
 
 import numpy as np
 
-from simsnn_ref.spectrum.grid import Grid
+from simsnn_ref.spectrum import Grid
 
 __all__ = ["SETS", "Case", "Tensors", "draw", "uniform"]
 

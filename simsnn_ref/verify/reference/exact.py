@@ -13,10 +13,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from simsnn_ref.backend.numpy_backend import NumpyBackend
-from simsnn_ref.network.definition import pre_activations
-from simsnn_ref.network.network import Network
-from simsnn_ref.optimizers.adam import Adam, AdamState
+from simsnn_ref.backend import NumpyBackend
+from simsnn_ref.network import Network, pre_activations
+from simsnn_ref.optimizers import Adam, AdamState
 from simsnn_ref.verify.numbers import import_mpmath
 from simsnn_ref.verify.reference.cases import Case, Tensors, draw, uniform
 

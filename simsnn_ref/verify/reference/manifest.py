@@ -11,10 +11,10 @@ from simsnn_ref.verify.reference.cases import Tensors
 __all__ = ["KIND", "SCHEMA", "read_case", "read_manifest"]
 
 KIND = "simsnn-reference"
-"""Of the files; see `simsnn_ref.io.storage`."""
+"""Kind of the files; see `simsnn_ref.io.storage`."""
 
 SCHEMA = "simsnn-reference-2"
-"""docs/reference-manifest.schema.json."""
+"""Name of the manifest's schema, docs/reference-manifest.schema.json."""
 
 _TENSOR = {"role": str, "shape": [int], "bound": float, "sensitivity": float, ...: object}
 _CASE = {
@@ -35,7 +35,7 @@ _CASE = {
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of a folder.
+    """Read the manifest of a folder.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def read_case(folder: Path, entry: dict[str, Any]) -> Tensors:
-    """The tensors of a case.
+    """Read the tensors of a case, which `entry` of the manifest describes.
 
     Raises
     ------

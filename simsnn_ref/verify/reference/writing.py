@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from simsnn_ref.errors import ConfigError, OutputError
-from simsnn_ref.io.storage import write_file
+from simsnn_ref.io import write_file
 from simsnn_ref.verify.numbers import import_mpmath
 from simsnn_ref.verify.reference.cases import SETS, Case
 from simsnn_ref.verify.reference.exact import (

@@ -97,7 +97,7 @@ class NufftMap:
         half = 0.5 * self._rotation(features)
         moments = 1 + features.wavenumbers.shape[1] if wavenumbers else 1
         dW = np.empty(W.shape)
-        # By pair, added at the end: the order of a sum must not depend on which thread is faster.
+        # Terms of each pair, added at the end: the order of a sum must not depend on which thread is faster.
         terms = np.empty((moments, (W.shape[0] + 1) // 2, W.shape[1]))
 
         def do(workspace: Workspace[Any], units: slice) -> None:

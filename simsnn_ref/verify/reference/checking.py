@@ -1,4 +1,4 @@
-"""A candidate's tensors beside those of the cases, from the forward pass down."""
+"""A candidate's tensors compared with those of the cases, from the forward pass down."""
 
 from pathlib import Path
 from typing import Any
@@ -7,33 +7,33 @@ import numpy as np
 
 from simsnn_ref.errors import ModelFileError
 from simsnn_ref.io import read_tensors
-from simsnn_ref.verify import Check, compare
+from simsnn_ref.verify import Comparison, compare
 from simsnn_ref.verify.reference.cases import Tensors
 from simsnn_ref.verify.reference.manifest import read_case, read_manifest
 
 __all__ = ["check"]
 
 ROUNDINGS = 30.0
-"""A tensor may be off by so many times its sensitivity: another code rounds in other places."""
+"""Allowed error of a tensor in units of its sensitivity: another code rounds in other places."""
 
 
-def check(folder: str | Path, candidate: str | Path, tolerance: float = 1e-13) -> list[Check]:
+def check(folder: str | Path, candidate: str | Path, tolerance: float = 1e-13) -> list[Comparison]:
     """Compare a candidate's tensors with the reference, from the forward pass down.
 
     Parameters
     ----------
     folder : str or Path
-        Of `export`.
+        A folder that `export` wrote.
     candidate : str or Path
         A folder with a file for each case, NAME.safetensors or NAME.npz; it may leave out cases and kinds of tensors
         (all of ``Hv``, say), not single tensors of a kind.
     tolerance : float
-        Of a tensor, relative to its 2-norm; `ROUNDINGS` times its sensitivity where that is more.
+        Allowed error of a tensor, relative to its 2-norm; `ROUNDINGS` times its sensitivity where that is more.
 
     Returns
     -------
-    list of Check
-        One a tensor, in the order of the module's description.
+    list of Comparison
+        One for each tensor, in the order of the room's description.
 
     Raises
     ------
@@ -43,7 +43,7 @@ def check(folder: str | Path, candidate: str | Path, tolerance: float = 1e-13) -
     """
     folder, candidate = Path(folder), Path(candidate)
     manifest = read_manifest(folder)
-    checks: list[Check] = []
+    comparisons: list[Comparison] = []
     problems: list[str] = []
     for entry in manifest["cases"]:
         found = next((p for s in (".safetensors", ".npz") if (p := candidate / f"{entry['name']}{s}").exists()), None)
@@ -53,17 +53,17 @@ def check(folder: str | Path, candidate: str | Path, tolerance: float = 1e-13) -
         got = read_tensors(found)
         problems += _problems(str(found), got, expected, entry["tensors"])
         if not problems:
-            checks += _check_case(entry, got, expected, tolerance)
+            comparisons += _check_case(entry, got, expected, tolerance)
     if problems:
         raise ModelFileError("\n".join(problems))
-    if not checks:
+    if not comparisons:
         names = ", ".join(entry["name"] for entry in manifest["cases"])
         raise ModelFileError(f"{candidate}: holds none of the cases {names} as .safetensors or .npz")
-    return checks
+    return comparisons
 
 
 def _problems(where: str, got: Tensors, expected: Tensors, stated: dict[str, Any]) -> list[str]:
-    """What makes a candidate's file impossible to compare, a line each."""
+    """The reasons why a candidate's file cannot be compared, a line each."""
     known = [name for name in expected if stated[name]["role"] != "given"]
     kinds = {name.partition(".")[0] for name in got}
     lines = [f"{where}: {name} is none of the tensors of this case" for name in got if name not in expected]
@@ -82,7 +82,7 @@ def _problems(where: str, got: Tensors, expected: Tensors, stated: dict[str, Any
     return lines
 
 
-def _check_case(entry: dict[str, Any], got: Tensors, expected: Tensors, tolerance: float) -> list[Check]:
+def _check_case(entry: dict[str, Any], got: Tensors, expected: Tensors, tolerance: float) -> list[Comparison]:
     return [
         compare(
             name.partition(".")[0],

@@ -189,7 +189,8 @@ def test_convergence_is_fast_near_a_solution(backend, method, n_features, hidden
     step = direction(objective, params, seed=4)[1]
     truth = params | {name: params[name] + 0.03 * step[name] for name in step}
     objective = replace(objective, target=network.forward(truth, objective.fmap))
-    result = minimize(method, objective, params, Limits(steps=40, target_rms=1e-14))
+    # How many steps lead near the solution is up to rounding: 24 to 53 from 24 starts like this one.
+    result = minimize(method, objective, params, Limits(steps=200, target_rms=1e-14))
     assert result.stopped_because.startswith("target reached")
     # Three digits and more in the last two steps.
     final = objective.evaluate(result.params)[0]

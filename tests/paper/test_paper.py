@@ -93,6 +93,12 @@ def test_more_modes_than_there_are(backend, n_f):
         paper.algorithm_1(u, n_f)
 
 
+def test_samples_that_cannot_be_fitted(backend):
+    assert paper.fit(backend.asarray(np.zeros((4, 4))), [3], [2], steps=1) == []
+    with pytest.raises(ConfigError, match="the residue of stage 1 is not finite"):
+        paper.fit(backend.asarray(np.full((4, 4), np.nan)), [3], [2], steps=1)
+
+
 def test_scale_factor():
     assert paper.scale_factor(3.0, 0.02) == scale_factor(3.0, 0.02)
 

@@ -1,8 +1,9 @@
-"""The paper in one file: Ng, Wang & Lai, "Spectrum-Informed Multistage Neural Network", sections 2 and 3, Algorithm 1.
+"""The paper in one file: Ng, Wang & Lai, "Spectrum-Informed Multistage Neural Network" (2024), arXiv:2407.17213.
 
-Read it from top to bottom beside the PDF. Every function names its equation or section, and a gradient stands below
-what it is the gradient of. Nothing here is made fast: this is the specification that the rest of the package is tested
-against. `python -m simsnn_ref.paper` fits the function of section 4.1 in three stages.
+Sections 2 and 3, Algorithm 1, and what section 4 says of training. Read it from top to bottom beside the paper. Every
+function names its equation or section, and a gradient stands below what it is the gradient of. Nothing here is made
+fast: this is the specification that the rest of the package is tested against. `python -m simsnn_ref.paper` fits the
+function of section 4.1 in three stages.
 
 Arrays are float64, of any library with the Python array API, on any device. Points x are rows, shape (n, d). Units of
 the network are rows too, so that its layers have the shape (units, n).
@@ -16,6 +17,8 @@ from collections.abc import Collection, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
+
+from simsnn_ref.errors import ConfigError
 
 __all__ = [
     "Parameters", "Stage", "adam_step", "algorithm_1", "anneal", "cosinusoidal_mapping", "dft",
@@ -56,8 +59,8 @@ def grid(u: Array) -> Array:
 def dft(u: Array) -> Array:
     """u~(m) = 1/N^d sum_j u(x_j) exp(-2 pi i m.j / N), the modes with m_d >= 0; the others are their conjugates.
 
-    This is eq. 1, and eq. 3 with the factor 1/N^d that it lacks. The phases are those of coordinates with the origin at
-    the first sample.
+    This is eq. 1. For eq. 3 the paper puts the factor 1/N^2 into Algorithm 1 and eq. 8; here it is always part of u~.
+    The phases are those of coordinates with the origin at the first sample.
 
     >>> dft(np.cos(np.pi * grid(np.zeros(4))[:, 0])).round(3) + 0.0
     array([ 0. +0.j, -0.5+0.j,  0. +0.j])
@@ -198,6 +201,10 @@ def fit(
     e, stages = xp.reshape(u, (-1,)), []
     for s, width in enumerate(n_f, start=1):
         eps = rms(e)
+        if not math.isfinite(eps):
+            raise ConfigError(f"u: the residue of stage {s} is not finite; the samples need to be finite numbers")
+        if eps == 0.0:
+            break  # nothing is left
         t = e / eps  # of order 1, as the output of the network is at the start
         A, params = initialize(xp.reshape(t, u.shape), width, hidden, np.random.default_rng([seed, s]))
         params = train(x, t, A, params, steps, p, learning_rate, window, frozen)
@@ -272,6 +279,9 @@ def algorithm_1(u: Array, n_f: int) -> tuple[Array, Array, Array]:
     """
     xp = namespace(u)
     spectrum, m, count = modes(u)
+    n_modes = int(xp.count_nonzero(count))
+    if not 1 <= n_f <= n_modes:
+        raise ConfigError(f"n_f = {n_f}: these samples have {n_modes} Fourier modes; choose 1 to {n_modes}")
     a = xp.abs(spectrum)  # u~ = a exp(i theta)
     largest = xp.argsort(-xp.where(count > 0.0, a, -xp.ones_like(a)), stable=True)[:n_f]
     spectrum, m, alpha = xp.take(spectrum, largest), xp.take(m, largest, axis=0), xp.take(count * a, largest)
@@ -333,10 +343,11 @@ def adam_step(
 
 
 def anneal(learning_rate: float, losses: Sequence[float], window: int = 2500) -> float:
-    """The learning rate, halved at the end of a window of steps in which the loss, the last of `losses`, stood still:
+    """The learning rate of the next step from the `losses` so far: halved when a window of steps ends with
 
-    |mean over the window - mean over the one before| < 0.4 standard deviations in the window. This is the rule of the
-    authors' earlier code; the paper names none.
+    |mean loss of the window - mean loss of the window before| < 0.4 standard deviations of the loss in the window.
+
+    This is the rule of the authors' earlier code (Wang & Lai 2024); the paper names none.
 
     >>> anneal(1.0, [5.0, 5.0, 1.0, 2.0], window=2), anneal(1.0, [1.0, 2.0, 1.0, 2.0], window=2)
     (1.0, 0.5)
@@ -404,8 +415,8 @@ def u_g(x: Array) -> Array:
 
 
 TABLE = """\
-u_g on 16 x 16 samples, fitted in three stages with the settings of section 4.2 (tanh layers of 30, 30 and 30 units,
-p = 10, learning rate 1e-3), but 500 steps of Adam a stage where the paper takes 150000.
+u_g on 16 x 16 samples, fitted in three stages with the paper's settings (tanh layers of 30, 30 and 30 units, p = 10,
+learning rate 1e-3), but with 500 steps of Adam a stage where the paper takes 150000.
 
                        error at the samples   error between them
 stage  n_f       eps       RMS    largest       RMS    largest

@@ -66,10 +66,10 @@ def environment(tmp_path_factory):
 
 def test_a_plugin_appears_and_vanishes(environment):
     assert environment.backends() == ["numpy", "torch"]
-    told = json.loads(environment.run("simsnn", "doctor", "--json"))["backends"]["torch"]
-    assert told["from"] == "simsnn-ref-torch 0.1.0"
-    assert told["loads"] is False
-    assert "No module named" in told["reason"]
+    output = json.loads(environment.run("simsnn", "doctor", "--json"))["backends"]["torch"]
+    assert output["from"] == "simsnn-ref-torch 0.1.0"
+    assert output["loads"] is False
+    assert "No module named" in output["reason"]
     refused = environment.run("simsnn", "verify", "--backend", "torch", status=2)
     assert refused.startswith("simsnn: error: backend 'torch' is installed but does not load: No module named")
     assert refused.count("\n") == 1

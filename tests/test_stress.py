@@ -206,7 +206,7 @@ def test_a_loss_whose_square_overflows(monkeypatch, optimizer):
 )
 def test_a_loss_that_is_not_finite(monkeypatch, optimizer, owner, function, first, value):
     """Lasting ones; a single trial that is not finite is one that does not lower the loss."""
-    spoils = {"finish": lambda told: (value, told[1]), "evaluate": lambda told: (value, value * told[1])}
+    spoils = {"finish": lambda loss: (value, loss[1]), "evaluate": lambda loss: (value, value * loss[1])}
     Poison(monkeypatch, owner, function, spoils[function], first=first)
     message, model = diverges(wave(16), PAPER.with_options(optimizer=optimizer, steps=40, stages=1))
     assert "not finite: the loss, " in message
@@ -217,7 +217,7 @@ def test_a_loss_that_is_not_finite(monkeypatch, optimizer, owner, function, firs
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_lbfgs_backs_away_from_a_loss_that_is_not_finite(monkeypatch, value):
     """An overflow on trial is a step too long: the line search cuts it."""
-    poison = Poison(monkeypatch, LpLoss, "finish", lambda told: (value, told[1]), first=2, only=True)
+    poison = Poison(monkeypatch, LpLoss, "finish", lambda loss: (value, loss[1]), first=2, only=True)
     model = fit(wave(16), config=PAPER.with_options(optimizer="lbfgs", stages=1))
     assert poison.calls > 8
     assert model.history.stages[0].steps == 8
@@ -230,12 +230,12 @@ def test_lbfgs_backs_away_from_a_loss_that_is_not_finite(monkeypatch, value):
     [
         ("gauss_newton", Jacobian, "jvp", first_number),
         ("levenberg_marquardt", Jacobian, "jvp", first_number),
-        ("gauss_newton", Jacobian, "vjp", lambda value: lambda told: told | {"W2": first_number(value)(told["W2"])}),
+        ("gauss_newton", Jacobian, "vjp", lambda value: lambda grads: grads | {"W2": first_number(value)(grads["W2"])}),
         (
             "levenberg_marquardt",
             Jacobian,
             "vjp",
-            lambda value: lambda told: told | {"W2": first_number(value)(told["W2"])},
+            lambda value: lambda grads: grads | {"W2": first_number(value)(grads["W2"])},
         ),
         ("levenberg_marquardt", levenberg_marquardt, "kernel", first_number),
     ],
@@ -511,7 +511,7 @@ def test_without_periodicity(tmp_path, name):
 
 
 def alternating():
-    """Every field by one method, all by the others in the slow lane."""
+    """Every field by one method, all by the others in the slow tests."""
     steps = {"adam": 10, "gauss_newton": 4, "lbfgs": 4}
     for i, name in enumerate(FIELDS):
         for optimizer, n in steps.items():
@@ -569,8 +569,8 @@ def test_scale_does_not_matter_where_it_is_a_power_of_two(shape, mode):
 def test_fields_beyond_the_range_are_refused(u, mode):
     """Residues of subnormal fields and predictions near 1.8e308 would be no numbers to rely on."""
     largest = np.max(np.abs(u))
-    told = re.escape(f"u: the largest |u| is {largest:.3g}, where")
-    with pytest.raises(DataError, match=told + " .*; scale the data to between 9.3e-302 and 1.1e"):
+    message = re.escape(f"u: the largest |u| is {largest:.3g}, where")
+    with pytest.raises(DataError, match=message + " .*; scale the data to between 9.3e-302 and 1.1e"):
         fit(u, mode=mode)
 
 

@@ -187,7 +187,7 @@ def figure_path(asked: str | None, output: Path) -> Path | None:
 
 
 def training_samples(model: Model, u: Any, where: Any) -> np.ndarray:
-    """What the model was fitted to, without what was held out; a function in extended precision.
+    """Samples that the model was fitted to, without those held out; those of a function are in extended precision.
 
     Raises
     ------

@@ -40,7 +40,7 @@ def add_input(parser: argparse.ArgumentParser) -> None:
         "--time",
         type=float,
         metavar="T",
-        help="turbulence: time of the snapshot (default 1.25); INPUT: --select time=T, in the file's units",
+        help="turbulence: time of the snapshot (default 1.25); INPUT: short for --select time=T, in the file's units",
     )
     data.add_argument("--field-seed", type=int, metavar="SEED", help="turbulence: seed of the flow (default 0)")
     data.add_argument(

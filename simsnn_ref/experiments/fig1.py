@@ -33,7 +33,7 @@ from simsnn_ref.report import (
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["run"]
+__all__ = ["Setup", "run"]
 
 FIRST_LAYERS = {
     "si": ("si",),
@@ -51,13 +51,20 @@ COMPARED = ("si", "msnn")
 
 STAGES = 3
 
+SI_RESIDUE = 1e-13
+"""Largest error after the third stage that the paper shows for Algorithm 1."""
+
+APART = 100.0
+"""Ratio of the largest errors from which the scale factor is behind by orders of magnitude; the paper shows 1e5, on a
+grid and after a number of steps that it does not give."""
+
 CHEBYSHEV = "Chebyshev interpolation (its own points)"
 
 PROBLEM = get_problem("ug")
 
 
 @dataclass(frozen=True)
-class _Setup:
+class Setup:
     """Sizes of the experiment.
 
     Attributes
@@ -86,9 +93,9 @@ class _Setup:
 
 
 SETUPS = {
-    "quick": _Setup(size=24, n_features=30, steps=14, seeds=2, others=(8,), adam_steps=100, adam_seeds=1),
-    "laptop": _Setup(size=32, n_features=50, steps=14, seeds=5, others=(8, 20, 30), adam_steps=15000, adam_seeds=3),
-    "paper": _Setup(size=64, n_features=100, steps=30, seeds=5, others=(15, 60), adam_steps=150000, adam_seeds=5),
+    "quick": Setup(size=24, n_features=30, steps=14, seeds=2, others=(8,), adam_steps=100, adam_seeds=1),
+    "laptop": Setup(size=32, n_features=50, steps=14, seeds=5, others=(8, 20, 30), adam_steps=15000, adam_seeds=3),
+    "paper": Setup(size=64, n_features=100, steps=30, seeds=5, others=(15, 60), adam_steps=150000, adam_seeds=5),
 }
 
 
@@ -142,7 +149,7 @@ def run(settings: Settings) -> Outcome:
     )
 
 
-def _fit(settings: Settings, setup: _Setup, name: str, seed: int, optimizer: str, steps: int) -> Model:
+def _fit(settings: Settings, setup: Setup, name: str, seed: int, optimizer: str, steps: int) -> Model:
     return settings.fit(
         PROBLEM.target,
         PROBLEM.grid(setup.size),
@@ -218,13 +225,14 @@ def _claims(fits: dict[str, list[Model]], steps: int, optimizer: str) -> list[Cl
             "section 4.1, Figure 1c",
             "third-stage residue of O(1e-13) with Algorithm 1",
             f"largest error {si:.1e} at the samples, {method}",
-            si <= 1e-13,
+            si <= SI_RESIDUE,
         ),
         Claim(
             "section 4.1, Figure 1b",
             "third-stage residue of O(1e-8) with the scale factor, five orders of magnitude more",
-            f"largest error {msnn:.1e} at the samples, {msnn / si:.0e} times that of Algorithm 1",
-            msnn >= 100.0 * si,
+            f"largest error {msnn:.1e} at the samples, {msnn / si:.0e} times that of Algorithm 1 (held:"
+            f" {APART:g} times or more)",
+            msnn >= APART * si,
         ),
     ]
 

@@ -29,7 +29,7 @@ from simsnn_ref.spectrum import EnergySpectrum, energy_spectrum
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["run"]
+__all__ = ["TrainedNetwork", "agreement", "run"]
 
 BINS = 200
 
@@ -60,7 +60,7 @@ SETUPS = {
 
 
 @dataclass(frozen=True)
-class _TrainedNetwork:
+class TrainedNetwork:
     """One of the networks that are compared.
 
     Attributes
@@ -125,13 +125,13 @@ def _spectrum(field: np.ndarray, u: np.ndarray) -> EnergySpectrum:
     return energy_spectrum(relative, PROBLEM.grid(u.shape[0]), NumpyBackend(), BINS)
 
 
-def _measured(name: str, model: Model, u: np.ndarray) -> _TrainedNetwork:
+def _measured(name: str, model: Model, u: np.ndarray) -> TrainedNetwork:
     *_, left = residues(model, u)
     fitted = (u - left).astype(np.float64)
-    return _TrainedNetwork(name, model, _spectrum(fitted, u), _spectrum(left.astype(np.float64), u))
+    return TrainedNetwork(name, model, _spectrum(fitted, u), _spectrum(left.astype(np.float64), u))
 
 
-def _resolved_to(network: _TrainedNetwork, target: EnergySpectrum) -> tuple[float, float]:
+def agreement(network: TrainedNetwork, target: EnergySpectrum) -> tuple[float, float]:
     """Largest wavenumber up to which every bin agrees within `AGREEMENT`, and E there relative to the largest."""
     known = target.energy > ROUNDING * np.max(target.energy)
     wrong = known & (np.abs(network.spectrum.energy - target.energy) > AGREEMENT * target.energy)
@@ -143,11 +143,11 @@ def _resolved_to(network: _TrainedNetwork, target: EnergySpectrum) -> tuple[floa
     return float(target.wavenumber[k]), float(np.min(target.energy[agreeing]) / np.max(target.energy))
 
 
-def _table(networks: list[_TrainedNetwork], target: EnergySpectrum) -> Table:
+def _table(networks: list[TrainedNetwork], target: EnergySpectrum) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for network in networks:
         last = network.model.history.stages[-1]
-        k, level = _resolved_to(network, target)
+        k, level = agreement(network, target)
         rows.append(
             (
                 network.name,
@@ -184,10 +184,10 @@ def _table(networks: list[_TrainedNetwork], target: EnergySpectrum) -> Table:
     )
 
 
-def _claims(networks: list[_TrainedNetwork], target: EnergySpectrum) -> tuple[Claim, ...]:
+def _claims(networks: list[TrainedNetwork], target: EnergySpectrum) -> tuple[Claim, ...]:
     claims = []
     for alone, staged in zip(networks[::2], networks[1::2], strict=True):
-        levels = [_resolved_to(network, target)[1] for network in (alone, staged)]
+        levels = [agreement(network, target)[1] for network in (alone, staged)]
         ends = [network.model.history.stages[-1].rms_on_grid for network in (alone, staged)]
         steps = sum(record.steps for record in alone.model.history.stages)
         claims.append(
@@ -209,7 +209,7 @@ def _claims(networks: list[_TrainedNetwork], target: EnergySpectrum) -> tuple[Cl
     return tuple(claims)
 
 
-def _draw(networks: list[_TrainedNetwork], target: EnergySpectrum) -> "Figure":
+def _draw(networks: list[TrainedNetwork], target: EnergySpectrum) -> "Figure":
     figure = new_figure(15.0, 4.6, "")
     spectra, steps, seconds = figure.subplots(1, 3)
     drawn = [(target, TARGET_COLOUR, "target")]
@@ -228,7 +228,7 @@ def _draw(networks: list[_TrainedNetwork], target: EnergySpectrum) -> "Figure":
     return figure
 
 
-def _draw_convergence(steps: Any, seconds: Any, network: _TrainedNetwork, colour: str) -> None:
+def _draw_convergence(steps: Any, seconds: Any, network: TrainedNetwork, colour: str) -> None:
     """Loss and RMS of the whole field's error before every step; a stage's seconds are spread evenly over its steps."""
     records, scale = network.model.history.stages, network.model.history.rms
     losses = np.concatenate([record.loss_history * record.eps for record in records]) / scale

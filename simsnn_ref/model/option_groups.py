@@ -170,7 +170,7 @@ class SamplingOptions(OptionGroup):
 class RunOptions(OptionGroup):
     """What does not change the method: where and how repeatably it runs, and whether its errors are certified."""
 
-    certify: bool = option(True, "check the last errors by a second route, at single points, in long double")
+    certify: bool = option(True, "check the last errors by an independent evaluation, at single points, in long double")
     seed: int = option(0, "seed of every random number", interval=at_least(0))
     deterministic: bool = option(
         False, "refuse whatever would make the last bits depend on threads or the clock; needs OMP_NUM_THREADS=1"

@@ -148,7 +148,7 @@ class Option:
 
     @property
     def _or_none(self) -> str:
-        return ", or None (auto)" if self.auto else ""
+        return ", or None, in files and flags auto" if self.auto else ""
 
 
 class OptionGroup:

@@ -1,6 +1,8 @@
 """The staged algorithm of section 3.2: each stage fits what the ones before left over.
 
-e_0 = u;    eps_s = RMS(e_s);    u_s ~ e_s / eps_s;    e_{s+1} = e_s - eps_s u_s;    u ~ sum_s eps_s u_s.
+e_1 = u;    eps_s = RMS(e_s);    u_s ~ e_s / eps_s;    e_{s+1} = e_s - eps_s u_s;    u ~ sum_s eps_s u_s,
+
+with the stages s = 1, 2, ...
 """
 
 import numpy as np
@@ -19,11 +21,11 @@ from simsnn_ref.multistage.training import train_stage
 __all__ = ["fit_stages"]
 
 WORTH_A_STAGE = 0.99
-"""Share of the residue that a stage may leave and be kept; so small a gain is rounding's."""
+"""Largest share of its residue that a stage may leave and be kept. A gain of less than 1 % may be rounding."""
 
 PREDICTABLE = 0.5
-"""At scattered points another stage makes sense where the residue at each point can be predicted from the others to
-this share of its RMS: noise, which cannot, has 1."""
+"""Largest RMS error, relative to the residue, with which the residue at each scattered point may be predicted from the
+others for another stage to make sense. Noise cannot be predicted: its error is 1."""
 
 
 def fit_stages(setup: Setup, state: FitState, events: Events) -> None:
@@ -49,12 +51,14 @@ def fit_stages(setup: Setup, state: FitState, events: Events) -> None:
             start = paper_start(number, state.residue, setup)
         else:
             start = sample_and_start(number, state, setup, events)
+        # The start may have sampled a function more finely.
         state.residue, state.may_refine = start.residue, start.may_refine
         # u_s ~ e_s / eps_s
         trained = train_stage(number, start, state, setup, events)
         # e_{s+1} = e_s - eps_s u_s
         n = start.residue.training.grid.size
         events.activity(f"stage {number}: residue in extended precision at {n} points, and between them")
+        # Without a stage, not even the start was finite.
         left: Residue = start.residue if trained.stage is None else start.residue.minus(trained.stage)
         is_kept = left.rms < WORTH_A_STAGE * start.eps
         if trained.stage is not None and is_kept:

@@ -1,4 +1,4 @@
-"""What happens in a fit is told here, to callbacks and to the checkpoints: the loop itself only says it."""
+"""The events of a fit, handed on from the loop to callbacks and checkpoints."""
 
 from collections.abc import Callable, Sequence
 

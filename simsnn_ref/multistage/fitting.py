@@ -64,10 +64,10 @@ def fit(
         their values.
     config : FitConfig, optional
     box, periodic
-        Of the points, see `simsnn_ref.spectrum.Scatter`, or of a DataArray, which is taken as periodic unless told
+        Of the points, see `simsnn_ref.spectrum.Scatter`, or of a DataArray, which is taken as periodic unless said
         otherwise; a grid has its own.
     callbacks : sequence of Callback
-        Told of every step, stage and note.
+        Notified of every step, stage and note.
     backend : Backend or str, optional
         Takes precedence over ``config.run.backend``.
     checkpoint : str, Path or Checkpoints, optional

@@ -16,7 +16,7 @@ __all__ = ["Residue"]
 
 @dataclass(frozen=True)
 class Residue:
-    """e_s = u - eps_1 u_1 - ... - eps_s u_s.
+    """e_s = u - eps_1 u_1 - ... - eps_{s-1} u_{s-1}, what stage s is to fit; e_1 = u.
 
     Attributes
     ----------

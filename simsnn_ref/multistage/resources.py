@@ -101,9 +101,9 @@ def forecast(
 
     Of `processes` each takes its share of everything that has a number for each point and unit, and the fields.
     """
-    told = _forecast(grid, config.resolved(), is_function, processes.size)
-    available = None if told.available_bytes is None else told.available_bytes // processes.size_here
-    return replace(told, available_bytes=available)
+    cost = _forecast(grid, config.resolved(), is_function, processes.size)
+    available = None if cost.available_bytes is None else cost.available_bytes // processes.size_here
+    return replace(cost, available_bytes=available)
 
 
 def _forecast(grid: Grid | Scatter, config: FitConfig, is_function: bool, n_processes: int) -> Forecast:
@@ -115,8 +115,8 @@ def _forecast(grid: Grid | Scatter, config: FitConfig, is_function: bool, n_proc
     lattice = math.prod(_lattice(training))
     # z_1 in extended precision, the blocks of its transform, and the points' tail.
     residue = EXTENDED * (h * training.size // n_processes + 3 * _transformed(-(-h // n_processes), lattice))
-    judged = 2**grid.ndim - 1 if all(grid.periodic) and not is_function else 2
-    fields = EXTENDED * training.size * (6 + 2 * judged)
+    point_sets = 2**grid.ndim - 1 if all(grid.periodic) and not is_function else 2
+    fields = EXTENDED * training.size * (6 + 2 * point_sets)
     least = BASE_BYTES + fields + residue
     peak = BASE_BYTES + fields + max(residue, *(stage.bytes for stage in stages))
     return Forecast(training.size, stages, peak, least, available_bytes())
@@ -226,7 +226,7 @@ def available_bytes() -> int | None:
         return None
 
 
-def require_memory(told: Forecast) -> None:
+def require_memory(cost: Forecast) -> None:
     """Refuse a fit that cannot fit.
 
     Raises
@@ -234,8 +234,8 @@ def require_memory(told: Forecast) -> None:
     ConfigError
         If the forecast exceeds what is available.
     """
-    if told.available_bytes is not None and told.least_bytes > told.available_bytes:
+    if cost.available_bytes is not None and cost.least_bytes > cost.available_bytes:
         raise ConfigError(
-            f"{told.points} training points need at least {told.least_bytes / 2**30:.1f} GiB of memory,"
-            f" {told.available_bytes / 2**30:.1f} GiB are available: use fewer samples, refine = 1 or narrower layers"
+            f"{cost.points} training points need at least {cost.least_bytes / 2**30:.1f} GiB of memory,"
+            f" {cost.available_bytes / 2**30:.1f} GiB are available: use fewer samples, refine = 1 or narrower layers"
         )

@@ -67,7 +67,7 @@ class FitState:
 
     @classmethod
     def of(cls, setup: Setup) -> "FitState":
-        """The state before the first stage: e_0 = u."""
+        """The state before the first stage: e_1 = u."""
         return cls(Residue.of(setup.training, setup.backend), setup.off_grid, setup.may_refine)
 
     def add(self, stage: Stage, residue: Residue) -> None:

@@ -25,7 +25,7 @@ def network_map(
 ) -> Any:
     """The feature map that serves `network` at `where` (a Grid, scattered points, or points in [-1, 1]^d).
 
-    `kind` and `tolerance` are for training only. Residues take ``auto``, which is exact to rounding: a later stage
+    `kind` and `tolerance` are for training only. Residues take ``auto``, which is accurate to rounding: a later stage
     would fit the error of an approximate map as if it were the field.
     """
     if isinstance(where, Scatter):

@@ -1,4 +1,4 @@
-"""What every figure is drawn with: the canvas, colours and labels, lines, spectra and images, and the file it goes to.
+"""Canvas, colours, labels, lines, spectra and images of every figure, and the file it goes to.
 
 matplotlib is optional: nothing here imports it before a figure is asked for. Figures are objects of their own (no
 pyplot, no display, no global state).
@@ -53,7 +53,7 @@ FORMATS = (".png", ".pdf", ".svg")
 DOTS_PER_INCH = 150
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-"""Okabe & Ito's colours, told apart under every colour blindness; one per stage, in every panel."""
+"""Okabe & Ito's colours, distinct under every colour blindness; one per stage, in every panel."""
 
 TARGET_COLOUR = "#222222"
 QUIET_COLOUR = "#9a9a9a"

@@ -1,4 +1,4 @@
-"""How to load a model and how to make it again: at the command line and in Python."""
+"""The commands and the program that load a model and make it again."""
 
 import shlex
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ __all__ = ["box_words", "changed_options", "command_line", "python_lines"]
 
 
 def changed_options(config: FitConfig) -> tuple[str, ...]:
-    """Flat names of the options that have to be given to get this config."""
+    """Flat names of the options that have to be given for this config."""
     base = FitConfig()
     # Some defaults depend on these two.
     defaults = FitConfig.of(mode=config.mode, optimizer=config.training.optimizer).resolved().to_flat()
@@ -20,15 +20,18 @@ def changed_options(config: FitConfig) -> tuple[str, ...]:
     return tuple(name for name, value in config.resolved().to_flat().items() if value != defaults[name])
 
 
-def command_line(model: Model, path: str, source: Sequence[str] | None = None) -> str:
+def command_line(model: Model, path: str, input_words: Sequence[str] | None = None) -> str:
     """The commands that fit the model and evaluate it.
 
     Parameters
     ----------
-    source : sequence of str, optional
-        The words that name the input; without it INPUT.npy stands for it.
+    model : Model
+    path : str
+        Path of the model file.
+    input_words : sequence of str, optional
+        Words that name the input; without them INPUT.npy stands for it.
     """
-    words = ["simsnn", "fit", *(_input_words(model) if source is None else source), *_option_words(model.config)]
+    words = ["simsnn", "fit", *(input_words or _input_words(model)), *_option_words(model.config)]
     words += ["-o", path]
     return f"{shlex.join(words)}\n{shlex.join(['simsnn', 'predict', path])} POINTS.npy -o VALUES.npy\n"
 
@@ -42,7 +45,7 @@ def _input_words(model: Model) -> list[str]:
 
 
 def box_words(bounds: Sequence[float]) -> list[str]:
-    """Of the option ``--box``; argparse takes a negative number with an exponent for an option."""
+    """Words of the option ``--box``, without exponents: argparse takes a negative number that has one for an option."""
     return ["--box", *(np.format_float_positional(bound, trim="-") for bound in bounds)]
 
 

@@ -1,5 +1,6 @@
 """Tensors compared with their references: the worst of them, its worst entry, and whether it is within a tolerance."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, TypeAlias
@@ -95,18 +96,15 @@ def compare(
         raise VerificationError(
             f"{what}, {case}: expected the tensors {', '.join(expected)}; got {', '.join(got) or 'none'}"
         )
-    worst: Comparison | None = None
+    comparisons = []
     for name, value, reference in ((name, np.asarray(got[name]), np.asarray(expected[name])) for name in expected):
         if value.shape != reference.shape:
             raise VerificationError(f"{what}, {case}: {name} has the shape {value.shape}, expected {reference.shape}")
         if reference.size == 0:
             raise VerificationError(f"{what}, {case}: {name} has no entries")
-        comparison = _compare_one(what, case, name, value, reference, tolerance)
-        # A NaN compares as false and is worse than anything.
-        if worst is None or not comparison.relative <= worst.relative:
-            worst = comparison
-    assert worst is not None
-    return worst
+        comparisons.append(_compare_one(what, case, name, value, reference, tolerance))
+    # A NaN is worse than anything.
+    return max(comparisons, key=lambda found: math.inf if math.isnan(found.relative) else found.relative)
 
 
 def _compare_one(

@@ -64,31 +64,31 @@ def run_json(capsys, *argv):
     ],
 )
 def test_fit_json(capsys, problem):
-    told = run_json(capsys, "fit", *problem, *FAST)
-    assert {"problem", "config", "versions", "seconds", "peak_memory_bytes", "stages"} <= set(told)
-    assert told["problem"]["name"] == problem[1]
-    assert told["problem"]["shape"][0] == int(problem[3])
-    assert told["config"]["steps"] == [30]
-    assert told["versions"]["numpy"] == np.__version__
-    assert told["seconds"] > 0.0
-    assert told["peak_memory_bytes"] > 2**20
-    stages = told["stages"]
+    output = run_json(capsys, "fit", *problem, *FAST)
+    assert {"problem", "config", "versions", "seconds", "peak_memory_bytes", "stages"} <= set(output)
+    assert output["problem"]["name"] == problem[1]
+    assert output["problem"]["shape"][0] == int(problem[3])
+    assert output["config"]["steps"] == [30]
+    assert output["versions"]["numpy"] == np.__version__
+    assert output["seconds"] > 0.0
+    assert output["peak_memory_bytes"] > 2**20
+    stages = output["stages"]
     assert [stage["index"] for stage in stages] == [1, 2, 3]
     assert all(set(stage) >= STAGE_KEYS for stage in stages)
     errors = [1.0] + [stage["rms_on_grid"] for stage in stages]
     assert all(after < before for before, after in pairwise(errors))
     assert all(stage["rms_off_grid"] > 0.0 for stage in stages)
-    assert load_model(told["model"]).history.stages[2].rms_on_grid == errors[3]
+    assert load_model(output["model"]).history.stages[2].rms_on_grid == errors[3]
 
 
 def test_figures_of_the_json_are_those_of_the_saved_model(capsys):
-    told = run_json(capsys, "fit", "--example", "ug", "--size", "12", *FAST)
+    output = run_json(capsys, "fit", "--example", "ug", "--size", "12", *FAST)
     problem = PROBLEMS["ug"]
     model, grid = load_model("ug.safetensors"), problem.grid(12)
     u = problem.samples(12)
     e, size = model(grid) - u, np.sqrt(np.mean(u**2))
-    assert np.sqrt(np.mean(e**2)) / size == pytest.approx(told["stages"][-1]["rms_on_grid"], rel=1e-9)
-    assert np.max(np.abs(e)) / size == pytest.approx(told["stages"][-1]["max_on_grid"], rel=1e-9)
+    assert np.sqrt(np.mean(e**2)) / size == pytest.approx(output["stages"][-1]["rms_on_grid"], rel=1e-9)
+    assert np.max(np.abs(e)) / size == pytest.approx(output["stages"][-1]["max_on_grid"], rel=1e-9)
 
 
 def test_installed_command_and_module_print_one_object():
@@ -145,21 +145,21 @@ def test_a_bar_on_a_terminal(options):
 def test_fit_of_a_file(capsys):
     x = np.linspace(0.0, 3.0, 20)
     np.save("u.npy", np.sin(x).astype(np.float32))
-    told = run_json(capsys, "fit", "u.npy", "--box", "0", "3", "--periodic", "false", *FAST)
-    assert told["problem"]["periodic"] == [False]
-    assert told["problem"]["upper"] == [3.0]
-    assert told["stages"][0]["rms_off_grid"] is None
-    assert told["off_grid"] == "none"
-    converted, unresolved = told["notes"]
+    output = run_json(capsys, "fit", "u.npy", "--box", "0", "3", "--periodic", "false", *FAST)
+    assert output["problem"]["periodic"] == [False]
+    assert output["problem"]["upper"] == [3.0]
+    assert output["stages"][0]["rms_off_grid"] is None
+    assert output["off_grid"] == "none"
+    converted, unresolved = output["notes"]
     assert converted == "u.npy is float32; it is computed in float64"
     # 6e-8 of rounding to float32, in 20 samples of which the extension follows some.
     assert "the noise floor of the samples is at an RMS of" in unresolved
-    assert 1e-9 < told["resolved_level"] < 1e-6
+    assert 1e-9 < output["resolved_level"] < 1e-6
     assert Path("u.safetensors").is_file()
-    told = run_json(capsys, "fit", "u.npy", "--periodic", "false", "--off-grid", "holdout", *FAST)
-    assert told["off_grid"] == "holdout"
-    assert told["problem"]["shape"] == [10]
-    assert told["stages"][0]["rms_off_grid"] > 0.0
+    output = run_json(capsys, "fit", "u.npy", "--periodic", "false", "--off-grid", "holdout", *FAST)
+    assert output["off_grid"] == "holdout"
+    assert output["problem"]["shape"] == [10]
+    assert output["stages"][0]["rms_off_grid"] > 0.0
 
 
 def test_config_file_and_options(capsys):
@@ -167,12 +167,12 @@ def test_config_file_and_options(capsys):
         'mode = "paper"\n[training]\noptimizer = "adam"\nsteps = [7]\n'
         '[stages]\ncount = 1\n[first_layer]\nkind = "cos"\nn_features = 6\n'
     )
-    told = run_json(
+    output = run_json(
         capsys, "fit", "--example", "logcos", "--size", "16", "--config", "c.toml", "--p", "4", "--no-figure"
     )
-    assert told["config"]["steps"] == [7]
-    assert told["config"]["p"] == 4.0
-    assert told["config"]["first_layer"] == ["cos"]
+    assert output["config"]["steps"] == [7]
+    assert output["config"]["p"] == 4.0
+    assert output["config"]["first_layer"] == ["cos"]
     status, out, _ = run(capsys, "fit", "--config", "c.toml", "--seed", "9", "--print-config")
     assert status == 0
     Path("again.toml").write_text(out)
@@ -226,11 +226,11 @@ def test_examples(capsys):
 def test_spectrum(capsys):
     x = 2 * np.pi * np.arange(16) / 16
     np.save("u.npy", 3.0 * np.cos(2 * x)[:, None] * np.ones(8) + 0.5)
-    told = run_json(capsys, "spectrum", "u.npy", "--box", "0", str(2 * np.pi), "0", "1", "--modes", "2")
-    assert told["dominant_frequency"] == pytest.approx(2.0)
-    assert told["modes"][0]["index"] == [2, 0]
-    assert told["modes"][0]["amplitude"] == pytest.approx(3.0)
-    assert sum(told["energy_spectrum"]["energy"]) == pytest.approx(0.25 + 4.5)
+    output = run_json(capsys, "spectrum", "u.npy", "--box", "0", str(2 * np.pi), "0", "1", "--modes", "2")
+    assert output["dominant_frequency"] == pytest.approx(2.0)
+    assert output["modes"][0]["index"] == [2, 0]
+    assert output["modes"][0]["amplitude"] == pytest.approx(3.0)
+    assert sum(output["energy_spectrum"]["energy"]) == pytest.approx(0.25 + 4.5)
     status, out, _ = run(capsys, "spectrum", "--example", "ug", "--size", "16", "--figure", "e.png")
     assert status == 0
     assert "E(k)" in out
@@ -238,9 +238,9 @@ def test_spectrum(capsys):
 
 
 def test_dns(capsys):
-    told = run_json(capsys, "dns", "--size", "16", "--time", "0.1", "--reynolds", "50", "-o", "psi.npy")
-    assert told["shape"] == [16, 16]
-    assert 0.0 < told["energy"] < 0.5
+    output = run_json(capsys, "dns", "--size", "16", "--time", "0.1", "--reynolds", "50", "-o", "psi.npy")
+    assert output["shape"] == [16, 16]
+    assert 0.0 < output["energy"] < 0.5
     assert np.load("psi.npy").shape == (16, 16)
     status, out, _ = run(capsys, "dns", "--size", "16", "--time", "0.1")
     assert status == 0
@@ -248,13 +248,13 @@ def test_dns(capsys):
 
 
 def test_certify(capsys):
-    told = run_json(
+    output = run_json(
         capsys, "fit", "--example", "ug", "--size", "14", "--refine", "4", "--off-grid-points", "50", "--no-figure"
     )
-    claimed = told["certified"]
+    claimed = output["certified"]
     assert {"rms_on_grid", "max_on_grid", "rms_off_grid", "max_off_grid", "digits", "points"} <= set(claimed)
     assert claimed["agrees"]
-    assert claimed["max_off_grid"] == pytest.approx(told["stages"][-1]["max_off_grid"], rel=0.01)
+    assert claimed["max_off_grid"] == pytest.approx(output["stages"][-1]["max_off_grid"], rel=0.01)
     certified = run_json(capsys, "certify", "ug.safetensors", "--example", "ug", "--size", "14")
     assert certified["certified"] == claimed
     exact = run_json(capsys, "certify", "ug.safetensors", "--example", "ug", "--size", "14", "--digits", "30")
@@ -266,13 +266,13 @@ def test_certify(capsys):
 
 
 def test_certify_fails_loudly(capsys):
-    told = run_json(capsys, "fit", "--example", "logcos", "--size", "20", *FAST)
+    output = run_json(capsys, "fit", "--example", "logcos", "--size", "20", *FAST)
     np.save("other.npy", PROBLEMS["logcos"].samples(20) * 1.5)
-    status, _, err = run(capsys, "certify", told["model"], "other.npy", "--periodic", "false")
+    status, _, err = run(capsys, "certify", output["model"], "other.npy", "--periodic", "false")
     assert status == 1
     assert "simsnn: error: certification failed" in err
     assert len(err.splitlines()) == 1
-    check_one_line(["certify", told["model"], "--example", "logcos", "--size", "21"], "the model was fitted on")
+    check_one_line(["certify", output["model"], "--example", "logcos", "--size", "21"], "the model was fitted on")
 
 
 def test_help_names_every_option(capsys):
@@ -431,9 +431,9 @@ def test_threads(capsys, monkeypatch):
     example = ["--example", "turbulence", "--size", "16", "--reynolds", "100", "--time", "0.25"]
     results = []
     for threads in (1, 3):
-        told = run_json(capsys, "fit", *example, *FAST, "--threads", threads)
-        assert told["threads"] == {"host": threads, "blas": 1}
-        results.append([(stage["loss"], stage["rms_on_grid"], stage["rms_off_grid"]) for stage in told["stages"]])
+        output = run_json(capsys, "fit", *example, *FAST, "--threads", threads)
+        assert output["threads"] == {"host": threads, "blas": 1}
+        results.append([(stage["loss"], stage["rms_on_grid"], stage["rms_off_grid"]) for stage in output["stages"]])
     assert results[0] == results[1]
     assert run_json(capsys, "info")["threads"] == {"host": 3, "blas": 1}
     status, _, err = run(capsys, "info", "--threads", "0")

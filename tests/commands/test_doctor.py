@@ -37,7 +37,7 @@ def plugins(installed_plugs):
     return installed_plugs(MODULES, ENTRY_POINTS, "1.5")
 
 
-def told(capsys):
+def output(capsys):
     assert main(["doctor", "--json"]) == 0
     out, err = capsys.readouterr()
     assert err == ""
@@ -45,7 +45,7 @@ def told(capsys):
 
 
 def test_what_is_told(capsys):
-    found = told(capsys)
+    found = output(capsys)
     assert found["versions"]["numpy"] == np.__version__
     assert found["long_double"]["eps"] == float(np.finfo(np.longdouble).eps)
     assert found["long_double"]["bits"] == 1 - round(np.log2(float(np.finfo(np.longdouble).eps)))
@@ -56,7 +56,7 @@ def test_what_is_told(capsys):
 
 
 def test_backends_that_load_and_that_do_not(plugins, capsys):
-    found = told(capsys)
+    found = output(capsys)
     backends = found["backends"]
     assert backends["works"] == {
         "from": "plugs 1.5",
@@ -81,20 +81,20 @@ def test_backends_that_load_and_that_do_not(plugins, capsys):
 
 def test_extras_that_are_missing_are_named(monkeypatch, capsys):
     monkeypatch.setitem(doctor.EXTRAS, "no-such-distribution", "nothing: pip install nothing")
-    assert told(capsys)["extras"]["no-such-distribution"] is None
+    assert output(capsys)["extras"]["no-such-distribution"] is None
     assert main(["doctor"]) == 0
     assert "not installed (nothing: pip install nothing)" in capsys.readouterr().out
 
 
 def test_threads_that_make_no_sense(monkeypatch, capsys):
     monkeypatch.setenv("SIMSNN_NUM_THREADS", "many")
-    found = told(capsys)
+    found = output(capsys)
     assert "needs a whole number above 0" in found["threads"]["host"]
     assert "needs a whole number above 0" in found["backends"]["numpy"]["reason"]
 
 
 def test_a_numpy_that_tells_nothing(monkeypatch, capsys):
     monkeypatch.setattr(doctor.np, "show_config", lambda mode: {})
-    assert told(capsys)["blas"] == {"library": None, "simd": None}
+    assert output(capsys)["blas"] == {"library": None, "simd": None}
     assert main(["doctor"]) == 0
     assert "unknown" in capsys.readouterr().out

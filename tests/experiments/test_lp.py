@@ -76,12 +76,12 @@ def test_units_do_not_matter():
 def tiny():
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(PLANS, "quick", TINY)
-        told = []
-        return run(Settings(say=told.append)), told
+        messages = []
+        return run(Settings(say=messages.append)), messages
 
 
 def by_hand(trial, field, target=None):
-    """The two stages of a trial as `fit` records them; a function judges the first one off the grid too."""
+    """The two stages of a trial as `fit` records them; a function has an off-grid error after the first one too."""
     problem = get_problem(field.problem)
     samples, grid = problem.samples(field.size, **field.options), problem.grid(field.size)
     options = {"mode": "paper", "stages": 1, "steps": field.steps, "optimizer": "adam", "target": 0.0, "certify": False}
@@ -114,13 +114,13 @@ def test_errors_are_those_that_fit_records(tiny, field):
 
 
 def test_every_start_every_exponent_and_all_pairs(tiny):
-    outcome, told = tiny
+    outcome, messages = tiny
     keys = {(t["field"], t["seed"], t["p"], t["q"]) for t in outcome.numbers["trials"]}
     starts = [(field.name, seed) for field in TINY for seed in range(field.seeds)]
     pairs = {(p, p) for p in EXPONENTS} | {(2.0, 10.0), (10.0, 2.0)}
     assert keys == {(*start, *pair) for start in starts for pair in pairs}
     assert len(outcome.numbers["trials"]) == len(keys)
-    assert len(told) == len(starts) * len(EXPONENTS)
+    assert len(messages) == len(starts) * len(EXPONENTS)
 
 
 def test_pairs_of_one_p_share_the_first_stage(tiny):
@@ -136,7 +136,7 @@ def test_the_outcome_is_told(tiny):
     text = to_markdown(outcome)
     assert text.count("section 3.3, eq. 7") == len(outcome.claims) == 7
     assert "nan" not in text
-    # Two starts are too few to tell the gains apart.
+    # Two starts are too few for a verdict on the gains.
     assert [claim.held for claim in outcome.claims[3:]] == [None] * 4
     assert all(claim.held is not None for claim in outcome.claims[:3])
 
@@ -180,7 +180,7 @@ def test_residues_are_told_apart_by_both_learners(gains, held):
         assert residue_claim(study, "RMS", lambda t: t.gain, lambda t: t.second.rms).held is expected
 
 
-def test_the_method_is_judged_by_what_is_left():
+def test_the_claim_on_the_method_is_decided_by_what_is_left():
     gains = dict(zip(PAIRS, (8.0, 1.0, 1.0, 4.0), strict=True))
     assert method_claim(made_up(gains), "RMS", lambda t: t.second.rms).held is False
     gains[10.0, 10.0] = 80.0

@@ -148,7 +148,7 @@ def test_none_and_nothing_else_leaves_an_option_to_the_fit(name):
     assert FitConfig.of(**{name: None}) == FitConfig()
     assert OPTIONS[name].auto
     if name != "train_wavenumbers":
-        with pytest.raises(ConfigError, match=rf"{name}( =|:) .*, or None \(auto\)"):
+        with pytest.raises(ConfigError, match=rf"{name}( =|:) .*, or None, in files and flags auto"):
             FitConfig.of(**{name: () if name == "steps" else 0})
     for other in ("", "auto"):
         with pytest.raises(ConfigError, match=f"{name} = '{other}'"):
@@ -259,7 +259,7 @@ def test_bad_groups():
         ("[optimizer]\np = 3", r"optimizer belongs in the table \[training\]$"),
         ("[trainning]\np = 3", r"unknown table \[trainning\] \(did you mean \[training\]\?\)"),
         ("network = 3", r"network = 3: expected a table, \[network\]"),
-        ("[training]\np = 0.0", r"p = 0\.0: needs a finite value of at least 2, or None \(auto\)"),
+        ("[training]\np = 0.0", r"p = 0\.0: needs a finite value of at least 2, or None, in files and flags auto"),
         ("[mode]\np = 3", "mode = {'p': 3}: expected a string"),
         ("stages = ", "not valid TOML"),
     ],

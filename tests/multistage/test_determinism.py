@@ -82,7 +82,7 @@ def test_a_result_says_where_it_came_from(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("SIMSNN_NUM_THREADS", "2")
     fit(field(), deterministic=True, stages=1, seed=5).save(tmp_path / "m.safetensors")
     model = load_model(tmp_path / "m.safetensors")
-    told = model.provenance
+    provenance = model.provenance
     assert {
         "simsnn_ref",
         "git",
@@ -94,9 +94,9 @@ def test_a_result_says_where_it_came_from(tmp_path, monkeypatch, capsys):
         "blas",
         "blas_threads",
         "simd",
-    } == set(told)
-    assert (told["threads"], told["blas_threads"], told["numpy"]) == ("2", "1", np.__version__)
+    } == set(provenance)
+    assert (provenance["threads"], provenance["blas_threads"], provenance["numpy"]) == ("2", "1", np.__version__)
     assert main(["info", str(tmp_path / "m.safetensors"), "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
-    assert shown["versions"] == told
+    assert shown["versions"] == provenance
     assert (shown["config"]["seed"], shown["config"]["deterministic"]) == (5, True)

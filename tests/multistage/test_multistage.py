@@ -141,18 +141,20 @@ def test_hold_out():
     assert model.grid.shape == (9, 8)
     assert model.grid.upper == (1.0, grid.axes()[1][14])
     e = model(grid)[:, :15] - u[:, :15]
-    judged = np.ones(e.shape, dtype=bool)
-    judged[::2, ::2] = False
+    is_validation = np.ones(e.shape, dtype=bool)
+    is_validation[::2, ::2] = False
     size = np.sqrt(np.mean(u[::2, ::2] ** 2))
     # Other points, another feature map: the argument k.x rounds differently.
-    assert np.sqrt(np.mean(e[judged] ** 2)) / size == pytest.approx(model.history.stages[-1].rms_off_grid, rel=1e-10)
+    assert np.sqrt(np.mean(e[is_validation] ** 2)) / size == pytest.approx(
+        model.history.stages[-1].rms_off_grid, rel=1e-10
+    )
     with pytest.raises(DataError, match="odd number"):
         fit(u, Grid((17, 16)), off_grid="holdout")
     with pytest.raises(DataError, match="too few"):
         fit(u[:6, :], Grid((6, 16)), off_grid="holdout")
 
 
-def test_off_grid_is_not_measured_without_a_judge():
+def test_off_grid_is_not_measured_without_validation_points():
     u = get_problem("logcos").samples(20)
     model = fit(u, Grid(20, periodic=False), QUICK)
     assert model.history.off_grid == "none"

@@ -35,20 +35,20 @@ def run(*argv):
 )
 def test_memory_stays_below_the_forecast(options, tmp_path):
     problem = ["--example", "turbulence", "--size", "256", "--time", "0.02", "--stages", "1", *options]
-    told = json.loads(run("fit", *problem, "--dry-run", "--json").stdout)
+    expected = json.loads(run("fit", *problem, "--dry-run", "--json").stdout)
     done = run("fit", *problem, "--no-figure", "--quiet", "--json", "-o", tmp_path / "m.safetensors")
     peak = json.loads(done.stdout)["peak_memory_bytes"]
     # An upper bound, and not one that says nothing.
-    assert 0.3 * told["peak_bytes"] < peak < 1.1 * told["peak_bytes"]
+    assert 0.3 * expected["peak_bytes"] < peak < 1.1 * expected["peak_bytes"]
 
 
 def test_sizes_of_the_stages():
     config = FitConfig.of(mode="paper", n_features=(30, 50), stages=3, hidden=(8, 6), optimizer="adam")
-    told = forecast(Grid((32, 32)), config)
-    assert [(s.index, s.n_features) for s in told.stages] == [(1, 30), (2, 50), (3, 50)]
+    expected = forecast(Grid((32, 32)), config)
+    assert [(s.index, s.n_features) for s in expected.stages] == [(1, 30), (2, 50), (3, 50)]
     # b, W1 and c1, W2 and c2, W3 and c3.
-    assert told.stages[0].n_parameters == 30 + 30 * 8 + 8 + 8 * 6 + 6 + 6 + 1
-    assert told.points == 32 * 32
+    assert expected.stages[0].n_parameters == 30 + 30 * 8 + 8 + 8 * 6 + 6 + 6 + 1
+    assert expected.points == 32 * 32
     assert forecast(Grid((32, 32)), FitConfig()).points == 64 * 64
     frozen = forecast(Grid((32, 32)), FitConfig.of(mode="paper", n_features=(30,))).stages[0]
     trained = forecast(Grid((32, 32)), FitConfig.of(mode="paper", first_layer=("msnn",), n_features=(30,))).stages[0]
@@ -81,8 +81,34 @@ def test_what_cannot_fit_is_refused_at_once(monkeypatch, tmp_path):
     assert forecast(Grid((600, 600, 600)), FitConfig()).available_bytes is None
 
 
-def test_available_memory():
-    assert available_bytes() is None or available_bytes() > 2**20
+MEMINFO = "MemTotal:       32768000 kB\nMemFree:         1000000 kB\nMemAvailable:   12345678 kB\nBuffers: 5 kB\n"
+
+
+@pytest.mark.parametrize(
+    ("meminfo", "sysconf", "expected"),
+    [
+        (MEMINFO, {}, 12345678 * 1024),
+        (None, {"SC_PHYS_PAGES": 1000, "SC_PAGE_SIZE": 4096}, 4096000),
+        ("MemTotal: 32768000 kB\n", {"SC_PHYS_PAGES": 1000, "SC_PAGE_SIZE": 4096}, 4096000),
+        (None, {}, None),
+    ],
+    ids=["Linux", "another Unix", "an old Linux", "a system that does not tell"],
+)
+def test_available_memory(monkeypatch, meminfo, sysconf, expected):
+    def read_text(path, encoding):
+        assert path == Path("/proc/meminfo")
+        if meminfo is None:
+            raise FileNotFoundError(path)
+        return meminfo
+
+    def look_up(name):
+        if name not in sysconf:
+            raise ValueError("unrecognized configuration name")
+        return sysconf[name]
+
+    monkeypatch.setattr(resources_module.Path, "read_text", read_text)
+    monkeypatch.setattr(resources_module.os, "sysconf", look_up, raising=False)
+    assert available_bytes() == expected
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux tells the peak of a process by itself")

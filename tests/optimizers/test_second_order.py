@@ -189,7 +189,8 @@ def test_convergence_is_fast_near_a_solution(backend, method, n_features, hidden
     step = direction(objective, params, seed=4)[1]
     truth = params | {name: params[name] + 0.03 * step[name] for name in step}
     objective = replace(objective, target=network.forward(truth, objective.fmap))
-    result = minimize(method, objective, params, Limits(steps=40, target_rms=1e-14))
+    # How many steps lead near the solution is up to rounding: 24 to 53 from 24 starts like this one.
+    result = minimize(method, objective, params, Limits(steps=200, target_rms=1e-14))
     assert result.stopped_because.startswith("target reached")
     # Three digits and more in the last two steps.
     final = objective.evaluate(result.params)[0]
@@ -424,8 +425,8 @@ def test_spectral_weights_are_what_lets_a_wide_stage_converge():
     scattered = replace(objective, fmap=make_map(objective.backend.asarray(grid.scaled_points()), objective.backend))
     assert objective.network.n_parameters(params) > grid.size
     final = []
-    for told in (objective, scattered):
-        result = minimize(GaussNewton(), told, params, Limits(steps=26, target_rms=1e-12))
+    for each in (objective, scattered):
+        result = minimize(GaussNewton(), each, params, Limits(steps=26, target_rms=1e-12))
         final.append(objective.evaluate(result.params)[0])
     assert final[0] <= 1e-12
     assert final[1] > 1e3 * final[0]

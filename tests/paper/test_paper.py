@@ -23,7 +23,7 @@ from paper.engine_comparison import (
     sizes_of_gradient,
 )
 
-from simsnn_ref import Grid, paper
+from simsnn_ref import ConfigError, Grid, paper
 from simsnn_ref.network import initialize, make_map
 from simsnn_ref.network.initialization import scale_factor
 from simsnn_ref.optimizers import LpLoss, Plateau
@@ -84,6 +84,19 @@ def test_first_layers_of_eqs_4_to_6(backend, name):
     engine = make_map(Grid((6, 7)), backend, kind="dense").forward(identity, network.features(params))
     # Phases of up to 2 pi |B| |x|, here 30, are rounded, and for a sine a quarter turn is added.
     assert off_by(backend.to_numpy(engine), backend.to_numpy(gamma), 1.0) <= 32
+
+
+@pytest.mark.parametrize("n_f", [0, 11])
+def test_more_modes_than_there_are(backend, n_f):
+    u = backend.asarray(noise((4, 4)))
+    with pytest.raises(ConfigError, match=f"n_f = {n_f}: these samples have 10 Fourier modes; choose 1 to 10"):
+        paper.algorithm_1(u, n_f)
+
+
+def test_samples_that_cannot_be_fitted(backend):
+    assert paper.fit(backend.asarray(np.zeros((4, 4))), [3], [2], steps=1) == []
+    with pytest.raises(ConfigError, match="the residue of stage 1 is not finite"):
+        paper.fit(backend.asarray(np.full((4, 4), np.nan)), [3], [2], steps=1)
 
 
 def test_scale_factor():
@@ -191,7 +204,8 @@ def test_it_stands_on_its_own():
     tree = ast.parse(Path(paper.__file__).read_text("utf-8"))
     taken = [node.names[0].name for node in ast.walk(tree) if isinstance(node, ast.Import)]
     taken += [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
-    assert {name.partition(".")[0] for name in taken} <= {*sys.stdlib_module_names, "numpy"}
+    assert {name for name in taken if name.startswith("simsnn_ref")} == {"simsnn_ref.errors"}
+    assert {name.partition(".")[0] for name in taken} <= {*sys.stdlib_module_names, "numpy", "simsnn_ref"}
 
 
 def test_its_examples():

@@ -60,7 +60,9 @@ def check_page(text):
     tags = {name for name, *_ in page.elements}
     assert not tags & {"script", "link", "iframe", "object", "embed", "base", "form", "a", "svg"}
     assert page.all("meta")[0][0]["charset"] == "utf-8"
-    assert {"http-equiv": "Content-Security-Policy", "content": POLICY} in [told for told, _ in page.all("meta")]
+    assert {"http-equiv": "Content-Security-Policy", "content": POLICY} in [
+        attributes for attributes, _ in page.all("meta")
+    ]
     assert len(page.all("h1")) == len(page.all("title")) == len(page.all("main")) == 1
     for name, attributes, _ in page.elements:
         assert not any(key.startswith("on") for key in attributes)
@@ -140,8 +142,8 @@ def test_its_command_and_its_program_make_the_same_model(kind, capsys, monkeypat
     capsys.readouterr()
     status, out, err = report(capsys, "m.safetensors", *given, "--json")
     assert status == 0, err
-    told = json.loads(out)
-    assert told == {"report": "m.html", "bytes": Path("m.html").stat().st_size, "figures": kind == "samples"}
+    content = json.loads(out)
+    assert content == {"report": "m.html", "bytes": Path("m.html").stat().st_size, "figures": kind == "samples"}
     page = check_page(Path("m.html").read_text("utf-8"))
     if kind == "samples":
         image = page.all("img")[2][0]["src"]

@@ -83,13 +83,13 @@ def test_a_run_in_progress(tmp_path, capsys):
         follow = [*COMMAND, "watch", "run", "--follow", "--interval", "0.05"]
         followers = [subprocess.Popen(follow, cwd=tmp_path, stdout=subprocess.PIPE, text=True) for _ in range(2)]
 
-        told = watch_json(capsys, folder)
-        assert (told["state"], told["reason"], told["stages"]) == ("running", "", [])
-        assert told["stage"]["stage"] == 1
-        assert told["step"]["n_steps"] == 1000000
-        assert told["steps_per_second"] > 0.0
-        assert told["seconds_left"] > 1.0
-        assert 0.0 <= time.time() - told["saved"]["time"] < 60.0
+        status = watch_json(capsys, folder)
+        assert (status["state"], status["reason"], status["stages"]) == ("running", "", [])
+        assert status["stage"]["stage"] == 1
+        assert status["step"]["n_steps"] == 1000000
+        assert status["steps_per_second"] > 0.0
+        assert status["seconds_left"] > 1.0
+        assert 0.0 <= time.time() - status["saved"]["time"] < 60.0
         status, out, _ = watch(capsys, folder)
         assert status == 0
         assert "of 1000000 steps, loss" in out
@@ -164,14 +164,14 @@ def test_how_a_run_ended(tmp_path, capsys):
     folder = tmp_path / "run"
     with pytest.raises(ValueError, match="disk on fire"):
         fit(field(), checkpoint=folder, callbacks=[Fail()], **OPTIONS)
-    told = watch_json(capsys, folder)
-    assert (told["state"], told["reason"], told["activity"]) == ("failed", "disk on fire", None)
+    status = watch_json(capsys, folder)
+    assert (status["state"], status["reason"], status["activity"]) == ("failed", "disk on fire", None)
     folder.joinpath("data.safetensors").unlink(missing_ok=True)
     with pytest.raises(Interrupted):
         fit(field(), checkpoint=folder, callbacks=[Signal()], **OPTIONS)
-    told = watch_json(capsys, folder)
-    assert (told["state"], told["resumed"]) == ("stopped", 0)
-    assert told["reason"].startswith("stopped by SIGUSR1 after saving its state")
+    status = watch_json(capsys, folder)
+    assert (status["state"], status["resumed"]) == ("stopped", 0)
+    assert status["reason"].startswith("stopped by SIGUSR1 after saving its state")
 
 
 def test_a_look_at_the_lock_does_not_stop_a_run(tmp_path):
@@ -245,12 +245,12 @@ def test_a_log_of_unknown_origin(tmp_path, capsys):
     lines = [json.dumps(line) for line in good]
     raw = "\n".join([*bad, *lines, *bad]).encode() + b"\n\xff\xfe\n" + json.dumps({**step, "step": 6}).encode()
     (tmp_path / "log.jsonl").write_bytes(raw)
-    told = watch_json(capsys, tmp_path)
-    assert told["stage"]["description"] == "si\ufffd[2J and more"
+    status = watch_json(capsys, tmp_path)
+    assert status["stage"]["description"] == "si\ufffd[2J and more"
     # The last line has no end yet.
-    assert told["step"]["step"] == 5
-    assert told["notes"] == ["\ufffdback\ufffd"]
-    assert told["state"] == "stopped"
+    assert status["step"]["step"] == 5
+    assert status["notes"] == ["\ufffdback\ufffd"]
+    assert status["state"] == "stopped"
     status, out, _ = watch(capsys, tmp_path)
     assert status == 0
     assert all(c.isprintable() for c in out.replace("\n", ""))

@@ -304,8 +304,8 @@ def files(tmp_path, monkeypatch):
 def test_command(files):
     pytest.importorskip("matplotlib")
     data = ["p.npy", "--values", "u.npy", "--box", "0", str(TURN), "0", str(TURN), "--periodic", "true"]
-    told = json.loads(run("fit", *data, "--json", "-o", "m.bin").stdout)
-    assert (told["problem"]["shape"], told["off_grid"], told["certified"]["agrees"]) == ([270], "holdout", True)
+    output = json.loads(run("fit", *data, "--json", "-o", "m.bin").stdout)
+    assert (output["problem"]["shape"], output["off_grid"], output["certified"]["agrees"]) == ([270], "holdout", True)
     assert Path("m.png").read_bytes()[:4] == b"\x89PNG"
     certified = run("certify", "m.bin", *data)
     assert certified.returncode == 0, certified.stderr

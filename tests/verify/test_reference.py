@@ -249,8 +249,8 @@ def test_a_wrong_gradient_is_named_with_the_first_place(tmp_path, capsys):
     total = len(check(COMMITTED, folder))
     assert f"2 of {total} tensors are wrong. The first, from the forward pass down: z2 of {FIRST}" in out
     assert main(["reference", "check", str(COMMITTED), str(folder), "--json"]) == 1
-    told = json.loads(capsys.readouterr().out)
-    assert [entry["tensor"] for entry in told["checks"] if not entry["passed"]] == ["z2", "grad.W1"]
+    output = json.loads(capsys.readouterr().out)
+    assert [entry["tensor"] for entry in output["checks"] if not entry["passed"]] == ["z2", "grad.W1"]
     assert main(["reference", "check", str(COMMITTED), str(COMMITTED)]) == 0
     assert f"All {total} tensors are right" in capsys.readouterr().out
 
@@ -396,9 +396,11 @@ def test_without_mpmath(tmp_path, capsys, monkeypatch):
 
 @pytest.mark.slow
 def test_the_large_set(tmp_path, monkeypatch):
-    """One in eleven of it, which meets every first layer, shape, depth, exponent and size."""
+    """One in 23 of it, which meets every first layer, shape, depth, exponent and size."""
     assert len({case.name for case in SETS["large"]}) == 324
-    cases = SETS["large"][::11]
+    cases = SETS["large"][::23]
+    for kind in ("first_layer", "shape", "hidden", "p", "size"):
+        assert {getattr(case, kind) for case in cases} == {getattr(case, kind) for case in SETS["large"]}
     exported(tmp_path, monkeypatch, cases)
     assert all(entry.passed for entry in check(tmp_path, tmp_path))
     for case in cases:

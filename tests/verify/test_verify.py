@@ -86,6 +86,17 @@ def test_the_worst_number_is_named():
     assert (check.tensor, check.index, check.passed) == ("b", (0,), False)
 
 
+@pytest.mark.parametrize("name", ["a", "b", "c"])
+def test_a_number_that_is_not_one_is_worse_than_anything(name):
+    expected = {key: np.asarray([1.0, 2.0]) for key in "abc"}
+    got = {key: 1.5 * value for key, value in expected.items()}
+    got[name][1] = np.nan
+    worst = compare("u", "a network", got, expected)
+    assert (worst.tensor, worst.index, worst.passed) == (name, (1,), False)
+    with pytest.raises(AssertionError):
+        require(worst)
+
+
 @pytest.mark.parametrize(
     ("got", "message"),
     [

@@ -6,8 +6,8 @@ several p, everything else being equal, and its residue e is described by
 
     RMS(e),   max|e|,   max|e| / RMS(e),   the excess kurtosis <(e - <e>)^4> / <(e - <e>)^2>^2 - 3,   n(|e| > 5 RMS(e)).
 
-A second stage then learns e with an exponent q of its own. q = p is the paper's method. All four pairs of 2 and 10 tell
-the two parts that p has in it apart: which residue is easier to learn (same q), and which loss learns better (same p).
+A second stage then learns e with an exponent q of its own. q = p is the paper's method. All four pairs of 2 and 10
+separate the two parts that p plays: which residue is easier to learn (same q), and which loss learns better (same p).
 """
 
 from simsnn_ref.experiments.lp.experiment import run

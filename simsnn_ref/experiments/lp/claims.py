@@ -12,7 +12,7 @@ SOURCE = "section 3.3, eq. 7"
 READILY = "the next stage can learn the residue more readily"
 
 CLEARLY = 1.1
-"""Ratio of two medians from which they are told apart."""
+"""Ratio of two medians from which they count as different."""
 
 FEWEST_SEEDS = 3
 """With fewer, the gains of two single runs would be compared, and they scatter."""
@@ -72,7 +72,7 @@ def _magnitude_claim(study: Study) -> Claim:
 
 
 def residue_claim(study: Study, what: str, gain: Callable[[Trial], float], error: Callable[[Trial], float]) -> Claim:
-    """The residues of p = 2 and p = 10, told apart by what the same second stage makes of them."""
+    """The residues of p = 2 and p = 10, compared by what the same second stage makes of them."""
     ratios, found = [], []
     for plan in study.plans:
         for q in (LEAST_SQUARES, PAPER):

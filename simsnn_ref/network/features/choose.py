@@ -54,7 +54,7 @@ def make_map(
         The modes' period in lengths of the box; that of the grid's DFT by default.
     tolerance : float, optional
         nufft: error allowed, relative to the 2-norm; 1e-13 by default, a tenth of what a stage aims at. Unless it is
-        given ``auto`` keeps to the other maps, which are exact to rounding.
+        given ``auto`` keeps to the other maps, which are accurate to rounding.
     sizes : MapSizes, optional
         What ``auto`` goes by beside the points.
 

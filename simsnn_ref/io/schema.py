@@ -37,39 +37,63 @@ def conform(value: Any, kind: Any, where: str) -> None:
         ...
     simsnn_ref.errors.ModelFileError: header.shape[1] is not a whole number
     """
-    kinds = get_args(kind) if isinstance(kind, UnionType) else kind if isinstance(kind, tuple) else (kind,)
+    fault = _fault(value, kind)
+    if fault:
+        raise ModelFileError(f"{where}{fault}")
+
+
+def _fault(value: Any, kind: Any) -> str:
+    """What is wrong, after the place below `value` where it is; an empty text if nothing is."""
+    if isinstance(kind, type):
+        return "" if _is_scalar(value, kind) else f" is not {_NAMES[kind]}"
+    if isinstance(kind, list):
+        return _list_fault(value, kind[0])
+    if isinstance(kind, dict):
+        return _object_fault(value, kind)
+    return _fault_of_any(value, get_args(kind) if isinstance(kind, UnionType) else kind)
+
+
+def _fault_of_any(value: Any, kinds: tuple[Any, ...]) -> str:
+    """The same where several scalars, or one kind or null, will do."""
     if value is None and (None in kinds or NoneType in kinds):
-        return
-    kinds = tuple(one for one in kinds if one not in (None, NoneType))
-    if isinstance(kinds[0], list):
-        if not isinstance(value, list):
-            raise ModelFileError(f"{where} is not a list")
-        for i, entry in enumerate(value):
-            conform(entry, kinds[0][0], f"{where}[{i}]")
-    elif isinstance(kinds[0], dict):
-        if not isinstance(value, dict):
-            raise ModelFileError(f"{where} is not an object")
-        _conform_object(value, kinds[0], where)
-    elif not any(_is_scalar(value, one) for one in kinds):
-        raise ModelFileError(f"{where} is not {' or '.join(_NAMES[one] for one in kinds)}")
+        return ""
+    if isinstance(kinds[0], list | dict):
+        return _fault(value, kinds[0])
+    if any(_is_scalar(value, one) for one in kinds):
+        return ""
+    return f" is not {' or '.join(_NAMES[one] for one in kinds if one in _NAMES)}"
 
 
-def _conform_object(value: dict[str, Any], kinds: dict[Any, Any], where: str) -> None:
+def _list_fault(value: Any, kind: Any) -> str:
+    if not isinstance(value, list):
+        return " is not a list"
+    for i, entry in enumerate(value):
+        fault = _fault(entry, kind)
+        if fault:
+            return f"[{i}]{fault}"
+    return ""
+
+
+def _object_fault(value: Any, kinds: dict[Any, Any]) -> str:
+    if not isinstance(value, dict):
+        return " is not an object"
+    for name in kinds:
+        if name not in value and isinstance(name, str):
+            return f".{name} is missing"
     others = kinds.get(str, kinds.get(...))
-    named = {name: kind for name, kind in kinds.items() if isinstance(name, str)}
-    for name in named:
-        if name not in value:
-            raise ModelFileError(f"{where}.{name} is missing")
     for name, entry in value.items():
-        kind = named.get(name, others)
+        kind = kinds.get(name, others)
         if kind is None:
-            raise ModelFileError(f"{where}.{shown(name)} is not known to this version; update simsnn-ref")
+            return f".{shown(name)} is not known to this version; update simsnn-ref"
         if not _is_unicode(name):
-            raise ModelFileError(f"{where}: the name {shown(name)} is not Unicode")
-        conform(entry, kind, f"{where}.{shown(name)}")
+            return f": the name {shown(name)} is not Unicode"
+        fault = _fault(entry, kind)
+        if fault:
+            return f".{shown(name)}{fault}"
+    return ""
 
 
-def _is_scalar(value: Any, kind: type) -> bool:
+def _is_scalar(value: Any, kind: type | None) -> bool:
     if kind is str:
         return isinstance(value, str) and _is_unicode(value)
     if kind is float:

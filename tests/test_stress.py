@@ -313,7 +313,8 @@ def test_command_line_keeps_what_was_reached(monkeypatch, tmp_path, capsys):
 TOO_FAR = PAPER.with_options(
     optimizer="adam", learning_rate=1e308, final_learning_rate=1e308, stages=1, steps=10, on_divergence="restart"
 )
-"""Sums of the weights overflow after a step of 1e308, and again after steps of 5e307 and of 2.5e307."""
+"""Sums of the weights overflow after a step of 1e308, and again after one of 5e307; after one of 2.5e307 it depends on
+the order in which they are added."""
 
 
 def test_restart_halves_the_step_and_goes_on():
@@ -322,7 +323,7 @@ def test_restart_halves_the_step_and_goes_on():
     model = fit(wave(16), config=TOO_FAR)
     (note,) = note_of(model, "training began again from the best parameters with half the step; restarts: ")
     restarts = int(note.rpartition(" ")[2])
-    assert restarts >= 3
+    assert restarts >= 2
     (record,) = model.history.stages
     assert (record.steps, record.stopped_because) == (10, "all steps taken")
     assert np.all(np.isfinite(record.loss_history))

@@ -1,6 +1,12 @@
 """The fitted sum of stages: its options, its history, its file and its certificate."""
 
-from simsnn_ref.model.certificate import Certificate, ErrorSample, certify, digits_of_independent_evaluation
+from simsnn_ref.model.certificate import (
+    LONG_DOUBLE_DIGITS,
+    Certificate,
+    ErrorSample,
+    certify,
+    digits_of_independent_evaluation,
+)
 from simsnn_ref.model.checkpoint import Checkpoints, digest, is_held, log_file, reading_states, state_files
 from simsnn_ref.model.config import OPTIONS, FitConfig, config_from_dict, config_from_toml, zero_to_none
 from simsnn_ref.model.history import Callback, History, StageRecord, Step
@@ -35,6 +41,7 @@ from simsnn_ref.model.validation import RECORD, check_state
 
 __all__ = [
     "ENDS",
+    "LONG_DOUBLE_DIGITS",
     "OPTIMIZERS",
     "OPTIONS",
     "RECORD",

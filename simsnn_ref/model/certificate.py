@@ -25,7 +25,14 @@ from simsnn_ref.network import (
     is_extended,
 )
 
-__all__ = ["Certificate", "ErrorSample", "certify", "digits_of_independent_evaluation", "evaluate_by_definition"]
+__all__ = [
+    "LONG_DOUBLE_DIGITS",
+    "Certificate",
+    "ErrorSample",
+    "certify",
+    "digits_of_independent_evaluation",
+    "evaluate_by_definition",
+]
 
 LONG_DOUBLE_DIGITS = 18
 """Digits of extended precision; more are computed with mpmath."""

@@ -12,17 +12,13 @@ from simsnn_ref.backend import Array
 from simsnn_ref.multistage.events import Events
 from simsnn_ref.multistage.residue import Residue
 from simsnn_ref.multistage.sampling import finer, rounding_of
-from simsnn_ref.multistage.setup import Setup
+from simsnn_ref.multistage.setup import UNRESOLVED, Setup
 from simsnn_ref.multistage.start import Start, generator
 from simsnn_ref.multistage.state import FitState
 from simsnn_ref.network import near_linear_network
 from simsnn_ref.spectrum import Grid, Modes, extension_modes, fourier_modes
 
-__all__ = ["UNRESOLVED", "accurate_start", "sample_and_start"]
-
-UNRESOLVED = 1e-12
-"""RMS, relative to the field, above which what a start leaves between the training points is more than the rounding of
-the modes of smooth functions: with the modes of the extended box that is up to some 1e-13."""
+__all__ = ["accurate_start", "sample_and_start"]
 
 WORTH_FINER = 0.5
 """A function is sampled more finely where that lowers the error of a start between the points to this share: of twice

@@ -28,6 +28,7 @@ from simsnn_ref.multistage.intake import take_in
 from simsnn_ref.multistage.measurements import certificate
 from simsnn_ref.multistage.notes import after_the_last_stage, before_the_first_stage
 from simsnn_ref.multistage.requirements import require_possible
+from simsnn_ref.multistage.residue import Residue
 from simsnn_ref.multistage.setup import Setup, prepare
 from simsnn_ref.multistage.state import FitState
 from simsnn_ref.spectrum import Box, Grid, Scatter
@@ -220,7 +221,7 @@ def _model(setup: Setup, state: FitState, events: Events, certified: Certificate
         notes=tuple(events.notes),
         rms=setup.rms,
         max=setup.max,
-        spectrum=setup.spectrum(FitState.of(setup).residue),
+        spectrum=setup.spectrum(Residue.of(setup.training, setup.backend)),
         seconds=state.clock.seconds,
         noise_floor=setup.noise_floor,
         certified=None if certified is None else certified.to_dict(),

@@ -3,7 +3,7 @@
 import numpy as np
 
 from simsnn_ref.backend import rms
-from simsnn_ref.model import Certificate, StageRecord, certify, digits_of_independent_evaluation
+from simsnn_ref.model import LONG_DOUBLE_DIGITS, Certificate, StageRecord, certify, digits_of_independent_evaluation
 from simsnn_ref.multistage.off_grid_error import sample_errors
 from simsnn_ref.multistage.setup import Setup
 from simsnn_ref.multistage.state import FitState
@@ -18,8 +18,6 @@ CERTIFIED_POINTS = 100
 
 MPMATH_SHARE = 10
 """Of them every tenth where more digits than those of long double are asked for: mpmath is that much slower."""
-
-LONG_DOUBLE_DIGITS = 18
 
 RESOLUTION = 4.0
 """Relative errors below so many eps of extended precision are rounding of the sum of the stages."""

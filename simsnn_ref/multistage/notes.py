@@ -1,15 +1,12 @@
 """What the user should know of a fit, in words."""
 
-from simsnn_ref.multistage.setup import Setup
+from simsnn_ref.multistage.setup import UNRESOLVED, Setup
 from simsnn_ref.multistage.state import FitState
 from simsnn_ref.multistage.training import TrainedStage
 from simsnn_ref.network import is_extended
 from simsnn_ref.spectrum import Grid, Scatter
 
 __all__ = ["after_the_last_stage", "before_the_first_stage", "not_kept"]
-
-UNRESOLVED = 1e-12
-"""Noise floor, relative to the field, from which it is worth a note: that of smooth functions stays below."""
 
 FAR_APART = 10.0
 """Error at held-out points over that at the others from which it is worth a note."""

@@ -18,7 +18,11 @@ from simsnn_ref.multistage.resources import forecast, require_memory
 from simsnn_ref.multistage.sampling import TrainingSet, training_set
 from simsnn_ref.spectrum import EnergySpectrum, Grid, Scatter, ScatteredModes, energy_spectrum, noise_floor
 
-__all__ = ["Setup", "prepare"]
+__all__ = ["UNRESOLVED", "Setup", "prepare"]
+
+UNRESOLVED = 1e-12
+"""RMS, relative to the field, above which the noise floor of the samples, or what a start leaves between the training
+points, is more than rounding: of smooth functions the modes of the extended box leave up to some 1e-13."""
 
 WITHIN_TARGET = 0.5
 """Share of the target of the whole fit at which a stage may end: the errors of the stages add up."""

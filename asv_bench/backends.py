@@ -3,16 +3,18 @@
 The step is that of `floor.py` with B frozen: the L^10 loss of a 3 x 30 tanh network and its gradient. NAME@N is a
 backend whose `map` has N threads.
 
-    python asv_bench/backends.py [--backends numpy,torch,torch@1] [--size 512] [--features 10000] [--turns 9]
+    python asv_bench/backends.py [--backends numpy,torch,torch@1] [--size 512] [--features 10000] [--json FILE]
 
 On a machine with a GPU ``--backends cupy,torch:cuda`` compares the two backends on it, and ``peers/compare.py --gpu``
 compares with PyTorch's and JAX's own derivatives. A backend that does not load is named and left out.
 """
 
 import argparse
+import json
 import statistics
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 from floor import HIDDEN, smooth_field
@@ -56,13 +58,15 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--features", type=int, default=10000)
     parser.add_argument("--turns", type=int, default=9)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there")
     arguments = parser.parse_args()
     grid, names = Grid((arguments.size, arguments.size)), arguments.backends.split(",")
-    steps = {}
+    steps, missing = {}, {}
     for name in names:
         try:
             steps[name] = training_step(grid, arguments.features, make_backend(name))
         except BackendError as error:
+            missing[name] = str(error)
             print(error, file=sys.stderr)
     if not steps:
         raise SystemExit(f"--backends {arguments.backends}: none of them loads")
@@ -76,6 +80,11 @@ def main() -> None:
     for name, taken in seconds.items():
         spread = f"{min(taken):.3g} - {max(taken):.3g}"
         print(f"| {name} | {statistics.median(taken):.3g} | {spread} | {abs(losses[name] / first - 1.0):.1e} |")
+    if arguments.json:
+        sizes = {"size": arguments.size, "features": arguments.features}
+        figures = {name: {"loss": losses[name], "seconds": taken} for name, taken in seconds.items()}
+        text = json.dumps({"arguments": sizes, "missing": missing, "backends": figures}, indent=1)
+        arguments.json.write_text(text + "\n")
 
 
 if __name__ == "__main__":

@@ -26,7 +26,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import distributions
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn
@@ -56,22 +55,22 @@ PROBE_SECONDS = 90.0
 CURVE_POINTS = 2000
 """Most points of the loss curve that are written."""
 
+RECENT = 100
+"""Last points of the curve over which the time of a step is measured."""
+
 FULL_SIZE = 256
 """Samples per axis from which on the paper's own numbers of features, Reynolds number and steps are taken."""
 
-PACKAGES = ("cupy", "torch", "triton", "jax", "nvidia-", "numpy", "scipy", "pytest", "mpmath", "array-api-compat")
-"""How the names of those distributions begin whose versions matter."""
-
 LIBRARIES = {
-    "numpy": "import numpy",
-    "cupy": "from simsnn_ref.backend import load_backend; load_backend('cupy').asarray([1.0])",
-    "pytest": "import pytest",
-    "array_api_strict": "import array_api_strict",
-    "torch": "import torch; torch.zeros(1, device={device!r})",
-    "jax": "import jax; jax.devices({device!r})",
-    "C++ compiler": "import shutil; shutil.which('g++') or shutil.which('clang++') or exit('no g++, no clang++')",
+    "numpy": "import numpy; print(numpy.__version__)",
+    "cupy": "from simsnn_ref.backend import load_backend; print(load_backend('cupy').describe()['cupy'])",
+    "pytest": "import pytest; print(pytest.__version__)",
+    "array_api_strict": "import array_api_strict; print(array_api_strict.__version__)",
+    "torch": "import torch; torch.zeros(1, device={device!r}); print(torch.__version__)",
+    "jax": "import jax; jax.devices({device!r}); print(jax.__version__)",
+    "C++ compiler": "import shutil; shutil.which('g++') or shutil.which('clang++') or exit('no g++ or clang++')",
 }
-"""Code that runs where a library works, on the device that it is needed on."""
+"""Code that prints a version, and fails, with the reason, unless the library works on the device that it is needed on."""
 
 Found = tuple[str, dict[str, Any]]
 """What a step has found: in a few words, and all of it."""
@@ -79,23 +78,10 @@ Found = tuple[str, dict[str, Any]]
 
 @dataclass(frozen=True)
 class Step:
-    """A command whose result is kept.
+    """A command, arguments of the Python interpreter, and how its result is read from what it printed.
 
-    Attributes
-    ----------
-    name : str
-    command : tuple of str
-        Arguments of the Python interpreter.
-    needs : tuple of str
-        Names in `LIBRARIES`.
-    share : float
-        Part of the time left that it may take.
-    read : callable
-        Returns what the command found, given what it printed.
-    folder : Path
-        Where the command runs.
-    key : str
-        Another text by which an earlier result is known as that of this step; the command by default.
+    It runs in `folder` if all that it `needs` of `LIBRARIES` works, for its `share` of the time left at most. A result
+    of an earlier run with the same `key`, by default the command itself, is as good.
     """
 
     name: str
@@ -134,7 +120,8 @@ def read_checks(text: str) -> Found:
 def read_json(path: Path, text: str) -> Found:
     """What a benchmark wrote to a file; its table is in the text."""
     found = json.loads(path.read_text("utf-8")) if path.exists() else {}
-    return ("see the table" if found else ""), {"table": [row for row in text.splitlines() if row[:1] == "|"], **found}
+    words = [f"without {name}" for name in found.get("missing", ())] + ["see the table"] * bool(found)
+    return "; ".join(words), {"table": [row for row in text.splitlines() if row[:1] == "|"], **found}
 
 
 def read_fit(folder: Path, _: str) -> Found:
@@ -143,17 +130,22 @@ def read_fit(folder: Path, _: str) -> Found:
         status = RunStatus(folder)
     except CheckpointError:
         return "before its first step", {}
-    steps = status.steps[:: 1 + len(status.steps) // CURVE_POINTS]
+    steps = status.steps
     curve = [[each.step.stage, each.step.step, each.step.loss, each.step.rms] for each in steps]
+    found = status.to_dict() | {"columns": ["stage", "step", "loss", "rms"]}
+    # Every so many points, from the last one back.
+    found["curve"] = curve[:: -(1 + len(curve) // CURVE_POINTS)][::-1]
     words = [f"{len(status.records)} stages ended"]
     if status.records:
         words.append(f"RMS error {status.records[-1].rms_on_grid:.2e} after them")
-    if status.step is not None:
-        step = status.step
-        words.append(f"step {step.step} of {step.n_steps} in stage {step.stage}, RMS error {step.rms:.2e}")
-    if status.steps_per_second:
-        words.append(f"{1e3 / status.steps_per_second:.3g} ms a step")
-    return "; ".join(words), {**status.to_dict(), "columns": ["stage", "step", "loss", "rms"], "curve": curve}
+    if steps:
+        last = steps[-1].step
+        words.append(f"step {last.step} of {last.n_steps} in stage {last.stage}, RMS error {last.rms:.2e}")
+        first = next(each for each in steps[-RECENT:] if each.step.stage == last.stage)
+        if last.step > first.step.step:
+            found["seconds_per_step"] = (steps[-1].seconds - first.seconds) / (last.step - first.step.step)
+            words.append(f"{1e3 * found['seconds_per_step']:.3g} ms a step")
+    return "; ".join(words), found
 
 
 # The steps
@@ -230,14 +222,7 @@ def figure_2(arguments: argparse.Namespace) -> Step:
 
 
 class Run:
-    """The steps one after the other, and the files in DIR.
-
-    Parameters
-    ----------
-    arguments : Namespace
-    work : Path
-        A temporary folder.
-    """
+    """The steps one after the other, and their files in DIR; `work` is a temporary folder."""
 
     def __init__(self, arguments: argparse.Namespace, work: Path) -> None:
         self.out, self.work = arguments.out, work
@@ -246,17 +231,15 @@ class Run:
         self.ends = time.monotonic() + self.seconds - self.grace
         self.title = f"backend {arguments.backend}, size {arguments.size}"
         self.device = "cuda" if arguments.backend == "cupy" else "cpu"
-        self.interrupted = False
+        self.interrupted = self.failed = False
         self.records: list[dict[str, Any]] = []
         self.machine: dict[str, Any] = {}
-        plugins = make_plugins(work / "plugins")
-        path = os.pathsep.join([str(plugins), *SOURCES, *filter(None, [os.environ.get("PYTHONPATH")])])
-        # Plug-ins of pytest that happen to be installed have no part in these tests.
-        self.environment = os.environ | {
-            "PYTHONPATH": path,
-            "PYTHONUNBUFFERED": "1",
-            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
-        }
+        make_plugins(work / "plugins")
+        path = [str(work / "plugins"), *SOURCES, *filter(None, [os.environ.get("PYTHONPATH")])]
+        self.environment = os.environ | {"PYTHONPATH": os.pathsep.join(path), "PYTHONUNBUFFERED": "1"}
+        # Plug-ins of pytest that happen to be installed have no part in these tests; and JAX would take most of the
+        # GPU's memory while other libraries are looked at.
+        self.environment |= {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
 
     def describe(self, needs: set[str]) -> None:
         """Write machine.json: GPU, driver and versions, and why libraries do not work here."""
@@ -271,8 +254,8 @@ class Run:
             (gpus, _), (doctor, _), *probes = pool.map(self.probe, commands)
         self.machine = {
             "gpus": gpus.splitlines() or ["none"],
+            "works": {name: version for name, (version, reason) in zip(codes, probes, strict=True) if not reason},
             "missing": {name: reason for name, (_, reason) in zip(codes, probes, strict=True) if reason},
-            "packages": packages(),
             "array_api_compat": "SciPy's" if find_spec("array_api_compat") is None else "its own",
             "doctor": json.loads(doctor or "{}"),
         }
@@ -309,6 +292,7 @@ class Run:
             record |= {"status": "not run", "words": "no time was left"}
         else:
             record |= {"gpu": self.machine["gpus"][0], "git": git_commit()} | self.execute(step, limit)
+        self.failed |= record["status"] == "failed"
         print(self.clean(f"{step.name}: {record['status']}: {record['words']}"), flush=True)
         # What an earlier run found is worth more than why this one found nothing.
         if "result" in before and "result" not in record:
@@ -321,51 +305,42 @@ class Run:
         """The step in a process of its own, and what it found."""
         started, log = time.monotonic(), self.work / f"{step.name}.txt"
         with log.open("wb") as stream:
-            status = self.status(
-                subprocess.Popen(
-                    [sys.executable, *step.command],
-                    stdin=subprocess.DEVNULL,
-                    stdout=stream,
-                    stderr=subprocess.STDOUT,
-                    cwd=step.folder,
-                    env=self.environment,
-                    start_new_session=True,
-                ),
-                limit,
+            process = subprocess.Popen(
+                [sys.executable, *step.command],
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                cwd=step.folder,
+                env=self.environment,
+                start_new_session=True,
             )
+            status = self.wait(process, limit)
         text = log.read_text("utf-8", "replace")
         self.write(f"{step.name}.txt", text)
         words, found = step.read(text)
         if status == "failed":
             words = "; ".join(filter(None, [words, (text.strip().splitlines() or ["it printed nothing"])[-1]]))
+        elif status == "done" and found.get("missing"):
+            status = "missing"
         seconds = time.monotonic() - started
         return {"status": status, "words": words, "seconds": seconds, "limit": limit, "result": found}
 
-    def status(self, process: subprocess.Popen[bytes], limit: float) -> str:
-        """How a process ends: done, failed, or cut off at its limit or with this one."""
+    def wait(self, process: subprocess.Popen[bytes], limit: float) -> str:
+        """Wait for a process, up to a limit or an interruption; then end it and all those that it started."""
         try:
-            return "failed" if process.wait(limit) else "done"
-        except subprocess.TimeoutExpired:
-            return "cut off"
-        except KeyboardInterrupt:
-            self.interrupted = True
-            return "cut off"
-        finally:
-            self.end(process)
-
-    def end(self, process: subprocess.Popen[bytes]) -> None:
-        """End a process that may have ended already, and those that it started."""
+            status = "failed" if process.wait(limit) else "done"
+        except (subprocess.TimeoutExpired, KeyboardInterrupt) as reason:
+            status, self.interrupted = "cut off", isinstance(reason, KeyboardInterrupt)
         for kind in (signal.SIGTERM, signal.SIGKILL):
-            with contextlib.suppress(ProcessLookupError):
+            with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
                 os.killpg(process.pid, kind)
-            with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(self.grace)
+        return status
 
     def summary(self) -> list[str]:
         """All records as Markdown."""
-        main = ("cupy", "torch", "jax", "numpy", "scipy")
-        versions = [f"{name} {version}" for name, version in self.machine["packages"].items() if name.startswith(main)]
-        lines = [f"# {self.title}", "", f"GPU: {'; '.join(self.machine['gpus'])}. {', '.join(versions)}.", ""]
+        works = ", ".join(f"{name} {version}" for name, version in self.machine["works"].items())
+        lines = [f"# {self.title}", "", f"GPU: {'; '.join(self.machine['gpus'])}. {works}.", ""]
         lines += ["| step | status | seconds | result |", "| --- | --- | --- | --- |"]
         for record in self.records:
             seconds = f"{record['seconds']:.1f}" if "seconds" in record else "-"
@@ -397,28 +372,20 @@ class Run:
         return text
 
 
-def make_plugins(folder: Path) -> Path:
+def make_plugins(folder: Path) -> None:
     """What an install would leave for `importlib.metadata`: names, versions and entry points of the projects here."""
     for project in PROJECTS:
         facts = tomllib.loads((project / "pyproject.toml").read_text("utf-8"))["project"]
         info = folder / f"{facts['name'].replace('-', '_')}-{facts['version']}.dist-info"
         info.mkdir(parents=True)
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {facts['name']}\nVersion: {facts['version']}\n")
-        groups = [
-            (f"[{group}]", *(f"{name} = {value}" for name, value in points.items()))
-            for group, points in facts.get("entry-points", {}).items()
-        ]
-        (info / "entry_points.txt").write_text("\n".join(line for group in groups for line in group) + "\n")
+        lines = []
+        for group, points in facts.get("entry-points", {}).items():
+            lines += [f"[{group}]", *(f"{name} = {value}" for name, value in points.items())]
+        (info / "entry_points.txt").write_text("\n".join(lines))
     copy = next(Path(scipy.__file__).parent.glob("*/array_api_compat/__init__.py"), None)
     if find_spec("array_api_compat") is None and copy is not None:
         (folder / "array_api_compat").symlink_to(copy.parent)
-    return folder
-
-
-def packages() -> dict[str, str]:
-    """Versions of what is installed of `PACKAGES`."""
-    found = {each.name.lower(): each.version for each in distributions() if each.name}
-    return {name: found[name] for name in sorted(found) if name.startswith(PACKAGES)}
 
 
 class Parser(argparse.ArgumentParser):
@@ -473,9 +440,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 run.take(step, asked=step.name in arguments.only)
         except KeyboardInterrupt:
             run.interrupted = True
-    if run.interrupted:
-        return 130
-    return int(any(record["status"] == "failed" for record in run.records))
+    return 130 if run.interrupted else int(run.failed)
 
 
 if __name__ == "__main__":

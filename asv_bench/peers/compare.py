@@ -161,10 +161,9 @@ def chunk_candidates(n_points: int, n_features: int) -> list[int]:
 
 
 def fastest_chunk(
-    implementation: Implementation, problem: Problem, options: dict, folder: Path, *, gpu: bool
+    implementation: Implementation, problem: Problem, candidates: list[int], options: dict, folder: Path, *, gpu: bool
 ) -> tuple[int, dict[int, float]]:
     """Return the number of points at a time that is fastest, on as many points as the largest candidate has."""
-    candidates = chunk_candidates(len(problem.target), len(problem.amplitudes))
     if len(candidates) == 1:
         return candidates[0], {}
     path = folder / "part.npz"
@@ -205,6 +204,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--gpu", action="store_true", help="all of them on the GPU, simsnn_ref by the backend cupy")
     parser.add_argument("--backend", help="of simsnn_ref (default: numpy, with --gpu cupy)")
     parser.add_argument("--peers", default="torch,jax", help=f"of {','.join(PEERS)} (default: torch,jax)")
+    parser.add_argument("--chunks", help="points at a time of the peers, to choose from (default: five by n_f)")
     parser.add_argument("--repeats", type=int, default=3, help="timed steps of each (default: 3)")
     parser.add_argument("--threads", type=int, default=2, help="cores that every process is held to (default: 2)")
     parser.add_argument(
@@ -217,6 +217,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     arguments = parser.parse_args(argv)
     arguments.hidden = tuple(int(width) for width in arguments.hidden.split(","))
     arguments.peers = arguments.peers.split(",")
+    arguments.chunks = [int(chunk) for chunk in arguments.chunks.split(",")] if arguments.chunks else []
     arguments.backend = arguments.backend or ("cupy" if arguments.gpu else "numpy")
     unknown = [name for name in arguments.peers if name not in PEERS]
     if unknown:
@@ -248,6 +249,8 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict:
     problem = make_problem(arguments.size, arguments.features, arguments.hidden, arguments.p, frozen=arguments.frozen)
     path = folder / "problem.npz"
     problem.save(path)
+    asked = sorted({min(chunk, len(problem.target)) for chunk in arguments.chunks})
+    candidates = asked or chunk_candidates(len(problem.target), len(problem.amplitudes))
     implementations, tuning = {"simsnn_ref": OURS}, {}
     options = {"simsnn_ref": {"feature_map": arguments.map, "backend": arguments.backend}}
     for name in arguments.peers:
@@ -256,7 +259,7 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict:
             note(missing)
             continue
         device = {"device": "cuda"} if arguments.gpu and PEERS[name].distribution == "torch" else {}
-        chunk, tuning[name] = fastest_chunk(PEERS[name], problem, device, folder, gpu=arguments.gpu)
+        chunk, tuning[name] = fastest_chunk(PEERS[name], problem, candidates, device, folder, gpu=arguments.gpu)
         implementations[name], options[name] = PEERS[name], {"chunk": chunk} | device
 
     part = int(arguments.points_fraction * len(problem.target))

@@ -70,7 +70,7 @@ LIBRARIES = {
     "jax": "import jax; jax.devices({device!r}); print(jax.__version__)",
     "C++ compiler": "import shutil; shutil.which('g++') or shutil.which('clang++') or exit('no g++ or clang++')",
 }
-"""Code that prints a version, and fails, with the reason, unless the library works on the device that it is needed on."""
+"""Code that prints a version and fails, with the reason, unless the library works on the device it is needed on."""
 
 Found = tuple[str, dict[str, Any]]
 """What a step has found: in a few words, and all of it."""
@@ -167,18 +167,20 @@ def make_steps(arguments: argparse.Namespace, work: Path) -> list[Step]:
         command = (str(ROOT / "asv_bench" / script), *options, *sizes, "--json", str(file))
         return Step(name, command, needs, 0.2, partial(read_json, file))
 
-    compare = ("peers/compare.py", "--frozen", *(("--gpu",) if on_gpu else ("--threads", "1", "--repeats", "1")))
+    # Two sizes of blocks to choose from, not five: each is a process of its own, which loads and compiles anew.
+    where = ("--gpu", "--chunks", "1024,8192") if on_gpu else ("--threads", "1", "--repeats", "1")
+    compare = ("peers/compare.py", "--frozen", *where, "--peers")
     peers = [
-        benchmark("torch", (backend, "torch"), *compare, "--peers", "torch"),
-        benchmark("torch_compile", (backend, "torch", "C++ compiler"), *compare, "--peers", "torch_compile"),
-        benchmark("jax", (backend, "jax"), *compare, "--peers", "jax"),
+        benchmark("torch", (backend, "torch"), *compare, "torch"),
+        benchmark("jax", (backend, "jax"), *compare, "jax"),
+        benchmark("torch_compile", (backend, "torch", "C++ compiler"), *compare, "torch_compile"),
     ]
     return [
         Step("conformance", pytest, ("pytest", backend if on_gpu else "array_api_strict"), 0.35, read_tests),
         Step("verify", verify, (backend,), 0.25, read_checks),
         benchmark("steps", (), "backends.py", "--backends", "numpy,cupy,torch:cuda" if on_gpu else "numpy,torch"),
-        # Compiling takes half a minute on a processor, and a dry run is to be short.
-        *(peer for peer in peers if on_gpu or peer.name != "torch_compile"),
+        # A dry run is to be short, and compiling takes half a minute on a processor.
+        *(peers if on_gpu else peers[:-1]),
         figure_2(arguments),
     ]
 
@@ -383,9 +385,9 @@ def make_plugins(folder: Path) -> None:
         for group, points in facts.get("entry-points", {}).items():
             lines += [f"[{group}]", *(f"{name} = {value}" for name, value in points.items())]
         (info / "entry_points.txt").write_text("\n".join(lines))
-    copy = next(Path(scipy.__file__).parent.glob("*/array_api_compat/__init__.py"), None)
-    if find_spec("array_api_compat") is None and copy is not None:
-        (folder / "array_api_compat").symlink_to(copy.parent)
+    if find_spec("array_api_compat") is None:
+        for copy in Path(scipy.__file__).parent.rglob("array_api_compat/__init__.py"):
+            (folder / "array_api_compat").symlink_to(copy.parent)
 
 
 class Parser(argparse.ArgumentParser):

@@ -145,7 +145,7 @@ def test_without_cupy_the_reason_is_said_and_the_rest_goes_on(tmp_path, on_gpu):
         (("--minutes", "0"), "--minutes 0: needs a time above 0"),
         (("--minutes", "nan"), "--minutes nan: needs a time above 0"),
         (("--size", "8"), "--size 8: needs at least 16"),
-        (("--only", "all"), "--only all: choose of conformance,verify,steps,torch,torch_compile,jax,figure2"),
+        (("--only", "all"), "--only all: choose of conformance,verify,steps,torch,jax,torch_compile,figure2"),
         (("--backend", "torch"), "argument --backend: invalid choice: 'torch'"),
         (("--out", str(COMMAND)), f"--out {COMMAND}: File exists"),
     ],

@@ -52,7 +52,7 @@ state."""
 PROBE_SECONDS = 90.0
 """Time in which a library has to load."""
 
-CURVE_POINTS = 2000
+CURVE_POINTS = 500
 """Most points of the loss curve that are written."""
 
 RECENT = 100
@@ -135,12 +135,13 @@ def read_fit(folder: Path, _: str) -> Found:
     found = status.to_dict() | {"columns": ["stage", "step", "loss", "rms"]}
     # Every so many points, from the last one back.
     found["curve"] = curve[:: -(1 + len(curve) // CURVE_POINTS)][::-1]
-    words = [f"{len(status.records)} stages ended"]
+    words = [f"stages ended: {len(status.records)}"]
     if status.records:
-        words.append(f"RMS error {status.records[-1].rms_on_grid:.2e} after them")
+        words.append(f"RMS error {status.records[-1].rms_on_grid:.2e} after the last one")
     if steps:
         last = steps[-1].step
-        words.append(f"step {last.step} of {last.n_steps} in stage {last.stage}, RMS error {last.rms:.2e}")
+        if status.state != "finished":
+            words.append(f"step {last.step} of {last.n_steps} in stage {last.stage}, RMS error {last.rms:.2e}")
         first = next(each for each in steps[-RECENT:] if each.step.stage == last.stage)
         if last.step > first.step.step:
             found["seconds_per_step"] = (steps[-1].seconds - first.seconds) / (last.step - first.step.step)
@@ -321,7 +322,8 @@ class Run:
         self.write(f"{step.name}.txt", text)
         words, found = step.read(text)
         if status == "failed":
-            words = "; ".join(filter(None, [words, (text.strip().splitlines() or ["it printed nothing"])[-1]]))
+            last = (text.strip().splitlines() or ["it printed nothing"])[-1].strip("= ")
+            words = "; ".join(filter(None, [words, last]))
         elif status == "done" and found.get("missing"):
             status = "missing"
         seconds = time.monotonic() - started
@@ -341,7 +343,7 @@ class Run:
 
     def summary(self) -> list[str]:
         """All records as Markdown."""
-        works = ", ".join(f"{name} {version}" for name, version in self.machine["works"].items())
+        works = ", ".join(f"{name} {version}".strip() for name, version in self.machine["works"].items())
         lines = [f"# {self.title}", "", f"GPU: {'; '.join(self.machine['gpus'])}. {works}.", ""]
         lines += ["| step | status | seconds | result |", "| --- | --- | --- | --- |"]
         for record in self.records:

@@ -76,7 +76,7 @@ def test_a_dry_run_and_another_one(tmp_path, on_gpu):
     assert "| numpy |" in summary
     for path in (tmp_path / "out").rglob("*"):
         if path.suffix in (".json", ".jsonl", ".txt", ".md"):
-            assert not any(place in path.read_text() for place in (str(tmp_path), str(ROOT), sys.prefix)), path
+            assert not any(place in path.read_text() for place in (str(tmp_path), str(ROOT))), path
 
     times = {name: (tmp_path / "out" / f"{name}.txt").stat().st_mtime_ns for name in ("conformance", "figure2")}
     status, out, err = on_gpu(*DRY, "--minutes", "3", torch=ABSENT, jax=ABSENT)
@@ -96,7 +96,7 @@ def test_a_fit_that_is_interrupted_goes_on(tmp_path):
         process.send_signal(signal.SIGTERM)
         out, err = process.communicate(timeout=60)
         assert (process.returncode, err) == (130, "")
-        assert "figure2: cut off: 0 stages ended; step " in out
+        assert "figure2: cut off: stages ended: 0; step " in out
         found = record(tmp_path, "figure2")
         assert found["status"] == "cut off"
         assert "after saving its state" in found["result"]["reason"]

@@ -257,10 +257,14 @@ class Run:
             (gpus, _), (doctor, _), *probes = pool.map(self.probe, commands)
         self.machine = {
             "gpus": gpus.splitlines() or ["none"],
-            "works": {name: version for name, (version, reason) in zip(codes, probes, strict=True) if not reason},
+            "works": {
+                name: last_line(version, "")
+                for name, (version, reason) in zip(codes, probes, strict=True)
+                if not reason
+            },
             "missing": {name: reason for name, (_, reason) in zip(codes, probes, strict=True) if reason},
             "array_api_compat": "SciPy's" if find_spec("array_api_compat") is None else "its own",
-            "doctor": json.loads(doctor or "{}"),
+            "doctor": json.loads(last_line(doctor, "{}")),
         }
         self.write("machine.json", json.dumps(self.machine, indent=1))
 
@@ -271,7 +275,7 @@ class Run:
                 command, capture_output=True, text=True, timeout=PROBE_SECONDS, env=self.environment, check=True
             )
         except subprocess.CalledProcessError as error:
-            return "", (error.stderr.strip().splitlines() or [f"it ends with status {error.returncode}"])[-1]
+            return "", last_line(error.stderr, f"it ends with status {error.returncode}")
         except subprocess.TimeoutExpired:
             return "", f"it does not load within {PROBE_SECONDS:g} s"
         except OSError as error:
@@ -320,10 +324,12 @@ class Run:
             status = self.wait(process, limit)
         text = log.read_text("utf-8", "replace")
         self.write(f"{step.name}.txt", text)
-        words, found = step.read(text)
+        try:
+            words, found = step.read(text)
+        except ValueError as error:
+            words, found = f"its result cannot be read: {error}", {}
         if status == "failed":
-            last = (text.strip().splitlines() or ["it printed nothing"])[-1].strip("= ")
-            words = "; ".join(filter(None, [words, last]))
+            words = "; ".join(filter(None, [words, last_line(text, "it printed nothing").strip("= ")]))
         elif status == "done" and found.get("missing"):
             status = "missing"
         seconds = time.monotonic() - started
@@ -374,6 +380,11 @@ class Run:
             if len(path.parts) > 1 and path != Path("/usr"):
                 text = text.replace(str(path), names[path])
         return text
+
+
+def last_line(text: str, default: str) -> str:
+    """The last line of what a program printed; libraries print before it as they please."""
+    return (text.strip().splitlines() or [default])[-1]
 
 
 def make_plugins(folder: Path) -> None:

@@ -43,7 +43,7 @@ def run(name: str, size: int, method: str, seconds: float) -> Clock | None:
     steps = 10**6 if method == "adam" else 10**4
     config = FitConfig.of(
         mode="paper", stages=1, p=2, optimizer=method, steps=(steps,), max_seconds=seconds, certify=False,
-        schedule="constant", learning_rate=1e-3, target_rms=1e-15,
+        schedule="constant", learning_rate=1e-3, target_rms=1e-15, train_wavenumbers=False,
     )  # fmt: skip
     try:
         model = fit(problem.samples(size, **options), problem.grid(size), config, callbacks=[clock])

@@ -341,7 +341,7 @@ def test_restart_takes_half_the_step(monkeypatch):
     with monkeypatch.context() as patch:
         Poison(patch, Network, "backward", in_gradient("W2", np.nan), only=True)
         record = fit(wave(16), config=config).history.stages[0]
-    halved = config.with_options(steps=1, learning_rate=0.5 * config.training.learning_rate)
+    halved = config.with_options(steps=1, learning_rate=0.5 * config.learning_rate)
     half = fit(wave(16), config=halved).history.stages[0]
     assert record.steps == 2
     assert np.array_equal(record.loss_history, half.loss_history[[0, 0]])

@@ -1,16 +1,34 @@
 """A parser with one-line errors, and the options that all commands have."""
 
 import argparse
+import sys
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any, NoReturn
 
 from simsnn_ref.backend import THREADS_VARIABLE
 
 __all__ = ["Parser", "command"]
 
+_TRUTH = ("true", "false", "yes", "no", "on", "off", "0", "1")
+"""Words that are no input, where a flag is on or off by itself."""
+
 
 class Parser(argparse.ArgumentParser):
     """An argument parser with one-line errors."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse, and name a flag that was given a value: argparse would take it for the input."""
+        words = list(sys.argv[1:] if args is None else args)
+        flags = {flag for action in self._actions if action.nargs == 0 for flag in action.option_strings}
+        for flag, value in pairwise([*words, ""]):
+            name, equals, given = flag.partition("=")
+            given = given if equals else value
+            if name in flags and (equals or given.lower() in _TRUTH):
+                off = f"--no-{name.removeprefix('--')}"
+                either = f"{name} or {off}" if off in flags else f"{name}, or leave it out"
+                self.error(f"{name} {given}: {name} takes no value; give {either}")
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         """Print the error and exit with status 2."""

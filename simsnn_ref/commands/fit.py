@@ -1,7 +1,6 @@
 """``simsnn fit``: from samples, points or a built-in problem to a model file, a figure and a table."""
 
 import argparse
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,12 +9,13 @@ from typing import Any
 from simsnn_ref.backend import Backend, load_backend
 from simsnn_ref.commands.base import command
 from simsnn_ref.commands.finish import About, add_cadence, figure_path, finish, make_checkpoints, together
+from simsnn_ref.commands.forecast import LongFitLines, print_forecast
 from simsnn_ref.commands.input import add_input, add_values, read_input
 from simsnn_ref.io import check_writable
 from simsnn_ref.model import OPTIONS, Callback, FitConfig, Option, config_from_toml, shown, zero_to_none
-from simsnn_ref.multistage import Forecast, fit, forecast, require_memory
+from simsnn_ref.multistage import fit, forecast
 from simsnn_ref.problems import get_problem
-from simsnn_ref.report import make_progress, table_with_legend
+from simsnn_ref.report import make_progress
 from simsnn_ref.spectrum import Grid, Scatter
 
 __all__ = ["add"]
@@ -35,7 +35,7 @@ def add(commands: Any) -> None:
     output.add_argument(
         "--dry-run",
         action="store_true",
-        help="print the memory and the time per step that the fit would take, and exit",
+        help="print the method, the memory and the time that the fit would take, and exit",
     )
     output.add_argument("--quiet", action="store_true", help="no progress on stderr")
     keep = parser.add_argument_group("checkpoints", "go on with an interrupted fit by: simsnn resume DIR")
@@ -92,9 +92,8 @@ def _comma_separated(kind: Callable[[str], Any]) -> Callable[[str], Any]:
 
 
 def _config(arguments: argparse.Namespace) -> FitConfig:
-    base = FitConfig() if arguments.config is None else config_from_toml(arguments.config)
-    given = {name: value for name, value in vars(arguments).items() if name in OPTIONS}
-    return base.with_options(**zero_to_none(given))
+    given = zero_to_none({name: value for name, value in vars(arguments).items() if name in OPTIONS})
+    return FitConfig.of(**given) if arguments.config is None else config_from_toml(arguments.config, **given)
 
 
 def _run_fit(arguments: argparse.Namespace) -> None:
@@ -105,7 +104,7 @@ def _run_fit(arguments: argparse.Namespace) -> None:
         return
     if arguments.dry_run:
         grid, is_function = _size_of_input(arguments)
-        _print_forecast(forecast(grid, config, is_function=is_function), arguments.json)
+        print_forecast(grid, config, is_function=is_function, checkpoint=arguments.checkpoint, as_json=arguments.json)
         return
     backend = load_backend(config.run.backend)
     with together(backend.processes) as is_root:
@@ -124,7 +123,10 @@ def _fit_and_finish(arguments: argparse.Namespace, config: FitConfig, backend: B
     field = problem.pop("field", None)
     problem["field"] = None if field is None else field.to_dict()
     about = About(problem, arguments.example, problem.pop("notes", []), output, figure)
-    callbacks = [Callback() if arguments.quiet else make_progress()]
+    callbacks: list[Callback] = []
+    if not arguments.quiet:
+        expected = forecast(grid, config, is_function=callable(u))
+        callbacks = [LongFitLines(expected, config, arguments.checkpoint), make_progress()]
     checkpoints = None
     if arguments.checkpoint is not None:
         checkpoints = make_checkpoints(arguments.checkpoint, arguments, about)
@@ -145,38 +147,6 @@ def _size_of_input(arguments: argparse.Namespace) -> tuple[Grid | Scatter, bool]
         return grid, False
     problem = get_problem(arguments.example)
     return problem.grid(arguments.size), problem.target is not None
-
-
-FORECAST_COLUMNS = {
-    "stage": "number of the stage",
-    "n_f": "number of features, at most",
-    "parameters": "numbers that the stage trains, at most",
-    "map": "how products with the features are evaluated",
-    "seconds": "time of one gradient; a step of Gauss-Newton takes up to inner_iterations of them",
-    "memory": "memory in training",
-}
-
-
-def _print_forecast(expected: Forecast, as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(expected.to_dict()))
-    else:
-        rows = [
-            [
-                str(stage.index),
-                str(stage.n_features),
-                str(stage.n_parameters),
-                stage.feature_map,
-                f"{stage.seconds_per_step:.2g}",
-                f"{stage.bytes / 2**20:.0f} MiB",
-            ]
-            for stage in expected.stages
-        ]
-        print(table_with_legend(FORECAST_COLUMNS, rows))
-        available = "unknown" if expected.available_bytes is None else f"{expected.available_bytes / 2**20:.0f} MiB"
-        peak = f"{expected.peak_bytes / 2**20:.0f} MiB"
-        print(f"\n{expected.points} training points. Peak memory at most {peak}, available {available}.")
-    require_memory(expected)
 
 
 def _default_name(arguments: argparse.Namespace) -> str:

@@ -87,8 +87,10 @@ def add_values(parser: argparse.ArgumentParser) -> None:
 
 def read_input(arguments: argparse.Namespace, quiet: bool = False) -> tuple[Any, Grid | Scatter, dict[str, Any]]:
     """Samples or function, grid or points, and a description of the problem for the report, with notes on the input."""
-    if (arguments.input is None) == (arguments.example is None):
-        raise ConfigError("give either INPUT.npy or --example NAME")
+    if arguments.input is None and arguments.example is None:
+        raise ConfigError("give INPUT.npy or --example NAME")
+    if arguments.input is not None and arguments.example is not None:
+        raise ConfigError(f"INPUT {arguments.input} and --example {arguments.example}: give one of them")
     given = {
         theirs: getattr(arguments, ours)
         for ours, theirs in _PROBLEM_OPTIONS.items()

@@ -8,10 +8,18 @@ from simsnn_ref.model.certificate import (
     digits_of_independent_evaluation,
 )
 from simsnn_ref.model.checkpoint import Checkpoints, digest, is_held, log_file, reading_states, state_files
-from simsnn_ref.model.config import OPTIONS, FitConfig, config_from_dict, config_from_toml, zero_to_none
+from simsnn_ref.model.config import (
+    OPTIONS,
+    FitConfig,
+    config_from_dict,
+    config_from_file,
+    config_from_toml,
+    zero_to_none,
+)
 from simsnn_ref.model.history import Callback, History, StageRecord, Step
 from simsnn_ref.model.model import Model, load_model
 from simsnn_ref.model.option_groups import (
+    METHODS,
     OPTIMIZERS,
     FirstLayerOptions,
     NetworkOptions,
@@ -21,6 +29,7 @@ from simsnn_ref.model.option_groups import (
     TrainingOptions,
 )
 from simsnn_ref.model.options import Option, shown
+from simsnn_ref.model.paper_settings import PaperSettings, compare_with_paper
 from simsnn_ref.model.run_log import ENDS, LogFile, parse_line
 from simsnn_ref.model.serialization import (
     Arrays,
@@ -42,6 +51,7 @@ from simsnn_ref.model.validation import RECORD, check_state
 __all__ = [
     "ENDS",
     "LONG_DOUBLE_DIGITS",
+    "METHODS",
     "OPTIMIZERS",
     "OPTIONS",
     "RECORD",
@@ -57,6 +67,7 @@ __all__ = [
     "Model",
     "NetworkOptions",
     "Option",
+    "PaperSettings",
     "RunOptions",
     "SamplingOptions",
     "Stage",
@@ -67,7 +78,9 @@ __all__ = [
     "certify",
     "check_snapshot",
     "check_state",
+    "compare_with_paper",
     "config_from_dict",
+    "config_from_file",
     "config_from_toml",
     "digest",
     "digits_of_independent_evaluation",

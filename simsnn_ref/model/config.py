@@ -17,11 +17,39 @@ from simsnn_ref.model.option_groups import (
     StageOptions,
     TrainingOptions,
 )
-from simsnn_ref.model.options import Option, OptionGroup, nearest, option, options_of
+from simsnn_ref.model.options import AUTO, Option, OptionGroup, nearest, option, options_of, shown
+from simsnn_ref.network import TRAINABLE_WAVENUMBERS
 
-__all__ = ["OPTIONS", "FitConfig", "config_from_dict", "config_from_toml", "zero_to_none"]
+__all__ = ["OPTIONS", "FitConfig", "config_from_dict", "config_from_file", "config_from_toml", "zero_to_none"]
 
 T = TypeVar("T")
+
+MODES = ("accurate", "paper")
+
+LEFT_TO_THE_MODE: dict[str, dict[str, Any]] = {
+    "accurate": {
+        "stages": 3,
+        "max_features": 400_000,
+        "p": 2.0,
+        "optimizer": "second_order",
+        "learning_rate": 1e-2,
+        "schedule": "exponential",
+    },
+    "paper": {
+        "stages": 4,
+        "max_features": 10_000,
+        "p": 10.0,
+        "optimizer": "adam",
+        "learning_rate": 1e-3,
+        "schedule": "plateau",
+    },
+}
+"""What None is in each mode, by flat name. Those of mode paper are the paper's own, sections 3.3 and 4.2, but for the
+limit on n_f, its largest, and the schedule, which it does not give."""
+
+STEPS = {"accurate": (500,), "paper": (150_000,)}
+SECOND_ORDER_STEPS = (40,)
+"""What None is for steps: of Adam by mode, and of all other optimizers."""
 
 _ZEROS: dict[str, Any] = {
     "n_features": 0,
@@ -43,7 +71,7 @@ class FitConfig(OptionGroup):
     ``first_layer`` for ``first_layer.kind``. That is the keyword of `of`, `with_options`, `simsnn_ref.fit` and
     `simsnn_ref.SIMSNNRegressor`, the flag on the command line and the key in model files.
 
-    None, where it is allowed, leaves the choice to the fit; `p`, `max_features` and `steps` are what it then takes.
+    None, where it is allowed, leaves the choice to the fit; `resolved` fills in what then follows from the mode.
     Options per stage take one value or one for each stage; the last one serves all further stages.
 
     Attributes
@@ -71,14 +99,14 @@ class FitConfig(OptionGroup):
     True
     >>> config.training.p, config.with_options(p=None).training.p
     (4.0, None)
-    >>> config.with_options(p=None).p  # that of mode paper
+    >>> config.with_options(p=None).resolved().training.p  # that of mode paper
     10.0
     """
 
     mode: str = option(
         "accurate",
-        "accurate: small error between the samples too; paper: Algorithm 1, Xavier weights, training at the samples",
-        choices=("accurate", "paper"),
+        "accurate: small error between the samples too; paper: the paper to the letter, trained at the samples",
+        choices=MODES,
     )
     stages: StageOptions = field(default_factory=StageOptions)
     first_layer: FirstLayerOptions = field(default_factory=FirstLayerOptions)
@@ -104,6 +132,16 @@ class FitConfig(OptionGroup):
             )
         if self.mode == "accurate" and self.first_layer.train_wavenumbers:
             raise ConfigError("train_wavenumbers = true: mode 'accurate' keeps them at Fourier modes; use mode 'paper'")
+        if self.first_layer.train_wavenumbers and not self._may_train_wavenumbers:
+            raise ConfigError(
+                f"train_wavenumbers = true: first_layer {', '.join(self.first_layer.kind)} has none that could train"
+            )
+        for each in OPTIONS.values():
+            value = attrgetter(each.path)(self)
+            if each.mode not in ("", self.mode) and value != each.default:
+                raise ConfigError(
+                    f"{each.name} = {shown(value)}: mode {self.mode!r} has no use for it; use mode {each.mode!r}"
+                )
 
     @classmethod
     def of(cls, /, **options: Any) -> "FitConfig":
@@ -134,26 +172,67 @@ class FitConfig(OptionGroup):
         """`to_flat` in JSON's types, as model files hold it and `config_from_dict` reads it: 0 for None."""
         return {name: _none_to_zero(value, _ZEROS.get(name)) for name, value in self.to_flat().items()}
 
+    def _decided(self, name: str) -> Any:
+        """An option by its flat name; that of the mode and the optimizer in place of None."""
+        value = attrgetter(OPTIONS[name].path)(self)
+        if value is not None:
+            return value
+        if name == "steps":
+            return STEPS[self.mode] if self.optimizer == "adam" else SECOND_ORDER_STEPS
+        if name == "train_wavenumbers":
+            return self.mode == "paper" and self._may_train_wavenumbers
+        return LEFT_TO_THE_MODE[self.mode][name]
+
     @property
-    def p(self) -> float:
-        """Exponent of the L^p loss: ``training.p``, or that of the mode."""
-        return (2.0 if self.mode == "accurate" else 10.0) if self.training.p is None else self.training.p
+    def n_stages(self) -> int:
+        """Largest number of stages: ``stages.count``, or that of the mode."""
+        return int(self._decided("stages"))
 
     @property
     def max_features(self) -> int:
         """Most modes where n_features is None: ``first_layer.max_features``, or that of the mode."""
-        most = self.first_layer.max_features
-        return (400_000 if self.mode == "accurate" else 10_000) if most is None else most
+        return int(self._decided("max_features"))
+
+    @property
+    def p(self) -> float:
+        """Exponent of the L^p loss: ``training.p``, or that of the mode."""
+        return float(self._decided("p"))
+
+    @property
+    def optimizer(self) -> str:
+        """Training method: ``training.optimizer``, or that of the mode."""
+        return str(self._decided("optimizer"))
 
     @property
     def steps(self) -> tuple[int, ...]:
-        """Most steps, per stage: ``training.steps``, or that of the optimizer."""
-        steps = self.training.steps
-        return (500 if self.training.optimizer == "adam" else 40,) if steps is None else steps
+        """Most steps, per stage: ``training.steps``, or that of mode and optimizer."""
+        steps: tuple[int, ...] = self._decided("steps")
+        return steps
+
+    @property
+    def learning_rate(self) -> float:
+        """Adam's initial step size: ``training.learning_rate``, or that of the mode."""
+        return float(self._decided("learning_rate"))
+
+    @property
+    def schedule(self) -> str:
+        """How it is annealed: ``training.schedule``, or that of the mode."""
+        return str(self._decided("schedule"))
 
     def resolved(self) -> "FitConfig":
-        """The same options with those that depend on the mode or the optimizer filled in."""
-        return self.with_options(p=self.p, max_features=self.max_features, steps=self.steps)
+        """The same options, with what mode and optimizer decide in place of None."""
+        return self.with_options(
+            **{name: self._decided(name) for name in (*LEFT_TO_THE_MODE[self.mode], "steps", "train_wavenumbers")}
+        )
+
+    def trains_wavenumbers(self, stage: int) -> bool:
+        """Whether B trains in the 0-based `stage`."""
+        kind = self.for_stage(self.first_layer.kind, stage)
+        return bool(self._decided("train_wavenumbers")) and kind in TRAINABLE_WAVENUMBERS
+
+    @property
+    def _may_train_wavenumbers(self) -> bool:
+        return not set(TRAINABLE_WAVENUMBERS).isdisjoint(self.first_layer.kind)
 
     def for_stage(self, values: tuple[T, ...], stage: int) -> T:
         """Entry of a per-stage option for the 0-based `stage`."""
@@ -194,6 +273,20 @@ def config_from_dict(values: Mapping[str, Any], source: str = "config") -> FitCo
         raise ConfigError(f"{source}: {error}") from error
 
 
+def config_from_file(values: Mapping[str, Any]) -> FitConfig:
+    """Build the config of a model file or checkpoint, which hold all that mode and optimizer decided.
+
+    Where earlier versions left that open, they took what is filled in here; raises as `config_from_dict` does.
+    """
+    earlier: dict[str, Any] = {}
+    if values.get("optimizer") == AUTO:
+        earlier["optimizer"] = "second_order"
+    if values.get("train_wavenumbers") is None:
+        kinds = values.get("first_layer")
+        earlier["train_wavenumbers"] = isinstance(kinds, list) and ("msnn" in kinds or "cos" in kinds)
+    return config_from_dict({**values, **earlier})
+
+
 def zero_to_none(options: Mapping[str, Any]) -> dict[str, Any]:
     """Options by their flat names with None where model files and the command line have 0 for it."""
     return {name: _zero_to_none(value, _ZEROS.get(name)) for name, value in options.items()}
@@ -213,8 +306,14 @@ def _zero_to_none(value: Any, zero: Any) -> Any:
     return None if value == zero else value
 
 
-def config_from_toml(path: str | Path) -> FitConfig:
+def config_from_toml(path: str | Path, /, **options: Any) -> FitConfig:
     """Read a TOML file: ``mode``, and a table for each group. An option left out, or ``"auto"`` for None, is the fit's.
+
+    Parameters
+    ----------
+    path : str or Path
+    **options
+        By their flat names, in place of those in the file.
 
     Raises
     ------
@@ -222,6 +321,8 @@ def config_from_toml(path: str | Path) -> FitConfig:
         If the file cannot be read or parsed, or an option is unknown, in the wrong table or bad; the message names the
         file, and the table where the option belongs.
     """
+    for name, value in options.items():
+        OPTIONS[name].checked(value)
     try:
         tables = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
@@ -229,7 +330,7 @@ def config_from_toml(path: str | Path) -> FitConfig:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from error
     try:
-        return FitConfig.of(**_flat(tables))
+        return FitConfig.of(**_flat(tables) | options)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
 
@@ -244,14 +345,8 @@ def _flat(tables: dict[str, Any]) -> dict[str, Any]:
             known = next((each for each in OPTIONS.values() if each.path == path), None)
             if known is None:
                 raise ConfigError(_misplaced(key, value))
-            found[known.name] = _auto_to_none(value) if known.auto else value
+            found[known.name] = value
     return found
-
-
-def _auto_to_none(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_auto_to_none(entry) for entry in value]
-    return None if value == "auto" else value
 
 
 def _named(name: str) -> Option | None:

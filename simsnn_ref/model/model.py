@@ -10,7 +10,7 @@ import numpy as np
 from simsnn_ref.backend import Array, Backend, NumpyBackend
 from simsnn_ref.errors import DataError, ModelFileError, SimsnnError
 from simsnn_ref.io import FieldInfo, read_file, write_file
-from simsnn_ref.model.config import FitConfig, config_from_dict
+from simsnn_ref.model.config import FitConfig, config_from_file
 from simsnn_ref.model.history import History
 from simsnn_ref.model.serialization import (
     Stage,
@@ -230,7 +230,7 @@ def load_model(path: str | Path, backend: Backend | None = None) -> Model:
             certified=entry["certified"],
         )
         grid = unpack_grid(content["grid"], arrays)
-        config = config_from_dict(content["config"])
+        config = config_from_file(content["config"])
         field = unpack_field(content.get("field"), arrays, grid.ndim)
         return Model(stages, grid, config, history, content["provenance"], backend, field)
     except SimsnnError as error:

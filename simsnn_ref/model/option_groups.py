@@ -6,6 +6,7 @@ from simsnn_ref.model.options import ABOVE_0, DECAY, SHARE, OptionGroup, at_leas
 from simsnn_ref.network import FEATURE_MAPS, FIRST_LAYERS
 
 __all__ = [
+    "METHODS",
     "OFF_GRID_METHODS",
     "OPTIMIZERS",
     "FirstLayerOptions",
@@ -16,7 +17,8 @@ __all__ = [
     "TrainingOptions",
 ]
 
-OPTIMIZERS = ("auto", "adam", "gauss_newton", "levenberg_marquardt", "lbfgs")
+METHODS = ("adam", "gauss_newton", "levenberg_marquardt", "lbfgs")
+OPTIMIZERS = (*METHODS, "second_order")
 SCHEDULES = ("exponential", "plateau", "constant")
 DIVERGENCES = ("stop", "restart")
 OFF_GRID_METHODS = ("auto", "interpolation", "random", "holdout", "none")
@@ -26,7 +28,13 @@ OFF_GRID_METHODS = ("auto", "interpolation", "random", "holdout", "none")
 class StageOptions(OptionGroup):
     """How many stages there are. The flat name of `count` is ``stages``."""
 
-    count: int = option(3, "largest number of stages", name="stages", interval=at_least(1))
+    count: int | None = option(
+        None,
+        "largest number of stages",
+        name="stages",
+        auto="4 in mode paper, 3 in mode accurate",
+        interval=at_least(1),
+    )
     target: float = option(
         5e-17,
         "no further stage once the RMS relative to the field is below; 0 uses all stages",
@@ -48,13 +56,15 @@ class FirstLayerOptions(OptionGroup):
     )
     mode_threshold: float = option(
         2e-4,
-        "paper: n_features = auto takes the modes whose amplitude is at least this share of the largest",
+        "n_features = auto takes the modes whose amplitude is at least this share of the largest",
         interval=SHARE,
+        mode="paper",
     )
     tail_tolerance: float = option(
         1e-10,
-        "accurate: n_features = auto takes the largest modes until the RMS of the others is below this share",
+        "n_features = auto takes the largest modes until the RMS of the others is below this share",
         interval=SHARE,
+        mode="accurate",
     )
     max_features: int | None = option(
         None,
@@ -63,10 +73,15 @@ class FirstLayerOptions(OptionGroup):
         interval=at_least(1),
     )
     sigma: float = option(
-        1.0, "standard deviation of B for rff, ffm and cos, in cycles per unit of [-1, 1]", interval=ABOVE_0
+        1.0,
+        "standard deviation of B for rff, ffm and cos, in cycles per unit of [-1, 1]",
+        interval=ABOVE_0,
+        mode="paper",
     )
     train_wavenumbers: bool | None = option(
-        None, "whether B trains; the fft map needs it frozen", auto="only for msnn and cos"
+        None,
+        "whether B trains; frozen at Fourier modes, the fast map fft can serve",
+        auto="in mode paper, wherever the first layer allows it",
     )
 
 
@@ -76,15 +91,21 @@ class NetworkOptions(OptionGroup):
 
     hidden: tuple[int, ...] = option((30, 30, 30), "widths of the tanh layers", interval=at_least(1))
     delta: float = option(
-        1e-5, "accurate: size of z_1 at the start; the nonlinear part is of size delta^2", interval=ABOVE_0
+        1e-5, "size of z_1 at the start; the nonlinear part is of size delta^2", interval=ABOVE_0, mode="accurate"
     )
     z1_rms: tuple[float | None, ...] = option(
-        (None,), "paper: RMS of z_1 at the start", auto="by Xavier's rule", interval=ABOVE_0, per_stage=True
+        (None,),
+        "RMS of z_1 at the start",
+        auto="by Xavier's rule",
+        interval=ABOVE_0,
+        mode="paper",
+        per_stage=True,
     )
     output_gain: tuple[float, ...] = option(
         (1.0,),
-        "paper: factor on Xavier's output weights at the start (well above 1: a linear start)",
+        "factor on Xavier's output weights at the start (well above 1: a linear start)",
         interval=ABOVE_0,
+        mode="paper",
         per_stage=True,
     )
     feature_map: str = option("auto", "how products with the features are evaluated", choices=FEATURE_MAPS)
@@ -105,12 +126,31 @@ class TrainingOptions(OptionGroup):
         auto="10 in mode paper, 2 in mode accurate",
         interval=at_least(2),
     )
-    optimizer: str = option("auto", "training method; auto chooses by size and says which", choices=OPTIMIZERS)
-    steps: tuple[int, ...] | None = option(
-        None, "largest number of steps", auto="500 with adam, else 40", interval=at_least(0), per_stage=True
+    optimizer: str | None = option(
+        None,
+        "training method; second_order is levenberg_marquardt where the problem is small, else gauss_newton",
+        auto="adam in mode paper, second_order in mode accurate",
+        choices=OPTIMIZERS,
     )
-    learning_rate: float = option(1e-2, "Adam's initial step size", interval=ABOVE_0)
-    schedule: str = option("exponential", "how the step size is annealed", choices=SCHEDULES)
+    steps: tuple[int, ...] | None = option(
+        None,
+        "largest number of steps",
+        auto="with adam 150000 in mode paper and 500 in mode accurate, else 40",
+        interval=at_least(0),
+        per_stage=True,
+    )
+    learning_rate: float | None = option(
+        None,
+        "Adam's initial step size",
+        auto="1e-3 in mode paper, 1e-2 in mode accurate",
+        interval=ABOVE_0,
+    )
+    schedule: str | None = option(
+        None,
+        "how the step size is annealed",
+        auto="plateau in mode paper, exponential in mode accurate",
+        choices=SCHEDULES,
+    )
     final_learning_rate: float = option(1e-4, "exponential: step size at the last step", interval=ABOVE_0)
     plateau_window: int = option(
         2500, "plateau: steps whose mean loss is compared with that of the window before", interval=at_least(1)
@@ -153,9 +193,10 @@ class SamplingOptions(OptionGroup):
 
     refine: int | None = option(
         None,
-        "accurate: training points per sample along each axis, where the field is known between",
+        "training points per sample along each axis, where the field is known between",
         auto="as needed",
         interval=at_least(1),
+        mode="accurate",
     )
     off_grid: str = option(
         "auto",

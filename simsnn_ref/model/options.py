@@ -12,6 +12,7 @@ from simsnn_ref.errors import ConfigError
 
 __all__ = [
     "ABOVE_0",
+    "AUTO",
     "DECAY",
     "SHARE",
     "Interval",
@@ -23,6 +24,9 @@ __all__ = [
     "options_of",
     "shown",
 ]
+
+AUTO = "auto"
+"""The word for None in files and flags."""
 
 _INTEGER_LIMIT = 2**63
 """Larger integers are not kept in files."""
@@ -66,6 +70,8 @@ class Option:
         The texts it may be; any if there are none.
     interval : Interval, optional
         Where a number, or each one in a tuple, has to be.
+    mode : str
+        The mode that has a use for it; both if empty.
     per_stage : bool
         Whether a tuple has an entry for each stage, and so at least one. The last one serves all further stages.
     """
@@ -79,6 +85,7 @@ class Option:
     auto: str = ""
     choices: tuple[str, ...] = ()
     interval: Interval | None = None
+    mode: str = ""
     per_stage: bool = False
 
     @property
@@ -102,18 +109,20 @@ class Option:
 
     @property
     def help(self) -> str:
-        """The meaning, and that of None."""
-        return f"{self.meaning}{', per stage' if self.per_stage else ''}{f'; auto: {self.auto}' if self.auto else ''}"
+        """The meaning, with the mode that it belongs to, and that of None."""
+        mode = f"{self.mode}: " if self.mode else ""
+        per_stage = ", per stage" if self.per_stage else ""
+        return f"{mode}{self.meaning}{per_stage}{f'; auto: {self.auto}' if self.auto else ''}"
 
     def checked(self, value: Any) -> Any:
-        """The value in the option's own type; a single one will do for a tuple of one.
+        """The value in the option's own type; a single one will do for a tuple of one, and "auto" for None.
 
         Raises
         ------
         ConfigError
             If that is not possible without loss, or the value is not one of the choices or out of range.
         """
-        if value is None and NoneType in get_args(self.type):
+        if _is_auto(value) and NoneType in get_args(self.type):
             return None
         if not self.is_tuple:
             return self._in_range(self._converted(value))
@@ -123,7 +132,7 @@ class Option:
         return self._in_range(tuple(self._converted(entry) for entry in entries))
 
     def _converted(self, entry: Any) -> Any:
-        if entry is None and NoneType in get_args(self.entry_type):
+        if _is_auto(entry) and NoneType in get_args(self.entry_type):
             return None
         if self.kind in (bool, str) and isinstance(entry, self.kind):
             if self.choices and entry not in self.choices:
@@ -188,7 +197,11 @@ def shown(value: Any) -> str:
     """A value as it is written on the command line: ``auto`` for None, entries between commas."""
     if isinstance(value, tuple):
         return ",".join(map(shown, value))
-    return "auto" if value is None else str(value)
+    return AUTO if value is None else str(value)
+
+
+def _is_auto(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and value == AUTO)
 
 
 def _without_none(annotation: Any) -> Any:

@@ -39,7 +39,7 @@ def fit_stages(setup: Setup, state: FitState, events: Events) -> None:
         If a signal ended the fit.
     """
     config = setup.config
-    for number in range(len(state.stages) + 1, config.stages.count + 1):
+    for number in range(len(state.stages) + 1, config.n_stages + 1):
         reason = _reason_to_stop(number, state, setup)
         if reason:
             events.note(reason)

@@ -11,12 +11,12 @@ import numpy as np
 from simsnn_ref.errors import CheckpointError, ModelFileError
 from simsnn_ref.io import provenance
 from simsnn_ref.model import (
-    OPTIMIZERS,
+    METHODS,
     Arrays,
     Checkpoints,
     FitConfig,
     check_state,
-    config_from_dict,
+    config_from_file,
     digest,
     pack_field,
     pack_grid,
@@ -63,7 +63,7 @@ def unpack_data(
     """
     content, arrays = checkpoints.data
     with reading_states(checkpoints.folder):
-        config, grid = config_from_dict(content["config"]), unpack_grid(content["grid"], arrays)
+        config, grid = config_from_file(content["config"]), unpack_grid(content["grid"], arrays)
         info = unpack_field(content["field"], arrays, grid.ndim)
         values, stated = arrays.get("values"), str(content["digest"])
     if values is None and function is None:
@@ -139,7 +139,7 @@ def _training(setup: Setup, stride: int) -> TrainingSet:
 def _snapshot(method: str | None, arrays: Arrays, setup: Setup) -> Snapshot | None:
     if method is None:
         return None
-    if method not in OPTIMIZERS[1:]:
+    if method not in METHODS:
         raise ModelFileError(f"content.method is {method!r}, which is no method")
     made = make_method(setup.config, method, 0)
     return unpack_snapshot(arrays, made.name, made.memory, setup.backend)

@@ -25,7 +25,7 @@ def fit_constant(setup: Setup, state: FitState, events: Events) -> None:
     state.clock.start_stage()
     network, params = constant_network(1.0 if value > 0.0 else -1.0, setup.grid.ndim, setup.backend)
     kind = "fft" if isinstance(setup.grid, Grid) else "dense"
-    events.stage_start(1, setup.config.stages.count, describe(network, params, setup.grid.ndim, kind, abs(value)))
+    events.stage_start(1, setup.config.n_stages, describe(network, params, setup.grid.ndim, kind, abs(value)))
     nothing = np.zeros(0)
     result = Result(params, 0, "the field is constant and is fitted exactly", nothing, nothing, "none")
     stage = Stage(abs(value), network, params)

@@ -1,5 +1,6 @@
 """What the user should know of a fit, in words."""
 
+from simsnn_ref.model import compare_with_paper
 from simsnn_ref.multistage.setup import UNRESOLVED, Setup
 from simsnn_ref.multistage.state import FitState
 from simsnn_ref.multistage.training import TrainedStage
@@ -16,8 +17,10 @@ NOT_DESCRIBED = 0.5
 
 
 def before_the_first_stage(setup: Setup) -> list[str]:
-    """Notes on the arithmetic and the data."""
-    notes = []
+    """Notes on the method where it is the paper's, on the arithmetic and the data."""
+    notes: list[str] = []
+    if setup.config.mode == "paper":
+        notes += compare_with_paper(setup.config, scattered=setup.least_squares is not None).sentences()
     if not is_extended():
         notes.append("long double is no wider than float64 here: residues are evaluated in double-double")
     if setup.least_squares is not None:

@@ -34,7 +34,7 @@ def paper_network(number: int, target: Array, setup: Setup) -> tuple[Network, Pa
         rng=generator(config, number),
         backend=setup.backend,
         sigma=config.first_layer.sigma,
-        train_wavenumbers=config.first_layer.train_wavenumbers,
+        train_wavenumbers=config.trains_wavenumbers(stage),
         z1_rms=config.for_stage(config.network.z1_rms, stage) or 0.0,
         output_gain=config.for_stage(config.network.output_gain, stage),
     )

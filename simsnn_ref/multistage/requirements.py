@@ -10,17 +10,17 @@ __all__ = ["require_possible"]
 def require_possible(setup: Setup) -> None:
     """Raise ConfigError where a stage asks for modes or for a feature map that these data do not have."""
     config, grid = setup.config, setup.training.grid
-    for stage in range(config.stages.count):
+    for stage in range(config.n_stages):
         first_layer = config.for_stage(config.first_layer.kind, stage)
         n_features = config.for_stage(config.first_layer.n_features, stage)
-        has_modes = first_layer in MODES_OF_THE_TARGET and not config.first_layer.train_wavenumbers
+        has_modes = first_layer in MODES_OF_THE_TARGET and not config.trains_wavenumbers(stage)
         if setup.least_squares is not None or config.mode == "paper":
             require_first_layer(
                 first_layer,
                 setup.least_squares or _grid(setup),
                 n_features=n_features,
                 hidden=config.network.hidden,
-                train_wavenumbers=config.first_layer.train_wavenumbers,
+                train_wavenumbers=config.trains_wavenumbers(stage),
             )
         elif n_features is not None:
             require_modes(_grid(setup), n_features, _count(_grid(setup)))

@@ -17,7 +17,7 @@ from simsnn_ref.backend import SERIAL, Processes, default_threads
 from simsnn_ref.errors import ConfigError
 from simsnn_ref.model import FitConfig
 from simsnn_ref.multistage.sampling import refinement
-from simsnn_ref.network import NUFFT_ELEMENTS, MapSizes, has_nufft, step_seconds
+from simsnn_ref.network import MODES_OF_THE_TARGET, NUFFT_ELEMENTS, MapSizes, has_nufft, step_seconds
 from simsnn_ref.network.features.cost import FINE_POINTS, MULTIPLY_ADD, map_costs
 from simsnn_ref.network.features.dense import BLOCK_ELEMENTS as DENSE_BLOCK
 from simsnn_ref.network.features.fft import BLOCK_ELEMENTS
@@ -39,7 +39,7 @@ BASE_BYTES = 170 * 2**20
 REAL, EXTENDED = 8, 16
 """Bytes of a number in training, and in the residues (long double, or double-double)."""
 
-ACTIVATION_SETS = {"adam": 0, "lbfgs": 2, "gauss_newton": 2, "levenberg_marquardt": 4, "auto": 2}
+ACTIVATION_SETS = {"adam": 0, "lbfgs": 2, "gauss_newton": 2, "levenberg_marquardt": 4, "second_order": 2}
 """Hidden layers kept at once. Adam keeps none; a Jacobian keeps them with their slopes, Gauss-Newton during a step and
 L-BFGS for its scales at the start; Levenberg-Marquardt, where the points are few, joins the blocks of both as well."""
 
@@ -58,6 +58,8 @@ class StageForecast:
     feature_map : str
     seconds_per_step : float
         Of a gradient; a step of Gauss-Newton is up to `inner_iterations` times as long.
+    seconds : float
+        Of all steps that the options allow; targets end a stage earlier.
     bytes : int
         In training.
     """
@@ -67,6 +69,7 @@ class StageForecast:
     n_parameters: int
     feature_map: str
     seconds_per_step: float
+    seconds: float
     bytes: int
 
 
@@ -89,6 +92,11 @@ class Forecast:
     least_bytes: int
     available_bytes: int | None
 
+    @property
+    def seconds(self) -> float:
+        """Of all steps of all stages."""
+        return sum(stage.seconds for stage in self.stages)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
         return asdict(self)
@@ -110,7 +118,7 @@ def _forecast(grid: Grid | Scatter, config: FitConfig, is_function: bool, n_proc
     if isinstance(grid, Scatter):
         return _forecast_scatter(grid, config, n_processes)
     training = grid.refined(factor) if (factor := refinement(grid, is_function, config)) > 1 else grid
-    stages = tuple(_stage(index, training, config, n_processes) for index in range(1, config.stages.count + 1))
+    stages = tuple(_stage(index, training, config, n_processes) for index in range(1, config.n_stages + 1))
     h = max((config.network.hidden or (1,))[0], 1)
     lattice = math.prod(_lattice(training))
     # z_1 in extended precision, the blocks of its transform, and the points' tail.
@@ -123,7 +131,7 @@ def _forecast(grid: Grid | Scatter, config: FitConfig, is_function: bool, n_proc
 
 
 def _forecast_scatter(scatter: Scatter, config: FitConfig, n_processes: int) -> Forecast:
-    stages = tuple(_stage(index, scatter, config, n_processes) for index in range(1, config.stages.count + 1))
+    stages = tuple(_stage(index, scatter, config, n_processes) for index in range(1, config.n_stages + 1))
     n, h = scatter.size, max((config.network.hidden or (1,))[0], 1)
     # z_1 in extended precision and a block of its features.
     least = BASE_BYTES + EXTENDED * ((h // n_processes + 8) * n + DENSE_BLOCK)
@@ -146,9 +154,8 @@ def _transformed(h: int, lattice: int) -> int:
 def _stage(index: int, grid: Grid | Scatter, config: FitConfig, n_processes: int) -> StageForecast:
     stage = index - 1
     first_layer = config.for_stage(config.first_layer.kind, stage)
-    trains = config.first_layer.train_wavenumbers
-    has_modes = first_layer in ("si", "fourier") and not trains
-    trains = (first_layer in ("msnn", "cos") if trains is None else trains) and first_layer != "none"
+    trains = config.trains_wavenumbers(stage)
+    has_modes = first_layer in MODES_OF_THE_TARGET and not trains
     is_extended = config.mode == "accurate" and not all(grid.periodic)
     if isinstance(grid, Scatter):
         most = count_scattered_modes(grid)
@@ -175,12 +182,15 @@ def _stage(index: int, grid: Grid | Scatter, config: FitConfig, n_processes: int
         costs[kind] = step_seconds(kind, grid.shape, grid.ndim, sizes)
     if first_layer == "none":
         kind, costs = "linear", {"linear": 0.0}
+    seconds = (costs[kind] + _tail_seconds(grid.size, widths[1:])) / n_processes
+    gradients = 1 if config.optimizer in ("adam", "lbfgs") else config.training.inner_iterations
     return StageForecast(
         index=index,
         n_features=0 if first_layer == "none" else n_f,
         n_parameters=parameters,
         feature_map=kind,
-        seconds_per_step=(costs[kind] + _tail_seconds(grid.size, widths[1:])) / n_processes,
+        seconds_per_step=seconds,
+        seconds=seconds * gradients * config.for_stage(config.steps, stage),
         bytes=_training_bytes(grid, widths, parameters, math.prod(lattice), config, n_processes)
         + (_nufft_bytes(grid) if kind == "nufft" else 0),
     )
@@ -198,7 +208,7 @@ def _training_bytes(
 ) -> int:
     points, units = -(-grid.size // n_processes), -(-widths[1] // n_processes)
     kept = points * sum(widths[1:-1])
-    activations = ACTIVATION_SETS[config.training.optimizer] * (kept if kept <= KEPT_ELEMENTS else points * widths[1])
+    activations = ACTIVATION_SETS[config.optimizer] * (kept if kept <= KEPT_ELEMENTS else points * widths[1])
     # W_1 gamma, its gradient, and the blocks of their transforms; several processes hold both once more, unit by unit.
     first = widths[1] * (2 * points + 2 * parameters // max(widths[1], 1)) + 2 * _transformed(units, lattice)
     first += units * grid.size if n_processes > 1 else 0

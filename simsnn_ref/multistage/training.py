@@ -67,13 +67,13 @@ def train_stage(number: int, start: Start, state: FitState, setup: Setup, events
     processes.require_same("the start of a stage", start.params | {"target": start.target})
     chosen = f"{fmap.name}{' (auto)' if config.network.feature_map == 'auto' else ''}"
     text = describe(network, start.params, setup.grid.ndim, chosen, start.eps)
-    events.stage_start(number, config.stages.count, text)
+    events.stage_start(number, config.n_stages, text)
     steps = config.for_stage(config.steps, number - 1)
-    margin = TRUNCATION_MARGIN * start.truncation_error if config.training.optimizer == "auto" else 0.0
+    margin = TRUNCATION_MARGIN * start.truncation_error if config.optimizer == "second_order" else 0.0
     goal = config.with_options(target_rms=max(config.training.target_rms, setup.goal(start.eps), margin))
 
     def on_step(step: int, loss: float, rms: float) -> None:
-        events.step(Step(number, config.stages.count, step, steps, loss, rms * start.eps / setup.rms))
+        events.step(Step(number, config.n_stages, step, steps, loss, rms * start.eps / setup.rms))
 
     def watch(take: Callable[[], Snapshot]) -> None:
         events.in_training(state, take)

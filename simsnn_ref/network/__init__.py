@@ -23,6 +23,7 @@ from simsnn_ref.network.features.separable import SeparableMap
 from simsnn_ref.network.initialization import (
     FIRST_LAYERS,
     MODES_OF_THE_TARGET,
+    TRAINABLE_WAVENUMBERS,
     constant_network,
     initialize,
     require_first_layer,
@@ -37,6 +38,7 @@ __all__ = [
     "FIRST_LAYERS",
     "MODES_OF_THE_TARGET",
     "NUFFT_ELEMENTS",
+    "TRAINABLE_WAVENUMBERS",
     "DenseMap",
     "ExtendedBackend",
     "FFTMap",

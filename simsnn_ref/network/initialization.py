@@ -37,6 +37,7 @@ from simsnn_ref.spectrum import (
 __all__ = [
     "FIRST_LAYERS",
     "MODES_OF_THE_TARGET",
+    "TRAINABLE_WAVENUMBERS",
     "constant_network",
     "initialize",
     "require_first_layer",
@@ -187,7 +188,8 @@ FIRST_LAYERS = (*_COSINE_LAYERS, "none")
 MODES_OF_THE_TARGET = ("si", "fourier")
 """First layers that are read off the target's spectrum."""
 
-_WAVENUMBERS_NEVER_TRAIN = ("rff", "fourier")
+TRAINABLE_WAVENUMBERS = ("si", "msnn", "ffm", "cos")
+"""First layers whose B may train; that of rff is fixed by definition, in fourier nothing trains, and none has no B."""
 
 
 def require_first_layer(
@@ -213,7 +215,7 @@ def require_first_layer(
         if not hidden:
             raise ConfigError("hidden: first_layer 'none' needs at least one tanh layer")
         return
-    if train_wavenumbers and first_layer in _WAVENUMBERS_NEVER_TRAIN:
+    if train_wavenumbers and first_layer not in TRAINABLE_WAVENUMBERS:
         raise ConfigError(f"train_wavenumbers: first_layer {first_layer!r} has fixed wavenumbers by definition")
     if n_features is None:
         return

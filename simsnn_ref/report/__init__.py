@@ -30,7 +30,7 @@ from simsnn_ref.report.rerun import box_words
 from simsnn_ref.report.run_figure import figure_of_run
 from simsnn_ref.report.run_status import RunStatus
 from simsnn_ref.report.stage_residues import residues
-from simsnn_ref.report.stages import off_grid_meaning, stage_columns, stage_rows
+from simsnn_ref.report.stages import duration_words, off_grid_meaning, stage_columns, stage_rows
 from simsnn_ref.report.status_text import event_lines, status_lines
 from simsnn_ref.report.tables import legend, table_with_legend
 
@@ -53,6 +53,7 @@ __all__ = [
     "draw_legend",
     "draw_line",
     "draw_spectra",
+    "duration_words",
     "event_lines",
     "figure_of_fit",
     "figure_of_run",

@@ -8,7 +8,7 @@ import time
 from typing import Any, TextIO
 
 from simsnn_ref.model import Callback, StageRecord, Step
-from simsnn_ref.report.stages import stage_end_line, step_words
+from simsnn_ref.report.stages import duration_words, stage_end_line, step_words
 
 __all__ = ["LogLines", "ProgressBar", "SimulationLines", "make_progress"]
 
@@ -43,7 +43,7 @@ class LogLines(Callback):
         tenth = max(1, step.n_steps // 10)
         if done and (done % tenth == 0 or now - self._last >= SECONDS_BETWEEN_LINES):
             left = (now - self._stage_started) / done * (step.n_steps - done)
-            self._print(f"  stage {step.stage}: {step_words(step)}, at most {left:.0f} s left")
+            self._print(f"  stage {step.stage}: {step_words(step)}, at most {duration_words(left)} left")
             self._last = now
 
     def on_activity(self, activity: str) -> None:

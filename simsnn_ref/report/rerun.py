@@ -15,8 +15,8 @@ def changed_options(config: FitConfig) -> tuple[str, ...]:
     """Flat names of the options that have to be given for this config."""
     base = FitConfig()
     # Some defaults depend on these two.
-    defaults = FitConfig.of(mode=config.mode, optimizer=config.training.optimizer).resolved().to_flat()
-    defaults |= {"mode": base.mode, "optimizer": base.training.optimizer}
+    defaults = FitConfig.of(mode=config.mode, optimizer=config.optimizer).resolved().to_flat()
+    defaults |= {"mode": base.mode, "optimizer": FitConfig.of(mode=config.mode).optimizer}
     return tuple(name for name, value in config.resolved().to_flat().items() if value != defaults[name])
 
 

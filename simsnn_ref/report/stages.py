@@ -1,11 +1,12 @@
 """The stages of a fit as rows of a table and as lines of progress."""
 
+import math
 from collections.abc import Sequence
 
 from simsnn_ref.model import Model, StageRecord, Step
 from simsnn_ref.spectrum import Grid
 
-__all__ = ["off_grid_meaning", "stage_columns", "stage_end_line", "stage_rows", "step_words"]
+__all__ = ["duration_words", "off_grid_meaning", "stage_columns", "stage_end_line", "stage_rows", "step_words"]
 
 _OFF_GRID = {
     "interpolation": "between the samples, against trigonometric interpolation",
@@ -66,6 +67,14 @@ def stage_rows(records: Sequence[StageRecord]) -> list[list[str]]:
 
 def _number(value: float | None, form: str = ".2e") -> str:
     return "-" if value is None else format(value, form)
+
+
+def duration_words(seconds: float) -> str:
+    """A duration in its two largest units."""
+    if not math.isfinite(seconds) or seconds < 60.0:
+        return f"{max(seconds, 0.0):.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 def step_words(step: Step) -> str:

@@ -1,10 +1,9 @@
 """The status of a run in words: all of it on a screen, or what is new in lines."""
 
-import math
 import time
 
 from simsnn_ref.report.run_status import RunStatus
-from simsnn_ref.report.stages import stage_columns, stage_end_line, stage_rows, step_words
+from simsnn_ref.report.stages import duration_words, stage_columns, stage_end_line, stage_rows, step_words
 from simsnn_ref.report.tables import printable, table_with_legend
 
 __all__ = ["event_lines", "status_lines"]
@@ -14,8 +13,8 @@ def status_lines(run: RunStatus) -> list[str]:
     """The whole status, and the table of the stages that have finished."""
     now = time.time()
     resumed = f", resumed {run.resumed} time{'' if run.resumed == 1 else 's'}" if run.resumed else ""
-    last = "" if run.last_line is None else f"; last log entry {_duration(now - run.last_line)} ago"
-    rows = [("run", f"{run.state}{resumed}; running time {_duration(run.seconds)}{last}")]
+    last = "" if run.last_line is None else f"; last log entry {duration_words(now - run.last_line)} ago"
+    rows = [("run", f"{run.state}{resumed}; running time {duration_words(run.seconds)}{last}")]
     if run.reason:
         rows.append(("", run.reason))
     if run.state == "stopped":
@@ -28,7 +27,7 @@ def status_lines(run: RunStatus) -> list[str]:
         rows.append(("now", run.activity))
     if run.saved is not None:
         path, saved_at = run.saved
-        rows.append(("saved", f"{path.name}, {_duration(now - saved_at)} ago"))
+        rows.append(("saved", f"{path.name}, {duration_words(now - saved_at)} ago"))
     rows += [("note", note) for note in run.notes]
     lines = [f"{name:<7}{text}" for name, text in rows]
     if not run.records:
@@ -59,13 +58,5 @@ def _progress(run: RunStatus) -> str:
     """Steps taken, loss, RMS, speed and time left."""
     assert run.step is not None
     speed = "" if run.steps_per_second is None else f", {run.steps_per_second:.3g} steps/s"
-    left = "" if run.seconds_left is None else f", at most {_duration(run.seconds_left)} left"
+    left = "" if run.seconds_left is None else f", at most {duration_words(run.seconds_left)} left"
     return f"{step_words(run.step)}{speed}{left if run.state == 'running' else ''}"
-
-
-def _duration(seconds: float) -> str:
-    """In the two largest units."""
-    if not math.isfinite(seconds) or seconds < 60.0:
-        return f"{max(seconds, 0.0):.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"

@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from itertools import pairwise
@@ -13,11 +14,12 @@ import numpy as np
 import pytest
 
 from simsnn_ref import load_model
+from simsnn_ref.commands import forecast
 from simsnn_ref.commands.main import main
 from simsnn_ref.problems import PROBLEMS
 
 COMMAND = Path(sys.executable).parent / "simsnn"
-PAPER = ["--mode", "paper", "--optimizer", "adam"]
+PAPER = ["--mode", "paper", "--stages", "3", "--learning-rate", "1e-2", "--schedule", "exponential"]
 FAST = [*PAPER, "--steps", "30", "--hidden", "8,8", "--no-figure"]
 
 STAGE_KEYS = {
@@ -150,7 +152,12 @@ def test_fit_of_a_file(capsys):
     assert output["problem"]["upper"] == [3.0]
     assert output["stages"][0]["rms_off_grid"] is None
     assert output["off_grid"] == "none"
-    converted, unresolved = output["notes"]
+    converted, *of_the_method, unresolved = output["notes"]
+    assert [note.split(":")[0] for note in of_the_method] == [
+        "as in the paper",
+        "left open by the paper",
+        "as in the paper, but",
+    ]
     assert converted == "u.npy is float32; it is computed in float64"
     # 6e-8 of rounding to float32, in 20 samples of which the extension follows some.
     assert "the noise floor of the samples is at an RMS of" in unresolved
@@ -191,10 +198,39 @@ def test_auto_and_zero_leave_options_to_the_fit(capsys):
         flags = [part for name in names for part in (f"--{name}", word)]
         given = run(capsys, "fit", "--config", "c.toml", "--steps", "auto", *flags, "--print-config")
         assert given == (0, default, "")
-    out = run(capsys, "fit", "--n-features", "auto,7", "--z1-rms", "0,1", "--steps", "0", "--print-config")[1]
+    words = ["--mode", "paper", "--n-features", "auto,7", "--z1-rms", "0,1", "--steps", "0", "--print-config"]
+    out = run(capsys, "fit", *words)[1]
     assert 'n_features = ["auto", 7]' in out
     assert 'z1_rms = ["auto", 1.0]' in out
     assert "steps = [0]" in out
+
+
+def test_a_dry_run_in_mode_paper_says_what_the_paper_says(capsys):
+    status, out, err = run(capsys, "fit", "--example", "ug", "--mode", "paper", "--dry-run")
+    assert (status, err) == (0, "")
+    for words in ("B and b trained and A fixed", "Adam with a step size of 1e-3", "150000 steps a stage", "4 stages"):
+        assert words in out.splitlines()[0]
+    assert "plateau" in out.splitlines()[1]
+    assert "as in the paper, but" not in out
+    assert re.search(r"take about \d+ h \d\d min at most\. With --checkpoint DIR it can be stopped", out)
+    assert "Quicker, and not the paper's method: --optimizer gauss_newton, --steps N, --no-train-wavenumbers" in out
+    quick = ["--optimizer", "gauss_newton", "--no-train-wavenumbers"]
+    output = run_json(capsys, "fit", "--example", "ug", "--mode", "paper", "--dry-run", *quick)
+    assert output["settings"][-1] == "as in the paper, but: B frozen; optimizer gauss_newton; steps 40"
+    assert output["config"]["train_wavenumbers"] is False
+    assert [stage["feature_map"] for stage in output["stages"]] == ["fft"] * 4
+
+
+def test_a_long_fit_says_so_before_it_starts(capsys, monkeypatch):
+    words = ["fit", "--example", "logcos", "--size", "16", *FAST]
+    assert "at most" not in run(capsys, *words)[2].split("stage 1 of")[0]
+    monkeypatch.setattr(forecast, "LONG", 0.0)
+    status, _, err = run(capsys, *words, "--checkpoint", "run")
+    assert status == 0
+    before, after = err.split("stage 1 of 3")
+    assert "at most. Stop it by Ctrl-C at any time; go on with: simsnn resume run\nQuicker" in before
+    assert "Quicker" not in after
+    assert run(capsys, *words, "--quiet")[2] == ""
 
 
 def test_predict_and_info(capsys):
@@ -343,8 +379,13 @@ def bad_files():
         (["good.npy", "--periodic", "maybe"], "give true or false"),
         (["good.npy", "--size", "5"], "--size belongs to --example"),
         (["good.npy", "--nonsense"], "--nonsense"),
-        ([], "give either INPUT.npy or --example NAME"),
-        (["good.npy", "--example", "ug"], "give either INPUT.npy or --example NAME"),
+        (["--train-wavenumbers", "true"], "--train-wavenumbers takes no value; give --train-wavenumbers or --no-train"),
+        (["good.npy", "--certify=no"], "--certify no: --certify takes no value; give --certify or --no-certify"),
+        (["--quiet", "True", "good.npy"], "--quiet takes no value; give --quiet, or leave it out"),
+        (["good.npy", "--mode", "paper", "--delta", "1e-3"], "delta = 0.001: mode 'paper' has no use for it; use mode"),
+        (["good.npy", "--mode", "accurate", "--z1-rms", "0,1"], "z1_rms = auto,1.0: mode 'accurate' has no use for it"),
+        ([], "give INPUT.npy or --example NAME"),
+        (["good.npy", "--example", "ug"], "INPUT good.npy and --example ug: give one of them"),
         (["--example", "uq"], "did you mean 'ug'"),
         (["--example", "ug", "--size", "3"], "axis 0 has 3 points, needs at least 4"),
         (["--example", "ug", "--reynolds", "10"], "--reynolds: example 'ug' has no such option"),

@@ -12,7 +12,7 @@ from simsnn_ref.experiments import Settings, to_dict, to_markdown
 from simsnn_ref.experiments.lp import run
 from simsnn_ref.experiments.lp.claims import method_claim, residue_claim
 from simsnn_ref.experiments.lp.residues import SPIKE, describe, gaussian_maximum
-from simsnn_ref.experiments.lp.study import EXPONENTS, PAIRS, PLANS, Plan, Study, Trial
+from simsnn_ref.experiments.lp.study import EXPONENTS, PAIRS, PLANS, SHORT, Plan, Study, Trial
 from simsnn_ref.problems import get_problem
 
 EPS = float(np.finfo(np.float64).eps)
@@ -84,7 +84,15 @@ def by_hand(trial, field, target=None):
     """The two stages of a trial as `fit` records them; a function has an off-grid error after the first one too."""
     problem = get_problem(field.problem)
     samples, grid = problem.samples(field.size, **field.options), problem.grid(field.size)
-    options = {"mode": "paper", "stages": 1, "steps": field.steps, "optimizer": "adam", "target": 0.0, "certify": False}
+    options = {
+        "mode": "paper",
+        "stages": 1,
+        "steps": field.steps,
+        "optimizer": "adam",
+        "target": 0.0,
+        "certify": False,
+        **SHORT,
+    }
     seed = 2 * trial["seed"]
     first = fit(target or samples, grid, n_features=field.widths[0], p=trial["p"], seed=seed, **options)
     residue = samples - first(grid)

@@ -103,7 +103,7 @@ CASES = {
     "msnn": (
         periodic(),
         None,
-        {**SMALL, "mode": "paper", "first_layer": ("msnn",), "n_features": (6,), "optimizer": "adam", "steps": (60,)},
+        {**SMALL, "mode": "paper", "first_layer": ("msnn",), "n_features": (6,), "learning_rate": 1e-2, "steps": (60,)},
     ),
     "accurate": (
         periodic(),
@@ -582,6 +582,7 @@ OLD_OPTIONS = {
 def test_states_of_an_earlier_version_go_on(optimizer, tmp_path):
     folder = shutil.copytree(OLD_STATES / optimizer, tmp_path / "run")
     common = {**SMALL, "mode": "paper", "n_features": (6,), "stall_tolerance": 0.0, "optimizer": optimizer}
+    common |= {"train_wavenumbers": False, "learning_rate": 1e-2}
     anew = fit(periodic(), **common, **OLD_OPTIONS[optimizer])
     resumed = resume(folder)
     for one, other in zip(resumed.history.stages, anew.history.stages, strict=True):
@@ -593,7 +594,7 @@ def test_states_of_an_earlier_version_go_on(optimizer, tmp_path):
 
 @pytest.mark.parametrize("optimizer", OLD_OPTIONS)
 def test_names_in_files_stay(optimizer, tmp_path):
-    stopped_run(tmp_path / "run", optimizer=optimizer)
+    stopped_run(tmp_path / "run", optimizer=optimizer, train_wavenumbers=False)
     _, written = read_file(sorted((tmp_path / "run").glob("state-*"))[-1], kind=KIND)
     (state,) = (OLD_STATES / optimizer).glob("state-*")
     _, arrays = read_file(state, kind=KIND)

@@ -21,7 +21,7 @@ from simsnn_ref.model import (
 
 DEFAULTS_IN_FILES = {
     "mode": "accurate",
-    "stages": 3,
+    "stages": None,
     "target": 5e-17,
     "first_layer": ["si"],
     "n_features": [0],
@@ -38,10 +38,10 @@ DEFAULTS_IN_FILES = {
     "feature_map": "auto",
     "nufft_tolerance": 1e-13,
     "p": 0.0,
-    "optimizer": "auto",
+    "optimizer": None,
     "steps": [],
-    "learning_rate": 0.01,
-    "schedule": "exponential",
+    "learning_rate": None,
+    "schedule": None,
     "final_learning_rate": 0.0001,
     "plateau_window": 2500,
     "plateau_threshold": 0.4,
@@ -62,7 +62,7 @@ DEFAULTS_IN_FILES = {
     "deterministic": False,
     "backend": "numpy",
 }
-"""As simsnn_ref 0.1 writes them, whose files are to be read and which is to read files of today."""
+"""As files have them; those of a fit hold what mode and optimizer decide."""
 
 UNUSUAL = {
     "mode": "paper",
@@ -74,7 +74,7 @@ UNUSUAL = {
     "steps": (0, 100),
     "p": 2.5,
     "hidden": (),
-    "refine": 3,
+    "mode_threshold": 1e-3,
     "max_seconds": 1.5,
     "certify": False,
     "backend": 'quoted "é" \\ name',
@@ -119,7 +119,7 @@ def test_toml_has_a_table_for_each_group_and_says_what_options_mean():
     tables = tomllib.loads(text)
     assert list(tables) == ["mode", "stages", "first_layer", "network", "training", "sampling", "run"]
     assert sum(len(table) for name, table in tables.items() if name != "mode") + 1 == len(OPTIONS)
-    assert tables["stages"]["count"] == 3
+    assert tables["stages"]["target"] == 5e-17
     assert tables["first_layer"]["kind"] == ["si"]
     assert tables["training"]["p"] == tables["first_layer"]["train_wavenumbers"] == "auto"
     for option in OPTIONS.values():
@@ -130,9 +130,8 @@ def test_files_have_a_number_where_none_is_meant(tmp_path):
     assert FitConfig().to_dict() == DEFAULTS_IN_FILES
     assert config_from_dict(DEFAULTS_IN_FILES) == FitConfig()
     assert FitConfig.of(**UNUSUAL).to_dict()["n_features"] == [0, 9]
-    assert config_from_dict({"n_features": 0, "z1_rms": [0, 1], "steps": [0]}) == FitConfig.of(
-        z1_rms=(None, 1.0), steps=0
-    )
+    values = {"mode": "paper", "n_features": 0, "z1_rms": [0, 1], "steps": [0]}
+    assert config_from_dict(values) == FitConfig.of(mode="paper", z1_rms=(None, 1.0), steps=0)
 
 
 def test_auto_in_toml_is_none(tmp_path):
@@ -150,20 +149,19 @@ def test_none_and_nothing_else_leaves_an_option_to_the_fit(name):
     if name != "train_wavenumbers":
         with pytest.raises(ConfigError, match=rf"{name}( =|:) .*, or None, in files and flags auto"):
             FitConfig.of(**{name: () if name == "steps" else 0})
-    for other in ("", "auto"):
-        with pytest.raises(ConfigError, match=f"{name} = '{other}'"):
-            FitConfig.of(**{name: other})
+    assert FitConfig.of(**{name: "auto"}) == FitConfig()
+    with pytest.raises(ConfigError, match=f"{name} = ''"):
+        FitConfig.of(**{name: ""})
 
 
 def test_what_depends_on_the_mode_is_filled_in():
     for config in (FitConfig(), FitConfig().resolved()):
-        assert (config.p, config.steps, config.max_features) == (2.0, (40,), 400_000)
-    paper = FitConfig.of(mode="paper", optimizer="adam")
-    for config in (paper, paper.resolved()):
-        assert (config.p, config.steps, config.max_features) == (10.0, (500,), 10_000)
-    filled = paper.resolved()
-    assert (filled.training.p, filled.training.steps, filled.first_layer.max_features) == (10.0, (500,), 10_000)
-    given = FitConfig.of(p=4, steps=(7,), max_features=5)
+        assert (config.n_stages, config.p, config.steps, config.max_features) == (3, 2.0, (40,), 400_000)
+        assert (config.optimizer, config.learning_rate, config.schedule) == ("second_order", 1e-2, "exponential")
+        assert not config.trains_wavenumbers(0)
+    for config in (FitConfig.of(optimizer="adam"), FitConfig.of(mode="paper", optimizer="lbfgs")):
+        assert config.steps == ((500,) if config.mode == "accurate" else (40,))
+    given = FitConfig.of(p=4, steps=(7,), max_features=5).resolved()
     assert given.resolved() == given
     assert (given.p, given.steps, given.max_features) == (4.0, (7,), 5)
 
@@ -192,7 +190,10 @@ BAD = [
     ({"stages": 1.5}, "expected an integer"),
     ({"stages": True}, "expected an integer"),
     ({"stages": float("inf")}, "expected an integer"),
-    ({"stages": None}, "stages = None: expected an integer$"),
+    ({"seed": None}, "seed = None: expected an integer$"),
+    ({"delta": 1e-3, "mode": "paper"}, "delta = 0.001: mode 'paper' has no use for it; use mode 'accurate'"),
+    ({"refine": 3, "mode": "paper"}, "refine = 3: mode 'paper' has no use for it"),
+    ({"output_gain": (1.0, 40.0)}, "output_gain = 1.0,40.0: mode 'accurate' has no use for it; use mode 'paper'"),
     ({"seed": float("nan")}, "expected an integer"),
     ({"seed": 2**63}, "expected an integer"),
     ({"p": 10**400}, "expected a number"),

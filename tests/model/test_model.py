@@ -27,6 +27,7 @@ def fitted(d, backend=None, first_layer="si", periodic=False):
         "hidden": (6, 5),
         "stages": 2,
         "n_features": 4 if d == 1 else 10,
+        "train_wavenumbers": False if first_layer == "si" else None,
     }
     return fit(target, grid, FitConfig.of(**options), first_layer=first_layer, backend=backend)
 

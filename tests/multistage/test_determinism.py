@@ -26,6 +26,7 @@ fits = {}
 for kind in ("fft", "separable", "dense"):
     for optimizer in ("adam", "gauss_newton", "lbfgs"):
         options = {"mode": "paper", "optimizer": optimizer, "feature_map": kind, "n_features": (20,)}
+        options["train_wavenumbers"] = kind != "fft"
         fits[kind, optimizer] = fit(u, stages=1, **options, **small)
 fits["levenberg_marquardt"] = fit(u[::6, ::6], mode="paper", optimizer="levenberg_marquardt", **small)
 fits["accurate"] = fit(u, stages=2, tail_tolerance=1e-3, delta=1e-2, **small)

@@ -169,7 +169,7 @@ def test_off_grid_is_not_measured_without_validation_points():
         ({"first_layer": "cos", "n_features": 5, "feature_map": "fft"}, "needs wavenumbers B frozen"),
         ({"first_layer": ("si", "cos"), "n_features": 5, "feature_map": "fft"}, "needs wavenumbers B frozen"),
         ({"train_wavenumbers": True, "feature_map": "fft"}, "needs wavenumbers B frozen"),
-        ({"first_layer": "rff", "train_wavenumbers": True}, "fixed wavenumbers by definition"),
+        ({"first_layer": "rff", "train_wavenumbers": True}, "first_layer rff has none that could train"),
         ({"first_layer": "ffm", "n_features": 5}, "even number"),
         ({"off_grid": "random"}, "needs a function"),
         ({"backend": "cuppy"}, "not installed"),

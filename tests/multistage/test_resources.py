@@ -43,14 +43,14 @@ def test_memory_stays_below_the_forecast(options, tmp_path):
 
 
 def test_sizes_of_the_stages():
-    config = FitConfig.of(mode="paper", n_features=(30, 50), stages=3, hidden=(8, 6), optimizer="adam")
+    config = FitConfig.of(mode="paper", n_features=(30, 50), stages=3, hidden=(8, 6), train_wavenumbers=False)
     expected = forecast(Grid((32, 32)), config)
     assert [(s.index, s.n_features) for s in expected.stages] == [(1, 30), (2, 50), (3, 50)]
     # b, W1 and c1, W2 and c2, W3 and c3.
     assert expected.stages[0].n_parameters == 30 + 30 * 8 + 8 + 8 * 6 + 6 + 6 + 1
     assert expected.points == 32 * 32
     assert forecast(Grid((32, 32)), FitConfig()).points == 64 * 64
-    frozen = forecast(Grid((32, 32)), FitConfig.of(mode="paper", n_features=(30,))).stages[0]
+    frozen = forecast(Grid((32, 32)), FitConfig.of(mode="paper", n_features=(30,), train_wavenumbers=False)).stages[0]
     trained = forecast(Grid((32, 32)), FitConfig.of(mode="paper", first_layer=("msnn",), n_features=(30,))).stages[0]
     assert trained.feature_map == "separable"
     assert forecast(Grid((128, 128)), FitConfig()).stages[0].feature_map == "fft"
@@ -58,7 +58,7 @@ def test_sizes_of_the_stages():
 
 
 def test_time_and_memory_grow_with_the_grid():
-    config = FitConfig.of(mode="paper", n_features=(500,))
+    config = FitConfig.of(mode="paper", n_features=(500,), train_wavenumbers=False)
     small, large = (forecast(Grid((n, n)), config) for n in (256, 512))
     assert 3.9 < large.stages[0].seconds_per_step / small.stages[0].seconds_per_step < 4.7
     assert (

@@ -196,6 +196,7 @@ class EngineAgainstPaper:
             Grid(u.shape),
             backend=backend,
             mode="paper",
+            stages=3,
             n_features=widths,
             hidden=hidden,
             train_wavenumbers="B" not in frozen,

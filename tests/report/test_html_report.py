@@ -19,8 +19,20 @@ from simsnn_ref.report.markup import element, join
 from simsnn_ref.report.page import POLICY
 from simsnn_ref.report.rerun import changed_options
 
-OPTIONS = {"mode": "paper", "optimizer": "adam", "steps": (40,), "stages": 1, "hidden": (5, 4), "n_features": (8,)}
-FLAGS = ["--mode", "paper", "--optimizer", "adam", "--steps", "40", "--stages", "2", "--hidden", "5,4", "--no-figure"]
+OPTIONS = {"mode": "paper", "steps": (40,), "stages": 1, "hidden": (5, 4), "n_features": (8,), "learning_rate": 1e-2}
+FLAGS = [
+    "--mode",
+    "paper",
+    "--learning-rate",
+    "1e-2",
+    "--steps",
+    "40",
+    "--stages",
+    "2",
+    "--hidden",
+    "5,4",
+    "--no-figure",
+]
 EVIL = "<script>alert('1')</script>\"&\x1b\u202e\x00"
 
 VOID = {"meta", "img"}
@@ -244,7 +256,7 @@ def test_without_matplotlib(capsys, monkeypatch):
         (["m.safetensors", "-o", "m.safetensors"], "the model is in this file; name another one"),
         (["m.safetensors", "other.npy"], "data: their RMS is"),
         (["m.safetensors", "u.npy", "--box", "0", "1", "0", "1"], "but the model was fitted on Grid"),
-        (["m.safetensors", "u.npy", "--example", "ug"], "give either INPUT.npy or --example NAME"),
+        (["m.safetensors", "u.npy", "--example", "ug"], "INPUT u.npy and --example ug: give one of them"),
         (["s.safetensors", "u.npy"], "but the model was fitted on 36 scattered points"),
         (["s.safetensors", "other_points.npy", "--values", "v.npy"], "points: the model was fitted to others"),
     ],

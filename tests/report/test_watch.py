@@ -98,7 +98,7 @@ def test_a_run_in_progress(tmp_path, capsys):
             Checkpoints(folder).open()
 
         for follower in followers:
-            assert any(line.startswith("stage 1 of 3: si") for line in follower.stdout)
+            assert any(line.startswith("stage 1 of 4: si") for line in follower.stdout)
         followers[0].send_signal(signal.SIGINT)
         followers[0].communicate(timeout=30)
         assert followers[0].returncode == 0

@@ -14,7 +14,7 @@ from simsnn_ref.multistage import choose_off_grid, training_set
 from simsnn_ref.problems import get_problem
 from simsnn_ref.spectrum import Grid
 
-__all__ = ["EXPONENTS", "LEAST_SQUARES", "PAIRS", "PAPER", "PLANS", "Plan", "Study", "Trial", "train_all"]
+__all__ = ["EXPONENTS", "LEAST_SQUARES", "PAIRS", "PAPER", "PLANS", "SHORT", "Plan", "Study", "Trial", "train_all"]
 
 EXPONENTS = (2.0, 4.0, 10.0, 20.0)
 LEAST_SQUARES, PAPER = 2.0, 10.0
@@ -94,6 +94,10 @@ class Trial:
         return self.first.max / self.second.max
 
 
+SHORT = {"train_wavenumbers": False, "learning_rate": 1e-2, "schedule": "exponential"}
+"""For some hundred steps of Adam: the step size falls within them, and with B frozen the map fft makes them quick."""
+
+
 class _Field:
     """One field, on which stages are trained one at a time and their residues measured."""
 
@@ -112,6 +116,7 @@ class _Field:
         return self.settings.fit(
             values, self.grid, mode="paper", stages=1, n_features=self.plan.widths[stage], p=p, steps=steps,
             optimizer=self.optimizer, target=0.0, off_grid="none", certify=False, seed=2 * seed + stage,
+            **SHORT,
         )  # fmt: skip
 
     def errors_off_grid(self, models: list[Model]) -> tuple[float, float]:

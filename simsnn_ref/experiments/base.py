@@ -19,10 +19,29 @@ from simsnn_ref.spectrum import Grid
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["SIZES", "Cell", "Claim", "Outcome", "Settings", "Table", "spread", "to_dict", "to_markdown"]
+__all__ = [
+    "PAPERS",
+    "SIZES",
+    "Cell",
+    "Claim",
+    "Outcome",
+    "Settings",
+    "Table",
+    "method_of",
+    "spread",
+    "to_dict",
+    "to_markdown",
+]
 
-SIZES = ("quick", "laptop", "paper")
-"""A minute; minutes on two cores; the paper's own sizes and steps, which with Adam are meant for a GPU."""
+SIZES = ("quick", "laptop", "hours", "paper")
+"""A minute; minutes on two cores; the paper's method and number of steps on grids that two cores can do in hours; its
+own sizes, which are meant for a GPU."""
+
+PAPER_STEPS = 150_000
+"""Of each stage, section 4.2."""
+
+PAPERS = "the paper's method"
+"""By what a claim of the paper is decided as the paper itself did."""
 
 Cell: TypeAlias = str | int | float | None
 
@@ -47,6 +66,11 @@ class Settings:
     optimizer: str = ""
     say: Callable[[str], None] = field(default=lambda line: None, compare=False)
     checkpoints: Path | None = field(default=None, compare=False)
+
+    @property
+    def shorter(self) -> str:
+        """The size of an experiment that needs no hours: laptop in place of hours."""
+        return "laptop" if self.size == "hours" else self.size
 
     def fit(self, u: Any, grid: Grid, **options: Any) -> Model:
         """`simsnn_ref.fit`; a fit of the same data with the same options that was interrupted is resumed."""
@@ -73,12 +97,33 @@ class Claim:
         The claim, and the result with the criterion that decides.
     held : bool or None
         None where this run does not decide it.
+    by : str
+        The method that decided, see `method_of`; empty where the claim is not about one.
     """
 
     source: str
     says: str
     found: str
     held: bool | None
+    by: str = ""
+
+    @property
+    def verdict(self) -> str:
+        """In words that say by which method."""
+        if self.held is None:
+            return f"not decided{f': {self.by} was not run' if self.by else ''}"
+        return f"{'held' if self.held else 'did not hold'}{f' by {self.by}' if self.by else ''}"
+
+
+def method_of(config: FitConfig) -> str:
+    """By what a fit in mode paper decides a claim: the paper's method, with what of it was changed, or another one."""
+    if config.optimizer != "adam":
+        changed = any(config.network.z1_rms) or set(config.network.output_gain) != {1.0}
+        return f"another optimizer{' and another start' if changed else ''}"
+    fewest = min(config.steps)
+    if fewest < PAPER_STEPS:
+        return f"Adam in {fewest} steps"
+    return PAPERS if config.trains_wavenumbers(config.n_stages - 1) else f"{PAPERS}, B frozen"
 
 
 @dataclass(frozen=True)
@@ -140,7 +185,13 @@ def to_dict(outcome: Outcome) -> dict[str, Any]:
         "seconds": outcome.seconds,
         "versions": versions(),
         "claims": [
-            {"source": claim.source, "paper": claim.says, "found": claim.found, "held": claim.held}
+            {
+                "source": claim.source,
+                "paper": claim.says,
+                "found": claim.found,
+                "held": claim.held,
+                "verdict": claim.verdict,
+            }
             for claim in outcome.claims
         ],
         "tables": [
@@ -155,17 +206,16 @@ CLAIM_COLUMNS = {
     "where": "section, figure or equation of the paper",
     "the paper": "what the paper says",
     "this run": "what this run found, and the criterion where it needs one",
-    "claim": "whether the claim held in this run",
+    "claim": "whether it held in this run, and by which method",
 }
 
 
 def to_markdown(outcome: Outcome) -> str:
     """The claims and the tables as Markdown; below each table the meaning of its columns."""
-    verdict = {True: "held", False: "did not hold", None: "not decided"}
     claims = Table(
         "The paper and this run",
         CLAIM_COLUMNS,
-        tuple((claim.source, claim.says, claim.found, verdict[claim.held]) for claim in outcome.claims),
+        tuple((claim.source, claim.says, claim.found, claim.verdict) for claim in outcome.claims),
     )
     chosen = f", optimizer {outcome.settings.optimizer}" if outcome.settings.optimizer else ""
     lines = [f"# {outcome.title}", "", f"Size {outcome.settings.size}{chosen}; {outcome.seconds:.0f} s.", ""]

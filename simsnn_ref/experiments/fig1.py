@@ -1,7 +1,8 @@
 """Figure 1 (section 4.1): the scale factor against Algorithm 1 on u_g = [sin(2x + 1) - 0.5 x] (1 - y^2).
 
 Both fit the same samples in three stages with networks of the same widths, the same number of iterations and the same
-seeds. The paper names neither the grid nor the widths of this experiment; `SETUPS` does.
+seeds: by the paper's method, Adam, with B trained and with B frozen, and by a second-order method in few steps. The
+paper names neither the grid nor the widths of this experiment; `SETUPS` does.
 """
 
 import time
@@ -12,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simsnn_ref.experiments.base import Cell, Claim, Outcome, Settings, Table, spread
+from simsnn_ref.experiments.base import Cell, Claim, Outcome, Settings, Table, method_of, spread
 from simsnn_ref.experiments.classical import chebyshev, relative_errors, spline, timed
+from simsnn_ref.experiments.series import series_table
 from simsnn_ref.model import Model
 from simsnn_ref.multistage import fit
 from simsnn_ref.problems import get_problem
@@ -23,6 +25,7 @@ from simsnn_ref.report import (
     TARGET_COLOUR,
     draw_image,
     draw_legend,
+    draw_line,
     label,
     new_figure,
     residues,
@@ -49,6 +52,9 @@ FIRST_LAYERS = {
 COMPARED = ("si", "msnn")
 """The two first layers of the paper's Figure 1."""
 
+BY_ADAM = {f"{name}{' (B frozen)' * frozen}": (name, not frozen) for name in COMPARED for frozen in (False, True)}
+"""First layer, and whether its B trains, by the name of the fits with Adam."""
+
 STAGES = 3
 
 SI_RESIDUE = 1e-13
@@ -61,6 +67,10 @@ grid and after a number of steps that it does not give."""
 CHEBYSHEV = "Chebyshev interpolation (its own points)"
 
 PROBLEM = get_problem("ug")
+EXTENT = (-1.0, 1.0, -1.0, 1.0)
+
+DRAWN_STEPS = 2000
+"""Points of a curve over all steps."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +104,8 @@ class Setup:
 
 SETUPS = {
     "quick": Setup(size=24, n_features=30, steps=14, seeds=2, others=(8,), adam_steps=100, adam_seeds=1),
-    "laptop": Setup(size=32, n_features=50, steps=14, seeds=5, others=(8, 20, 30), adam_steps=15000, adam_seeds=3),
+    "laptop": Setup(size=32, n_features=50, steps=14, seeds=5, others=(8, 20, 30), adam_steps=15000, adam_seeds=1),
+    "hours": Setup(size=32, n_features=50, steps=14, seeds=5, others=(8, 20, 30), adam_steps=150000, adam_seeds=3),
     "paper": Setup(size=64, n_features=100, steps=30, seeds=5, others=(15, 60), adam_steps=150000, adam_seeds=5),
 }
 
@@ -103,67 +114,80 @@ def run(settings: Settings) -> Outcome:
     """Fit u_g with the two first layers of Figure 1, with every other of section 2.2, and by interpolation."""
     started = time.perf_counter()
     setup = SETUPS[settings.size]
-    optimizer = settings.optimizer or "levenberg_marquardt"
-    fits: dict[str, list[Model]] = {}
-    for name in FIRST_LAYERS:
-        settings.say(f"fig1: first layer {name}, {setup.seeds} seeds, {setup.steps} steps a stage, {optimizer}")
-        fits[name] = [_fit(settings, setup, name, seed, optimizer, setup.steps) for seed in range(1, setup.seeds + 1)]
-    by_steps = {setup.steps: {name: fits[name] for name in COMPARED}}
-    for steps in setup.others:
-        settings.say(f"fig1: {' and '.join(COMPARED)}, {setup.seeds} seeds, {steps} steps a stage, {optimizer}")
-        by_steps[steps] = {
-            name: [_fit(settings, setup, name, seed, optimizer, steps) for seed in range(1, setup.seeds + 1)]
-            for name in COMPARED
-        }
-    adam: dict[str, list[Model]] = {}
-    if optimizer != "adam":
-        for name in COMPARED:
-            settings.say(f"fig1: first layer {name}, {setup.adam_seeds} seeds, {setup.adam_steps} steps a stage, adam")
-            adam[name] = [
-                _fit(settings, setup, name, seed, "adam", setup.adam_steps) for seed in range(1, setup.adam_seeds + 1)
-            ]
+    second = "levenberg_marquardt" if settings.optimizer in ("", "adam") else settings.optimizer
+    adam = _by_adam(settings, setup)
+    by_steps = {steps: _by_second_order(settings, setup, second, steps) for steps in (setup.steps, *setup.others)}
+    fits = by_steps[setup.steps]
     settings.say("fig1: interpolation")
     others = _interpolations(setup.size)
-    tables = [_stage_table(f"Three stages, {setup.steps} steps each, {optimizer}", fits)]
-    tables.append(_steps_table(by_steps, optimizer))
-    if adam:
-        tables.append(_stage_table(f"Three stages, {setup.adam_steps} steps each, Adam (the paper's method)", adam))
-    tables.append(_interpolation_table(others, fits))
-    claims = _claims(fits, setup.steps, optimizer) + (_claims(adam, setup.adam_steps, "adam") if adam else [])
+    shown = {f"{name}, Adam": models[0] for name, models in adam.items()}
+    shown |= {f"{name}, {second}": fits[name][0] for name in COMPARED}
     return Outcome(
         name="fig1",
         title="Figure 1: the scale factor and Algorithm 1 on u_g",
         settings=settings,
-        tables=tuple(tables),
-        claims=tuple(claims),
+        tables=(
+            _stage_table(f"Three stages, {setup.adam_steps} steps each, Adam", adam),
+            _curve_table(adam),
+            _stage_table(f"Three stages, {setup.steps} steps each, {second}", fits),
+            _steps_table(by_steps, second),
+            series_table(PROBLEM.target, PROBLEM.grid(setup.size), shown, "at 1000 random points"),
+            _interpolation_table(others, fits),
+        ),
+        claims=(
+            *_claims(adam["si"], adam["msnn"], "steps a stage with Adam"),
+            *_claims(adam["si (B frozen)"], adam["msnn (B frozen)"], "steps a stage with Adam, B frozen"),
+            *_claims(fits["si"], fits["msnn"], f"steps a stage with {second}"),
+        ),
         numbers={
             "samples": [setup.size, setup.size],
             "n_features": setup.n_features,
-            optimizer: _numbers(fits),
+            "adam": _numbers(adam),
+            second: _numbers(fits),
             "by_steps": {str(steps): _numbers(compared) for steps, compared in by_steps.items()},
-            **({"adam": _numbers(adam)} if adam else {}),
             "interpolation": others,
         },
         seconds=time.perf_counter() - started,
-        draw=lambda: _draw(fits, adam, optimizer),
+        draw=lambda: _draw(adam, fits, second),
     )
 
 
-def _fit(settings: Settings, setup: Setup, name: str, seed: int, optimizer: str, steps: int) -> Model:
+def _by_adam(settings: Settings, setup: Setup) -> dict[str, list[Model]]:
+    """All seeds of every fit of `BY_ADAM`, by name; seed by seed, so that what is stopped has something to compare."""
+    fits: dict[str, list[Model]] = {name: [] for name in BY_ADAM}
+    for seed in range(1, setup.adam_seeds + 1):
+        for name, (first_layer, trains) in BY_ADAM.items():
+            settings.say(f"fig1: {name}, seed {seed} of {setup.adam_seeds}, {setup.adam_steps} steps a stage, adam")
+            options = {"steps": setup.adam_steps, "train_wavenumbers": trains}
+            fits[name].append(_fit(settings, setup, first_layer, seed, **options))
+    return fits
+
+
+def _by_second_order(settings: Settings, setup: Setup, optimizer: str, steps: int) -> dict[str, list[Model]]:
+    """All seeds with every first layer, or with other than the usual number of steps with those of Figure 1."""
+    fits = {}
+    for name in FIRST_LAYERS if steps == setup.steps else COMPARED:
+        settings.say(f"fig1: first layer {name}, {setup.seeds} seeds, {steps} steps a stage, {optimizer}")
+        # The same number of iterations for all: none ends early for lack of progress.
+        options = {"steps": steps, "optimizer": optimizer, "stall_tolerance": 0.0}
+        # The random B of msnn and cos trains, as that of section 4.1 does; the modes of the target stay.
+        options["train_wavenumbers"] = name in ("msnn", "cos")
+        fits[name] = [_fit(settings, setup, name, seed, **options) for seed in range(1, setup.seeds + 1)]
+    return fits
+
+
+def _fit(settings: Settings, setup: Setup, name: str, seed: int, **options: Any) -> Model:
     return settings.fit(
         PROBLEM.target,
         PROBLEM.grid(setup.size),
         mode="paper",
         first_layer=FIRST_LAYERS[name],
-        n_features=(setup.n_features,),
+        n_features=setup.n_features,
         stages=STAGES,
-        steps=(steps,),
         seed=seed,
-        optimizer=optimizer,
-        # The same number of iterations for all: none ends early for lack of progress.
-        stall_tolerance=0.0,
         target=0.0,
         certify=False,
+        **options,
     )
 
 
@@ -217,15 +241,17 @@ def _spread(values: list[float]) -> str:
     return spread(values, ".1e", ".0e") if values else "no stage kept"
 
 
-def _claims(fits: dict[str, list[Model]], steps: int, optimizer: str) -> list[Claim]:
-    si, msnn = (median(_after(fits[name], STAGES, "max_on_grid")) for name in COMPARED)
-    method = f"{steps} steps a stage with {optimizer}"
+def _claims(si_fits: list[Model], msnn_fits: list[Model], how: str) -> list[Claim]:
+    si, msnn = (median(_after(models, STAGES, "max_on_grid") or [1.0]) for models in (si_fits, msnn_fits))
+    config = si_fits[0].config
+    by = method_of(config)
     return [
         Claim(
             "section 4.1, Figure 1c",
             "third-stage residue of O(1e-13) with Algorithm 1",
-            f"largest error {si:.1e} at the samples, {method}",
+            f"largest error {si:.1e} at the samples, {min(config.steps)} {how}",
             si <= SI_RESIDUE,
+            by,
         ),
         Claim(
             "section 4.1, Figure 1b",
@@ -233,8 +259,33 @@ def _claims(fits: dict[str, list[Model]], steps: int, optimizer: str) -> list[Cl
             f"largest error {msnn:.1e} at the samples, {msnn / si:.0e} times that of Algorithm 1 (held:"
             f" {APART:g} times or more)",
             msnn >= APART * si,
+            by,
         ),
     ]
+
+
+CURVE_STEPS = (100, 1000, 3000, 10000, 30000, 100000, 150000)
+
+
+def _curve_table(adam: dict[str, list[Model]]) -> Table:
+    """RMS within a stage by the number of its steps, of the first seed."""
+    rows: list[tuple[Cell, ...]] = []
+    longest = max(record.steps for models in adam.values() for record in models[0].history.stages)
+    for steps in [n for n in CURVE_STEPS if n <= longest]:
+        cells: list[Cell] = [steps]
+        for models in adam.values():
+            history = models[0].history
+            # After so many steps, as before the next one; after the last one as the stage was kept.
+            after = [[*(r.rms_history * r.eps / history.rms), r.rms_on_grid] for r in history.stages]
+            cells.append(", ".join(f"{rms[min(steps, len(rms) - 1)]:.1e}" for rms in after))
+        rows.append(tuple(cells))
+    meaning = "RMS at the samples after so many steps of the first, second and third stage, relative to the RMS of u_g"
+    return Table(
+        "Error against steps, Adam, first seed",
+        {"steps": "steps of a stage", **dict.fromkeys(adam, meaning)},
+        tuple(rows),
+        "A stage keeps the best parameters that it met, so that its end may lie below the last value of its curve.",
+    )
 
 
 def _interpolations(size: int) -> dict[str, dict[str, float]]:
@@ -296,36 +347,59 @@ def _numbers(fits: dict[str, list[Model]]) -> dict[str, Any]:
     }
 
 
-def _draw(fits: dict[str, list[Model]], adam: dict[str, list[Model]], optimizer: str) -> "Figure":
-    figure = new_figure(14.4, 9.0, "")
-    parts: Any = figure.subfigures(3, 1, height_ratios=(1.0, 1.0, 1.0))
-    top, middle, bottom = parts
-    for part, name, letter in ((top, "msnn", "b"), (middle, "si", "c")):
-        part.suptitle(f"({letter}) {name}, {optimizer}", fontsize=11)
-        _draw_residues(part.subplots(1, STAGES + 1), fits[name][0])
-    axes = bottom.subplots(1, 2)
-    _draw_errors(axes[0], fits, f"{optimizer}: largest error at the samples (full), between them (dashed)")
-    _draw_errors(axes[1], adam or fits, "Adam" if adam else optimizer)
+def _draw(adam: dict[str, list[Model]], fits: dict[str, list[Model]], second: str) -> "Figure":
+    """The target, and what each stage leaves, as in the paper's Figure 1; below them errors by stage and by step."""
+    figure = new_figure(15.6, 11.4, "")
+    parts: Any = figure.subfigures(2, 1, height_ratios=(2.0, 1.0))
+    upper, lower = parts
+    sides: Any = upper.subfigures(1, 2, width_ratios=(1.0, 3.0))
+    left, right = sides
+    blocks: Any = right.subfigures(2, 1)
+    _draw_target(left.subplots(), adam["si"][0])
+    for part, name, letter in zip(blocks, ("msnn", "si"), "bc", strict=True):
+        part.suptitle(f"({letter}) {name}, Adam: errors after each stage", fontsize=11)
+        _draw_residues(part.subplots(1, STAGES), adam[name][0])
+    axes = lower.subplots(1, 3)
+    _draw_curves(axes[0], adam)
+    _draw_errors(axes[1], adam, "Adam")
+    _draw_errors(axes[2], fits, second)
     return figure
 
 
+def _draw_target(axes: Any, model: Model) -> None:
+    u = PROBLEM.samples(model.grid.shape[0])
+    largest = float(np.max(np.abs(u)))
+    draw_image(axes, u, EXTENT, (-largest, largest), FIELD_MAP)
+    label(axes, title="(a) target $u_g$", x="$x$", y="$y$")
+
+
 def _draw_residues(axes: Any, model: Model) -> None:
-    """The target, and what each stage of one model leaves."""
+    """What each stage of one model leaves."""
     u = PROBLEM.samples(model.grid.shape[0])
     scale = float(np.sqrt(np.mean(u**2)))
-    fields = [u, *(np.asarray(residue, dtype=np.float64) / scale for residue in residues(model, u))]
-    extent = (-1.0, 1.0, -1.0, 1.0)
+    left = [np.asarray(residue, dtype=np.float64) / scale for residue in residues(model, u)]
     for index, axis in enumerate(axes):
-        if index >= len(fields):
+        if index >= len(left):
             axis.set_axis_off()
             continue
-        largest = float(np.max(np.abs(fields[index])))
-        draw_image(axis, fields[index], extent, (-largest, largest), RESIDUE_MAP if index else FIELD_MAP)
-        title = f"after stage {index}: max {tex_number(largest)}" if index else "target $u_g$"
-        label(axis, title=title, x="$x$", y="$y$")
+        largest = float(np.max(np.abs(left[index])))
+        draw_image(axis, left[index], EXTENT, (-largest, largest), RESIDUE_MAP)
+        label(axis, title=f"stage {index + 1}: max {tex_number(largest)}", x="$x$", y="$y$")
 
 
-def _draw_errors(axes: Any, fits: dict[str, list[Model]], title: str) -> None:
+def _draw_curves(axes: Any, adam: dict[str, list[Model]]) -> None:
+    """RMS before each step, over all stages, of the first seed."""
+    for number, (name, models) in enumerate(adam.items()):
+        history = models[0].history
+        rms = np.concatenate([r.rms_history * r.eps / history.rms for r in history.stages])
+        every = max(1, rms.size // DRAWN_STEPS)
+        draw_line(axes, np.arange(rms.size)[::every], rms[::every], color=stage_colour(number), label=name)
+    axes.set_yscale("log")
+    label(axes, title="Adam: error at the samples in training", x="step", y="RMS error / RMS$(u)$")
+    draw_legend(axes)
+
+
+def _draw_errors(axes: Any, fits: dict[str, list[Model]], method: str) -> None:
     """Median error after each stage; at the samples full lines, between them dashed ones."""
     stages = range(1, STAGES + 1)
     for number, (name, models) in enumerate(fits.items()):
@@ -335,5 +409,6 @@ def _draw_errors(axes: Any, fits: dict[str, list[Model]], title: str) -> None:
             shown = name if style == "-" else None
             axes.semilogy(stages, medians, style, marker="o", markersize=3, color=colour, label=shown)
     axes.set_xticks(list(stages))
+    title = f"{method}: largest error at the samples (full), between them (dashed)"
     label(axes, title=title, x="stage", y="max error / RMS$(u)$")
-    draw_legend(axes, ncols=4, loc="best")
+    draw_legend(axes, ncols=2, loc="best")

@@ -107,9 +107,8 @@ def test_quick_experiments_write_figure_tables_and_numbers(name, tmp_path, capsy
     assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     assert (tmp_path / f"{name}.pdf").read_bytes().startswith(b"%PDF")
     text = (tmp_path / f"{name}.md").read_text("utf-8")
-    verdicts = {True: "held", False: "did not hold", None: "not decided"}
     for claim in result["claims"]:
-        assert f"| {claim['source']} | {claim['paper']} | {claim['found']} | {verdicts[claim['held']]} |" in text
+        assert f"| {claim['source']} | {claim['paper']} | {claim['found']} | {claim['verdict']} |" in text
     for table in result["tables"]:
         below = text.partition(f"## {table['title']}\n")[2].partition("\n## ")[0]
         rows = [line for line in below.splitlines() if line.startswith("|")]

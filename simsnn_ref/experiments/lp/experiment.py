@@ -21,7 +21,7 @@ def run(settings: Settings) -> Outcome:
         Adam is the default optimizer: with it, the loss is L^p and nothing else at every step.
     """
     started = time.perf_counter()
-    study = train_all(PLANS[settings.size], settings)
+    study = train_all(PLANS[settings.shorter], settings)
     return Outcome(
         name="lp",
         title="The exponent of the L^p loss (section 3.3)",

@@ -26,7 +26,7 @@ def run(settings: Settings) -> Outcome:
     if settings.optimizer:
         raise ConfigError("ntk: the kernel describes gradient descent and no other method; leave --optimizer out")
     started = time.perf_counter()
-    size = SIZES[settings.size]
+    size = SIZES[settings.shorter]
     study = Study(size, settings.say)
     return Outcome(
         name="ntk",

@@ -409,6 +409,6 @@ def _draw_errors(axes: Any, fits: dict[str, list[Model]], method: str) -> None:
             shown = name if style == "-" else None
             axes.semilogy(stages, medians, style, marker="o", markersize=3, color=colour, label=shown)
     axes.set_xticks(list(stages))
-    title = f"{method}: largest error at the samples (full), between them (dashed)"
+    title = f"{method}: max error, samples (full) and between (dashed)"
     label(axes, title=title, x="stage", y="max error / RMS$(u)$")
     draw_legend(axes, ncols=2, loc="best")

@@ -32,7 +32,7 @@ def series_table(target: Any, grid: Grid, networks: Mapping[str, Model], off_gri
         numbers = sum(record.n_parameters for record in records)
         rows.append((name, modes, numbers, records[-1].rms_on_grid, records[-1].rms_off_grid))
         for words, asked in (("the series of as many modes", modes), ("the series of as many numbers", numbers // 2)):
-            n = min(asked, count_modes(grid))
+            n = max(1, min(asked, count_modes(grid)))
             rows.append((f"{name}: {words}", n, 2 * n, *_errors(target, grid, n)))
     relative = "relative to the RMS of the field"
     return Table(

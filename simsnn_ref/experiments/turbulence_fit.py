@@ -1,7 +1,7 @@
 """What Figures 2 and 3 have in common: the snapshot of turbulence, and the paper's fit of it in stages."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -26,23 +26,29 @@ class Setup:
         Samples per axis.
     reynolds : float
         Reynolds number of the simulation.
-    n_features : tuple of two ints
-        n_f of the first stage and of those that follow.
+    n_features : tuple
+        n_f of the first stage and of those that follow; of None the primary modes are counted.
     optimizer : str
     steps : tuple of two ints
         Largest number of steps of the first stage and of those that follow.
     z1_rms : float or None
     output_gain : tuple of two floats
-        See `simsnn_ref.FitConfig`; 0 and 1 are Xavier's rule, the paper's start.
+        See `simsnn_ref.FitConfig`; None and 1 are Xavier's rule, the paper's start.
     """
 
     size: int
     reynolds: float
-    n_features: tuple[int, int]
+    n_features: tuple[int | None, int | None]
     optimizer: str
     steps: tuple[int, int]
     z1_rms: float | None = None
     output_gain: tuple[float, float] = (1.0, 1.0)
+
+    def by(self, optimizer: str) -> "Setup":
+        """The same sizes with another optimizer, from Xavier's weights."""
+        if optimizer in ("", self.optimizer):
+            return self
+        return replace(self, optimizer=optimizer, z1_rms=None, output_gain=(1.0, 1.0))
 
 
 def snapshot(size: int, reynolds: float, say: Callable[[str], None]) -> np.ndarray:
@@ -51,9 +57,8 @@ def snapshot(size: int, reynolds: float, say: Callable[[str], None]) -> np.ndarr
     return PROBLEM.samples(size, reynolds=reynolds)
 
 
-def staged_fit(settings: Settings, setup: Setup, u: np.ndarray, optimizer: str = "", stages: int = STAGES) -> Model:
-    """The paper's fit of `u` at the sizes of `setup`; with another optimizer from Xavier's weights."""
-    own = optimizer in ("", setup.optimizer)
+def staged_fit(settings: Settings, setup: Setup, u: np.ndarray, stages: int = STAGES) -> Model:
+    """The fit of `u` at the sizes of `setup`. B is frozen, since the map fft then serves."""
     return settings.fit(
         u,
         PROBLEM.grid(u.shape[0]),
@@ -61,8 +66,9 @@ def staged_fit(settings: Settings, setup: Setup, u: np.ndarray, optimizer: str =
         n_features=setup.n_features,
         stages=stages,
         steps=setup.steps,
-        optimizer=optimizer or setup.optimizer,
-        z1_rms=setup.z1_rms if own else None,
-        output_gain=setup.output_gain if own else (1.0,),
+        optimizer=setup.optimizer,
+        train_wavenumbers=False,
+        z1_rms=setup.z1_rms,
+        output_gain=setup.output_gain,
         certify=False,
     )

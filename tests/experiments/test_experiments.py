@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from conftest import EPS
 
-from simsnn_ref import Checkpoints, Grid, Interrupted, fit
+from simsnn_ref import Checkpoints, FitConfig, Grid, Interrupted, fit
 from simsnn_ref.commands.main import main
 from simsnn_ref.experiments import EXPERIMENTS, Claim, Outcome, Settings, Table, to_dict, to_markdown
+from simsnn_ref.experiments.base import method_of
 from simsnn_ref.experiments.classical import chebyshev, fourier_interpolation, spline
 
 CUBIC = Grid((9, 11), (-1.0, 0.0), (1.0, 3.0), periodic=False)
@@ -71,6 +72,25 @@ def test_chebyshev_interpolation_reproduces_polynomials_and_converges():
     assert np.max(np.abs(chebyshev(smooth, 24, points) - smooth(points))) < 50 * EPS
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({}, "the paper's method"),
+        ({"train_wavenumbers": False}, "the paper's method, B frozen"),
+        ({"first_layer": ["none", "msnn"]}, "the paper's method"),
+        ({"steps": (15000, 150000)}, "Adam in 15000 steps"),
+        ({"optimizer": "gauss_newton"}, "another optimizer"),
+        ({"optimizer": "gauss_newton", "z1_rms": (None, 1.0)}, "another optimizer and another start"),
+        ({"optimizer": "lbfgs", "output_gain": (1.0, 40.0)}, "another optimizer and another start"),
+    ],
+)
+def test_a_verdict_says_by_which_method(options, words):
+    by = method_of(FitConfig.of(mode="paper", **options))
+    assert by == words
+    verdicts = [Claim("", "", "", held, by).verdict for held in (True, False, None)]
+    assert verdicts == [f"held by {words}", f"did not hold by {words}", f"not decided: {words} was not run"]
+
+
 def test_markdown_says_what_held():
     claims = tuple(Claim("section 1", "says", "found", held) for held in (True, False, None))
     table = Table("Errors", {"name": "the name", "RMS": "the error"}, (("a", 1.24e-9), ("b", None)), "A note.")
@@ -87,13 +107,13 @@ def test_markdown_says_what_held():
 
 
 CLAIMS = {
-    "fig1": ["section 4.1, Figure 1c", "section 4.1, Figure 1b"] * 2,
-    "fig2": ["section 4.2, Figure 2", "section 5"],
+    "fig1": ["section 4.1, Figure 1c", "section 4.1, Figure 1b"] * 3,
+    "fig2": ["section 4.2, Figure 2", "section 5", "section 4.2, Figure 2"],
     "fig3": ["section 4.2, Figure 3 left", "section 4.2, Figure 3 right"] * 2,
     "ntk": ["section 2.3"] * 7,
     "lp": ["section 3.3, eq. 7"] * 7,
 }
-"""Where in the paper the claims of each experiment are; those of the first three by two methods of training."""
+"""Where in the paper the claims of each experiment are; those of fig1 and fig3 by two or three methods of training."""
 
 
 @pytest.mark.slow

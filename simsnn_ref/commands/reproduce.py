@@ -30,8 +30,8 @@ def add(commands: Any) -> None:
         "--size",
         choices=SIZES,
         default="quick",
-        help="quick: about a minute; laptop: minutes each on two cores; hours: the paper's method and number of steps on"
-        " smaller grids; paper: its own sizes (default quick)",
+        help="quick: about a minute; laptop: minutes each on two cores; hours: the paper's method and number of steps,"
+        " on smaller grids; paper: its own sizes (default quick)",
     )
     parser.add_argument(
         "--optimizer", choices=OPTIMIZERS, default="", help="training method, in place of the experiment's own"

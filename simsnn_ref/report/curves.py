@@ -97,7 +97,11 @@ def draw_residue_spectra(axes: Any, spectra: Sequence[EnergySpectrum], *, title:
 
 
 def draw_history(axes: Any, history: History, p: float) -> None:
-    """RMS and L^p norm over the steps of all stages; eps_s turns what stage s minimised into a share of the field."""
+    """RMS and L^p norm over the steps of all stages, and the RMS after each at the samples and between them.
+
+    eps_s turns what stage s minimised into a share of the field. A stage that took no step is as wide as one; where no
+    stage took any, the errors after them are joined from the field itself on.
+    """
     unit = history.rms or 1.0
     start, lowest, any_drawn = 0, math.inf, False
     for stage, record in enumerate(history.stages):
@@ -109,9 +113,11 @@ def draw_history(axes: Any, history: History, p: float) -> None:
                 draw_line(axes, steps[there], values[there] * scale, color=colour, marker="", **style)
                 any_drawn = True
         start += max(record.steps, 1)
-        if record.rms_on_grid > 0.0:
-            axes.plot([start], [record.rms_on_grid], "o", color=colour, markersize=4, clip_on=False, zorder=3)
-            lowest, any_drawn = min(lowest, record.rms_on_grid), True
+        for error, fill in ((record.rms_on_grid, colour), (record.rms_off_grid or 0.0, "none")):
+            if error > 0.0:
+                marker = {"color": colour, "markerfacecolor": fill, "markersize": 4, "clip_on": False, "zorder": 3}
+                axes.plot([start], [error], "o", **marker)
+                lowest, any_drawn = min(lowest, error), True
         if stage + 1 < len(history.stages):
             axes.axvline(start, color=QUIET_COLOUR, linewidth=0.8, linestyle=":")
         middle = start - 0.5 * max(record.steps, 1)
@@ -119,7 +125,16 @@ def draw_history(axes: Any, history: History, p: float) -> None:
             f"{record.index}", (middle, 1.0), (0, -4), ("data", "axes fraction"), "offset points",
             ha="center", va="top", fontsize=SMALL, color=colour,
         )  # fmt: skip
-    label(axes, title=rf"training: RMS, and $L^{{{p:g}}}$ (pale), by stage", x="step", y=r"error $/$ RMS$(u)$")
+    is_trained = any(record.steps for record in history.stages)
+    if any_drawn and not is_trained:
+        _join(axes, [record.rms_on_grid for record in history.stages], "-")
+        _join(axes, [record.rms_off_grid or 0.0 for record in history.stages], "--")
+    title = (
+        rf"training: RMS, and $L^{{{p:g}}}$ (pale), by stage"
+        if is_trained
+        else "no stage needed a step: RMS after each"
+    )
+    label(axes, title=title, x="step" if is_trained else "stage", y=r"error $/$ RMS$(u)$")
     if not any_drawn:
         write_instead(axes, "nothing was trained")
         return
@@ -133,3 +148,10 @@ def draw_history(axes: Any, history: History, p: float) -> None:
             "machine epsilon", (0.0, EPS), (4, 3), ("axes fraction", "data"), "offset points",
             fontsize=SMALL, color=TARGET_COLOUR,
         )  # fmt: skip
+
+
+def _join(axes: Any, errors: list[float], style: str) -> None:
+    """A line from the field, of which nothing is fitted yet, through the errors after the stages."""
+    after = np.asarray([1.0, *errors])
+    there = np.flatnonzero(after > 0.0)
+    draw_line(axes, there, after[there], color=QUIET_COLOUR, linestyle=style, linewidth=1.0, marker="")

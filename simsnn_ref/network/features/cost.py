@@ -3,7 +3,7 @@
 `auto` goes by it. The choice is a function of the sizes alone, neither of a clock nor of the number of threads, so that
 a fit can be repeated to the last bit. The constants are those of one x86-64 core, by least squares of the relative
 errors over the table of `asv_bench/maps.py`; another machine scales them all, and the order of the maps with them, more
-or less. More threads divide the time of every map but the dense one.
+or less. On grids of two and three dimensions threads divide the times of separable and nufft alike.
 """
 
 import math
@@ -11,36 +11,59 @@ from dataclasses import dataclass
 
 __all__ = ["FINE_POINTS", "MULTIPLY_ADD", "NUFFT_ELEMENTS", "MapSizes", "map_costs", "step_seconds"]
 
-MULTIPLY_ADD = 5.8e-11
+MULTIPLY_ADD = 6.0e-11
+"""Seconds for one multiply-add of a matrix product, and what goes with it."""
+
 COSINE = 1.1e-8
+"""dense: seconds for one sine or cosine and the passes over it."""
+
 DENSE_CALLS = 1.9e-5
-"""Seconds for one multiply-add of a matrix product; dense: for one sine or cosine and the passes over it, and for the
-calls."""
+"""dense: seconds for the calls of a step."""
 
-SEPARABLE_VALUE = 3.4e-9
-SEPARABLE_FEATURE = 2.4e-6
-SEPARABLE_CALLS = 8.1e-5
-"""separable: seconds for the passes over one value of a unit at a point, for the small products that each feature takes
-by itself, and for the calls."""
+SEPARABLE_VALUE = 3.5e-9
+"""separable: seconds for the passes over the value of one unit at one point."""
 
-TRANSFORM = 7.2e-11
-TRANSFORM_VALUE = 2.0e-9
-MODE = 2.0e-8
-FFT_CALLS = 3.6e-5
-"""fft: seconds for one point and doubling of a real transform, for the passes over one point, for one unit's number at
-a mode, and for the calls."""
+SEPARABLE_FEATURE = 2.3e-6
+"""separable: seconds for the small products that each feature takes by itself."""
+
+SEPARABLE_CALLS = 8.0e-5
+"""separable: seconds for the calls of a step."""
+
+TRANSFORM = 5.1e-11
+"""fft: seconds for one point and doubling of a real transform."""
+
+TRANSFORM_VALUE = 2.4e-9
+"""fft: seconds for the passes over one point of a transform."""
+
+MODE = 2.3e-8
+"""fft: seconds for one unit at one mode."""
+
+FFT_CALLS = 2.4e-5
+"""fft: seconds for the calls of a step."""
 
 FINE_POINTS = 1.64
+"""nufft: points along an axis of the fine grid for one of the grid."""
+
 BANDWIDTH = 2.0 / 3.0
-FINE_TRANSFORM = 3.9e-10
+"""nufft: wavenumbers that occur, as a share of those of the fine grid. It is not known, for they train."""
+
+FINE_TRANSFORM = 4.2e-10
+"""nufft: seconds for one point and doubling of a complex transform."""
+
 KERNEL_WIDTH = 16.0
-SPREAD_WAVENUMBER = 4.4e-8
-SPREAD = 6.5e-10
-TRANSFORM_CALLS = 2.6e-5
-NUFFT_CALLS = 2.5e-4
-"""nufft: points of the fine grid's axes for one of the grid's, and the bandwidth of the wavenumbers as a share of them;
-seconds for one of its points and doubling; a kernel's width, and seconds for one kernel and for one point of it;
-seconds for the calls of one transform, of several units where they are small, and for those of a step."""
+"""nufft: width of a kernel in points of the fine grid."""
+
+SPREAD_WAVENUMBER = 4.6e-8
+"""nufft: seconds for one kernel."""
+
+SPREAD = 5.6e-10
+"""nufft: seconds for one point of a kernel."""
+
+TRANSFORM_CALLS = 6.2e-5
+"""nufft: seconds for the calls of one transform, of several units where they are small."""
+
+NUFFT_CALLS = 1.6e-4
+"""nufft: seconds for the other calls of a step."""
 
 NUFFT_BLOCK = 2**18
 """nufft: complex numbers that are transformed by one call, unless two units have more."""

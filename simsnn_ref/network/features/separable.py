@@ -44,8 +44,8 @@ TASK = 2**25
 LEAST_UNITS = 2**3
 """Multiply-adds of one task of `forward`, and the units of one, unless there are fewer."""
 
-GROUP_ELEMENTS = 2**20
-"""Row factors, or values at the points, that are held at a time: 8 MiB in float64."""
+GROUP_ELEMENTS = 2**19
+"""Row factors, or values at the points, that are held at a time: 4 MiB in float64."""
 
 MOST_STEPS = 2**3
 """Largest m."""

@@ -233,6 +233,8 @@ def subjects(backend: Backend) -> Iterator[Subject]:
     yield make_subject(backend, with_ends, "cos", "separable", (3, 2, 4, 3), 3.0)
     yield make_subject(backend, with_ends, "ffm", "dense", (4, 3), 10.0, frozen=frozenset({"B"}))
     yield make_subject(backend, grids[1], "msnn", "separable", (4,), 2.0, frozen=frozenset({"B", "b"}))
+    # Fewer rows than columns.
+    yield make_subject(backend, Grid((2, 9)), "cos", "separable", (4, 3), 10.0, frozen=frozenset({"B"}))
     for d, first_layer in ((1, "msnn"), (2, "ffm"), (3, "rff"), (2, "none")):
         points = np.random.default_rng(d).uniform(-1.0, 1.0, (31, d))
         yield make_subject(backend, grids[d], first_layer, "dense", (4, 3), 5.0, points=points)

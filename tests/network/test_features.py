@@ -239,14 +239,19 @@ def test_separable_on_axes_of_any_spacing(backend, d):
 @pytest.mark.parametrize("grid", [Grid(23), Grid((5, 6)), Grid((3, 4, 5))], ids=name)
 def test_blocks_do_not_change_the_result(backend, monkeypatch, grid, elements):
     case = Case(grid).scattered()
+    monkeypatch.setattr(separable_module, "MOST_STEPS", 2)
     maps = dense_map(grid, backend), SeparableMap.from_grid(grid, backend)
     whole = [case.products(fmap, backend) for fmap in maps]
     monkeypatch.setattr(dense_module, "BLOCK_ELEMENTS", elements)
-    monkeypatch.setattr(separable_module, "BLOCK_ELEMENTS", elements)
-    monkeypatch.setattr(separable_module, "FEATURE_BLOCK", 5)
+    sizes = {"PRODUCT": elements, "GROUP_ELEMENTS": 5 * elements, "TASK": elements}
+    for constant, value in (sizes | {"FEATURE_BLOCK": 5, "LEAST_FEATURES": 2, "LEAST_UNITS": 1}).items():
+        monkeypatch.setattr(separable_module, constant, value)
+    features, rows = maps[1]._feature_blocks(len(case.A)), slice(0, maps[1].shape[0])
     assert len(list(maps[0]._blocks(len(case.A)))) > 1
-    assert len(list(maps[1]._feature_blocks(len(case.A)))) > 1
-    assert len(list(maps[1]._row_blocks(HIDDEN))) > 1 or elements > 1
+    assert len(features) > 1
+    assert len(maps[1]._row_groups(HIDDEN, len(case.A))) > 1 or elements > 1
+    assert len(maps[1]._row_blocks(rows, features[0])) > 1 or elements > 1
+    assert len(maps[1]._unit_blocks(HIDDEN, len(case.A), rows)) > 1
     for fmap, reference in zip(maps, whole, strict=True):
         # The same cosines, added in another order.
         assert_close(case.products(fmap, backend), reference, case.bounds(argument=0.0))

@@ -247,7 +247,8 @@ def test_frozen_parameters_have_no_gradient_and_no_direction(backend, first_laye
     case.network = replace(case.network, frozen=frozenset(frozen))
     gradient = case.gradient(10)
     assert list(gradient) == [name for name in case.params if name not in frozen] == case.network.trainable(case.params)
-    assert all(np.array_equal(gradient[name], full_gradient[name]) for name in gradient)
+    # With B frozen the map separable adds in another order.
+    assert all(relative_error(gradient[name], full_gradient[name]) <= 8 * EPS for name in gradient)
     assert case.network.n_parameters(case.params) == sum(value.size for value in gradient.values())
 
     still = {name: np.zeros_like(dot) if name in frozen else dot for name, dot in direction.items()}
@@ -326,7 +327,7 @@ def test_a_backend_has_blocks_of_its_own_size(backend):
         objective, params = make_objective(backend, "cos", "dense", Grid((80, 65)))
         value, _, gradient = objective.value_and_gradient(params)
         maps = [objective.fmap, SeparableMap.from_grid(Grid((80, 65)), backend)]
-        pieces = [len(list(maps[0]._blocks(2**13))), len(list(maps[1]._row_blocks(30)))]
+        pieces = [len(list(maps[0]._blocks(2**13))), len(maps[1]._row_blocks(slice(0, 80), slice(0, 128)))]
         results.append((value, {name: backend.to_numpy(g) for name, g in gradient.items()}, pieces))
     (one, few, small), (other, many, large) = results
     # A tenth power and its root: ten roundings, and those of the residues.

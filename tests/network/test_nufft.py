@@ -93,6 +93,8 @@ def test_auto_chooses_it_for_training_alone(install):
     assert make_map(where, NumpyBackend(), tolerance=1e-14, sizes=many).name == "nufft"
     assert make_map(where, NumpyBackend(), sizes=many).name == "separable"
     assert make_map(where, ExtendedBackend(), tolerance=1e-14, sizes=many).name == "separable"
+    small = MapSizes(n_features=851, trains_wavenumbers=True)
+    assert make_map(Grid((64, 64)), NumpyBackend(), tolerance=1e-13, sizes=small).name == "separable"
     few = MapSizes(n_features=100, trains_wavenumbers=True)
     assert make_map(where, NumpyBackend(), tolerance=1e-14, sizes=few).name == "separable"
     assert make_map(np.zeros((3, 2)), NumpyBackend(), tolerance=1e-14, sizes=few).name == "dense"

@@ -1,8 +1,9 @@
 """What a training step takes with each feature map: a small model whose constants were measured once.
 
-`auto` goes by it. The choice is a function of the sizes alone and not of a clock, so that a fit can be repeated to the
-last bit. The constants are those of two x86-64 cores (`asv_bench/maps.py` compares model and measurement); another
-machine scales them all, and the order of the maps with them, more or less.
+`auto` goes by it. The choice is a function of the sizes alone, neither of a clock nor of the number of threads, so that
+a fit can be repeated to the last bit. The constants are those of one x86-64 core, by least squares of the relative
+errors over the table of `asv_bench/maps.py`; another machine scales them all, and the order of the maps with them, more
+or less. On grids of two and three dimensions threads divide the times of separable and nufft alike.
 """
 
 import math
@@ -10,28 +11,62 @@ from dataclasses import dataclass
 
 __all__ = ["FINE_POINTS", "MULTIPLY_ADD", "NUFFT_ELEMENTS", "MapSizes", "map_costs", "step_seconds"]
 
-MULTIPLY_ADD = 5.3e-11
-COSINE = 1.3e-8
-"""Seconds for one multiply-add of a matrix product; for one sine or cosine and the passes over it."""
+MULTIPLY_ADD = 6.0e-11
+"""Seconds for one multiply-add of a matrix product, and what goes with it."""
 
-OPERAND = 9.6e-10
-SEPARABLE_BLOCK = 3.7e-5
-"""separable: seconds for one number of a product's operand, and for the calls of a block."""
+COSINE = 1.1e-8
+"""dense: seconds for one sine or cosine and the passes over it."""
 
-TRANSFORM = 5.1e-10
-FFT_CALLS = 3.0e-5
-"""fft: seconds for one point and doubling of a real transform, and for the calls."""
+DENSE_CALLS = 1.9e-5
+"""dense: seconds for the calls of a step."""
+
+SEPARABLE_VALUE = 3.5e-9
+"""separable: seconds for the passes over the value of one unit at one point."""
+
+SEPARABLE_FEATURE = 2.3e-6
+"""separable: seconds for the small products that each feature takes by itself."""
+
+SEPARABLE_CALLS = 8.0e-5
+"""separable: seconds for the calls of a step."""
+
+TRANSFORM = 5.1e-11
+"""fft: seconds for one point and doubling of a real transform."""
+
+TRANSFORM_VALUE = 2.4e-9
+"""fft: seconds for the passes over one point of a transform."""
+
+MODE = 2.3e-8
+"""fft: seconds for one unit at one mode."""
+
+FFT_CALLS = 2.4e-5
+"""fft: seconds for the calls of a step."""
 
 FINE_POINTS = 1.64
+"""nufft: points along an axis of the fine grid for one of the grid."""
+
 BANDWIDTH = 2.0 / 3.0
-FINE_TRANSFORM = 1.2e-9
+"""nufft: wavenumbers that occur, as a share of those of the fine grid. It is not known, for they train."""
+
+FINE_TRANSFORM = 4.2e-10
+"""nufft: seconds for one point and doubling of a complex transform."""
+
 KERNEL_WIDTH = 16.0
-SPREAD_POINT = 2.4e-8
-SPREAD = 5.0e-10
-NUFFT_CALLS = 4.0e-5
-"""nufft: points of the fine grid's axes for one of the grid's, and the bandwidth of the wavenumbers as a share of them;
-seconds for one of its points and doubling; a kernel's width, and seconds for one kernel and for one point of it;
-seconds for the calls of a transform of two units."""
+"""nufft: width of a kernel in points of the fine grid."""
+
+SPREAD_WAVENUMBER = 4.6e-8
+"""nufft: seconds for one kernel."""
+
+SPREAD = 5.6e-10
+"""nufft: seconds for one point of a kernel."""
+
+TRANSFORM_CALLS = 6.2e-5
+"""nufft: seconds for the calls of one transform, of several units where they are small."""
+
+NUFFT_CALLS = 1.6e-4
+"""nufft: seconds for the other calls of a step."""
+
+NUFFT_BLOCK = 2**18
+"""nufft: complex numbers that are transformed by one call, unless two units have more."""
 
 NUFFT_ELEMENTS = 2**28
 """nufft: complex numbers that all threads together hold (4 GiB); one thread may have more."""
@@ -113,20 +148,17 @@ def map_costs(
 
 def _dense(n_points: int, sizes: MapSizes) -> float:
     """Gamma's cosines and sines, and three products with them."""
-    return n_points * sizes.n_features * (3.0 * COSINE + 3.0 * sizes.units * MULTIPLY_ADD)
+    return n_points * sizes.n_features * (3.0 * COSINE + 3.0 * sizes.units * MULTIPLY_ADD) + DENSE_CALLS
 
 
 def _separable(shape: tuple[int, ...], sizes: MapSizes) -> float:
-    """Products of half the columns twice, once more if K trains; factors and operands per row."""
+    """Products of half the columns twice: forward, back to W, and once more if K trains."""
     n_points = math.prod(shape)
-    rows = n_points // shape[-1] if len(shape) > 1 else math.isqrt(n_points)
     products = 3.0 if sizes.trains_wavenumbers else 2.0
-    operands = rows * sizes.n_features * sizes.units
     return (
-        products * n_points * sizes.n_features * sizes.units * MULTIPLY_ADD
-        + 4.0 * rows * sizes.n_features * COSINE
-        + 3.0 * products * operands * OPERAND
-        + products * (operands // 2**18 + 1) * SEPARABLE_BLOCK
+        n_points * sizes.units * (products * sizes.n_features * MULTIPLY_ADD + SEPARABLE_VALUE)
+        + sizes.n_features * SEPARABLE_FEATURE
+        + SEPARABLE_CALLS
     )
 
 
@@ -134,36 +166,40 @@ def _fft(lattice: tuple[int, ...], bandwidth: int, sizes: MapSizes) -> float:
     """Two transforms per unit: along the last axis, and along the others as far as their bandwidth."""
     *others, last = lattice
     doublings = math.log2(last) + bandwidth / (last // 2 + 1) * sum(math.log2(n) for n in others)
-    return 2.0 * sizes.units * math.prod(lattice) * doublings * TRANSFORM + FFT_CALLS
+    points = 2.0 * math.prod(lattice) * (doublings * TRANSFORM + TRANSFORM_VALUE)
+    return sizes.units * (points + sizes.n_features * MODE) + FFT_CALLS
 
 
 def _nufft_on_grid(shape: tuple[int, ...], sizes: MapSizes) -> float:
     """Complex transforms of two units axis by axis, from the lattice of what is spread to the points, there and back.
 
-    Back, a sum weighed by each coordinate too if K trains, which joins the others behind its own axis.
+    Back, a sum weighed by each coordinate too if K trains, which joins the others behind its own axis. Small arrays are
+    transformed several at a time.
     """
     ndim = len(shape)
     moments = ndim if sizes.trains_wavenumbers else 0
-    fine = [FINE_POINTS * n for n in shape]
+    fine = [max(KERNEL_WIDTH, FINE_POINTS * n) for n in shape]
     lattice = [min(n, BANDWIDTH * n + KERNEL_WIDTH) for n in fine]
-    transformed = 0.0
+    transformed = largest = 0.0
     for axis, n in enumerate(fine):
         elements = math.prod(shape[:axis]) * n * math.prod(lattice[axis + 1 :])
         there_and_back = 2.0 + (ndim - axis if moments else 0.0)
         transformed += there_and_back * elements * math.log2(n)
+        largest = max(largest, elements)
     pairs = math.ceil(sizes.units / 2)
-    return pairs * transformed * FINE_TRANSFORM + _spreading(ndim, 2.0 + moments, sizes)
+    calls = min(pairs, math.ceil(pairs * 3.0 * largest / NUFFT_BLOCK))
+    return pairs * transformed * FINE_TRANSFORM + _spreading(ndim, 2.0 + moments, calls, sizes)
 
 
 def _nufft_at_points(n_points: int, ndim: int, sizes: MapSizes) -> float:
     """Complex transforms of twice the points per axis, two units each: 2, and d more if K trains; and spreading."""
     transforms = 2.0 + (ndim if sizes.trains_wavenumbers else 0.0)
-    fine = 2.0**ndim * n_points
-    seconds = transforms * math.ceil(sizes.units / 2) * fine * math.log2(fine) * SCATTERED_TRANSFORM
-    return seconds + _spreading(ndim, transforms, sizes)
+    pairs, fine = math.ceil(sizes.units / 2), 2.0**ndim * n_points
+    seconds = transforms * pairs * fine * math.log2(fine) * SCATTERED_TRANSFORM
+    return seconds + _spreading(ndim, transforms, pairs, sizes)
 
 
-def _spreading(ndim: int, transforms: float, sizes: MapSizes) -> float:
-    """Kernels at the wavenumbers and their opposites, and the calls."""
-    kernels = 2.0 * sizes.n_features * (SPREAD_POINT + KERNEL_WIDTH**ndim * SPREAD)
-    return transforms * math.ceil(sizes.units / 2) * (kernels + NUFFT_CALLS)
+def _spreading(ndim: int, transforms: float, calls: int, sizes: MapSizes) -> float:
+    """Kernels at the wavenumbers and their opposites for two units at a time, and the calls."""
+    kernels = 2.0 * sizes.n_features * (SPREAD_WAVENUMBER + KERNEL_WIDTH**ndim * SPREAD)
+    return transforms * (math.ceil(sizes.units / 2) * kernels + calls * TRANSFORM_CALLS) + NUFFT_CALLS

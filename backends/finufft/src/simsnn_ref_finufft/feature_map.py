@@ -152,7 +152,9 @@ class NufftMap:
             self._points = self._transform.points(np.where(np.isfinite(K), K, 0.0))
         size, pairs = self._transform.size(self._points), (h + 1) // 2
         n_workspaces = max(1, min(self._backend.workers, NUFFT_ELEMENTS // size, pairs))
-        n_fields = max(1, min(BLOCK_ELEMENTS // size, -(-pairs // n_workspaces)))
+        most = max(1, min(BLOCK_ELEMENTS // size, -(-pairs // n_workspaces)))
+        # Blocks of equal size: a field without units takes as long as any other.
+        n_fields = -(-pairs // -(-pairs // most))
         if (n_workspaces, n_fields) != (len(self._workspaces), self._n_fields):
             self._workspaces = [self._transform.workspace(n_fields) for _ in range(n_workspaces)]
             self._n_fields = n_fields

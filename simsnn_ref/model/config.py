@@ -276,15 +276,17 @@ def config_from_dict(values: Mapping[str, Any], source: str = "config") -> FitCo
 def config_from_file(values: Mapping[str, Any]) -> FitConfig:
     """Build the config of a model file or checkpoint, which hold all that mode and optimizer decided.
 
-    Where earlier versions left that open, they took what is filled in here; raises as `config_from_dict` does.
+    Where earlier versions left that open, they took what is filled in here, and they did not look at options of the
+    other mode; raises as `config_from_dict` does.
     """
+    of_other_mode = {each.name for each in OPTIONS.values() if each.mode not in ("", values.get("mode"))}
     earlier: dict[str, Any] = {}
     if values.get("optimizer") == AUTO:
         earlier["optimizer"] = "second_order"
     if values.get("train_wavenumbers") is None:
         kinds = values.get("first_layer")
         earlier["train_wavenumbers"] = isinstance(kinds, list) and ("msnn" in kinds or "cos" in kinds)
-    return config_from_dict({**values, **earlier})
+    return config_from_dict({name: value for name, value in values.items() if name not in of_other_mode} | earlier)
 
 
 def zero_to_none(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from simsnn_ref.model import (
     StageOptions,
     TrainingOptions,
     config_from_dict,
+    config_from_file,
 )
 
 DEFAULTS_IN_FILES = {
@@ -132,6 +133,17 @@ def test_files_have_a_number_where_none_is_meant(tmp_path):
     assert FitConfig.of(**UNUSUAL).to_dict()["n_features"] == [0, 9]
     values = {"mode": "paper", "n_features": 0, "z1_rms": [0, 1], "steps": [0]}
     assert config_from_dict(values) == FitConfig.of(mode="paper", z1_rms=(None, 1.0), steps=0)
+
+
+def test_files_of_earlier_versions_mean_what_they_meant():
+    """They have auto for the optimizer, null where B trains by the first layer, and any option in either mode."""
+    earlier = {"mode": "paper", "optimizer": "auto", "train_wavenumbers": None, "delta": 0.1, "steps": [40]}
+    for kinds, trains in ((["si"], False), (["none", "msnn"], True), (["cos"], True), (["ffm"], False)):
+        config = config_from_file({**earlier, "first_layer": kinds})
+        assert (config.training.optimizer, config.first_layer.train_wavenumbers) == ("second_order", trains)
+        assert config.network.delta == FitConfig().network.delta
+    for config in (FitConfig.of(mode="paper"), FitConfig(), FitConfig.of(mode="paper", first_layer="rff")):
+        assert config_from_file(config.resolved().to_dict()) == config.resolved()
 
 
 def test_auto_in_toml_is_none(tmp_path):

@@ -11,6 +11,8 @@ cos         A cos(2 pi B x + b), eq. 6                       B ~ N(0, sigma^2), 
 none        x                                                                               (there is no B)
 fourier     sum_j A_j cos(B_j x + b_j), eq. 10, no tanh      largest modes of the target    nothing trains
 ==========  ===============================================  =============================  ==================
+
+The default is that of `initialize`; a fit in mode paper trains B in all layers that allow it.
 """
 
 import math

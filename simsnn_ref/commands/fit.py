@@ -64,12 +64,15 @@ def _add_option(group: Any, option: Option) -> None:
         group.add_argument(flag, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=help_text)
         return
     parse = _or_auto(option.kind) if option.auto else option.kind
-    metavar = "|".join(option.choices) or f"{option.kind.__name__.upper()}{'|auto' if option.auto else ''}"
+    auto = "|auto" if option.auto and not option.choices else ""
+    of_entries = auto if option.entry_type is not option.kind else ""
+    metavar = "|".join(option.choices) or f"{option.kind.__name__.upper()}{of_entries}"
+    metavar = f"{metavar}[,...]{'' if of_entries else auto}" if option.is_tuple else f"{metavar}{auto}"
     group.add_argument(
         flag,
         type=_comma_separated(parse) if option.is_tuple else parse,
         default=argparse.SUPPRESS,
-        metavar=f"{metavar}[,...]" if option.is_tuple else metavar,
+        metavar=metavar,
         help=f"{help_text} (default {shown(option.default)})",
     )
 

@@ -3,8 +3,9 @@
 import json
 import sys
 
+from simsnn_ref.backend import load_backend
 from simsnn_ref.model import Callback, FitConfig, compare_with_paper
-from simsnn_ref.multistage import Forecast, forecast, require_memory
+from simsnn_ref.multistage import Forecast, forecast, require_memory, require_possible, training_grid
 from simsnn_ref.report import duration_words, table_with_legend
 from simsnn_ref.spectrum import Grid, Scatter
 
@@ -31,9 +32,11 @@ def print_forecast(
 
     Raises
     ------
-    ConfigError
-        If the memory does not suffice.
+    BackendError, ConfigError
+        If the fit would be refused for its options, or the memory does not suffice.
     """
+    where = training_grid(grid, is_function, config) if isinstance(grid, Grid) else grid
+    require_possible(config, where, load_backend(config.run.backend))
     expected = forecast(grid, config, is_function=is_function)
     settings = []
     if config.mode == "paper":
@@ -46,6 +49,8 @@ def print_forecast(
         available = "unknown" if expected.available_bytes is None else f"{expected.available_bytes / 2**20:.0f} MiB"
         peak = f"{expected.peak_bytes / 2**20:.0f} MiB"
         print(f"\n{expected.points} training points. Peak memory at most {peak}, available {available}.")
+        if not _seldom_steps(config):
+            print(_total(expected))
         for line in _words_of_a_long_fit(expected, config, checkpoint):
             print(line)
     require_memory(expected)
@@ -70,7 +75,8 @@ class LongFitLines(Callback):
     """Lines on stderr before the first stage of a long fit."""
 
     def __init__(self, expected: Forecast, config: FitConfig, checkpoint: str | None) -> None:
-        self.lines = _words_of_a_long_fit(expected, config, checkpoint)
+        words = _words_of_a_long_fit(expected, config, checkpoint)
+        self.lines = [_total(expected), *words] if words else []
 
     def on_stage_start(self, stage: int, n_stages: int, description: str) -> None:
         for line in self.lines:
@@ -78,18 +84,28 @@ class LongFitLines(Callback):
         self.lines = []
 
 
-def _words_of_a_long_fit(expected: Forecast, config: FitConfig, checkpoint: str | None) -> list[str]:
-    """How long it takes, how it is stopped and resumed, and what is quicker; nothing where it is not long.
+def _total(expected: Forecast) -> str:
+    """The time of all steps."""
+    return (
+        f"All steps of all stages take about {duration_words(expected.seconds)} at most; stages of fewer features, and"
+        " those that reach their target, take less."
+    )
 
-    In mode accurate second-order steps are seldom needed, and as many as the options allow say nothing.
-    """
-    if expected.seconds < LONG or (config.mode == "accurate" and config.optimizer == "second_order"):
+
+def _seldom_steps(config: FitConfig) -> bool:
+    """Whether the start is often good enough, so that the time of as many steps as the options allow says nothing."""
+    return config.mode == "accurate" and config.optimizer == "second_order"
+
+
+def _words_of_a_long_fit(expected: Forecast, config: FitConfig, checkpoint: str | None) -> list[str]:
+    """How it is stopped and resumed, and what is quicker; nothing where it is not long."""
+    if expected.seconds < LONG or _seldom_steps(config):
         return []
     if checkpoint is None:
         stopping = "With --checkpoint DIR it can be stopped by Ctrl-C at any time and resumed by: simsnn resume DIR"
     else:
         stopping = f"Stop it by Ctrl-C at any time; go on with: simsnn resume {checkpoint}"
-    lines = [f"All steps of this fit take about {duration_words(expected.seconds)} at most. {stopping}"]
+    lines = [stopping]
     if config.mode == "paper" and config.optimizer == "adam":
         lines.append("Quicker, and not the paper's method: --optimizer gauss_newton, --steps N, --no-train-wavenumbers")
     return lines

@@ -122,7 +122,7 @@ def method_of(config: FitConfig) -> str:
         return f"another optimizer{' and another start' if changed else ''}"
     fewest = min(config.steps)
     if fewest < PAPER_STEPS:
-        return f"Adam in {fewest} steps"
+        return f"Adam in {fewest} steps a stage"
     return PAPERS if config.trains_wavenumbers(config.n_stages - 1) else f"{PAPERS}, B frozen"
 
 

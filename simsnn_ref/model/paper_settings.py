@@ -5,32 +5,59 @@ from typing import Any
 
 from simsnn_ref.model.config import OPTIONS, FitConfig
 from simsnn_ref.model.options import shown
+from simsnn_ref.network import TRAINABLE_WAVENUMBERS
 
 __all__ = ["PaperSettings", "compare_with_paper"]
 
 _AS_IN_THE_PAPER = (
     (("first_layer", "train_wavenumbers"), "the first layer of Algorithm 1, B and b trained and A fixed"),
-    (("n_features",), "its width n_f the number of primary modes"),
-    (("z1_rms", "output_gain"), "Xavier's rule for all other weights"),
+    (("first_layer", "n_features"), "n_f by the number of primary modes"),
+    (("z1_rms", "output_gain"), "Xavier's rule for the weights behind the first layer"),
     (("hidden",), "3 tanh layers of 30 units"),
-    (("p",), "the L^10 loss over all samples"),
+    (("p",), "the L^10 loss over all training points"),
     (("optimizer", "learning_rate"), "Adam with a step size of 1e-3 at first"),
     (("steps",), "150000 steps a stage"),
-    (("stages",), "4 stages, ended at machine precision"),
+    (("stages", "target", "target_rms"), "4 stages, ended at machine precision"),
 )
 """Options, and what their values in mode paper mean; sections 3.3, 3.4 and 4.2."""
 
-_ANNEALING = {
-    "plateau": ("schedule", "plateau_window", "plateau_threshold"),
-    "exponential": ("schedule", "final_learning_rate"),
-    "constant": ("schedule",),
-}
-_CONSTANTS_OF_ADAM = ("beta1", "beta2", "epsilon")
-_OF_ADAM = {"learning_rate", *_CONSTANTS_OF_ADAM, *(name for names in _ANNEALING.values() for name in names)}
+_LEFT_OPEN = (
+    ("which modes are primary", ("mode_threshold", "max_features"), ""),
+    ("what machine precision is", ("target", "target_rms"), ""),
+    (
+        "annealing",
+        ("schedule", "plateau_window", "plateau_threshold"),
+        ", the rule of the authors' earlier code",
+    ),
+    ("the other constants of Adam", ("beta1", "beta2", "epsilon"), ", those of its own paper"),
+)
+"""What the paper does not give, the options that settle it, and where their values come from."""
 
 _GROUPS_OF_THE_METHOD = ("stages", "first_layer", "network", "training")
 _SAME_RESULT = {"feature_map", "nufft_tolerance"}
-"""How products are evaluated, whatever the method."""
+
+_OF_METHODS = {
+    **dict.fromkeys(("learning_rate", "schedule", "final_learning_rate"), ("adam",)),
+    **dict.fromkeys(("plateau_window", "plateau_threshold", "beta1", "beta2", "epsilon"), ("adam",)),
+    "inner_iterations": ("gauss_newton", "second_order"),
+    "damping": ("gauss_newton", "levenberg_marquardt", "second_order"),
+    "memory": ("lbfgs",),
+    "stall_tolerance": ("gauss_newton", "levenberg_marquardt", "lbfgs", "second_order"),
+}
+"""The optimizers that have a use for an option; all for those that are not here."""
+
+_OF_SCHEDULES = {
+    "final_learning_rate": "exponential",
+    "plateau_window": "plateau",
+    "plateau_threshold": "plateau",
+}
+_OF_FIRST_LAYERS = {
+    "mode_threshold": ("si", "fourier"),
+    "max_features": ("si", "fourier"),
+    "sigma": ("rff", "ffm", "cos"),
+    "train_wavenumbers": TRAINABLE_WAVENUMBERS,
+}
+"""The schedule, and the first layers, that have a use for an option."""
 
 
 @dataclass(frozen=True)
@@ -76,34 +103,34 @@ def compare_with_paper(config: FitConfig, *, scattered: bool = False) -> PaperSe
     as in the paper, but: B frozen; optimizer gauss_newton; steps 40
     """
     given, papers = config.resolved().to_flat(), FitConfig.of(mode="paper").resolved().to_flat()
-    is_adam = config.optimizer == "adam"
-    of_method = {name for name, each in OPTIONS.items() if each.group in _GROUPS_OF_THE_METHOD}
-    irrelevant = _SAME_RESULT if is_adam else _SAME_RESULT | _OF_ADAM
-    changed = [name for name in given if name in of_method - irrelevant and given[name] != papers[name]]
-    left_open: list[tuple[str, tuple[str, ...], str]] = [
-        ("which modes are primary", ("mode_threshold", "max_features"), ""),
-        ("machine precision", ("target", "target_rms"), ""),
-    ]
-    if is_adam:
-        left_open += [
-            ("annealing", _ANNEALING[config.schedule], ", the rule of the authors' earlier code"),
-            ("other constants of Adam", _CONSTANTS_OF_ADAM, ", those of its own paper"),
-        ]
-
-    def choice(what: str, names: tuple[str, ...], reason: str) -> str:
-        values = ", ".join(_value(name, given) for name in names)
-        return f"{what}: {values}{', by the options' if set(names) & set(changed) else reason}"
-
-    is_open = {name for _, names, _ in left_open for name in names}
-    items = [_value(name, given) for name in changed if name not in is_open]
+    used = [name for name in given if _is_used(name, config)]
+    changed = [name for name in used if given[name] != papers[name]]
+    items = ["B frozen" if name == "train_wavenumbers" else _value(name, given) for name in changed]
     if scattered:
         items.append("modes by least squares, since the points are scattered")
     return PaperSettings(
         tuple(words for names, words in _AS_IN_THE_PAPER if not set(names) & set(changed)),
-        tuple(choice(*each) for each in left_open),
+        tuple(
+            f"{what}: {', '.join(_value(name, given) for name in names)}{source}"
+            for what, names, source in _LEFT_OPEN
+            if set(names) <= set(used) and not set(names) & set(changed)
+        ),
         tuple(items),
     )
 
 
+def _is_used(name: str, config: FitConfig) -> bool:
+    """Whether the result of a fit depends on an option."""
+    if OPTIONS[name].group not in _GROUPS_OF_THE_METHOD or name in _SAME_RESULT:
+        return False
+    counts_modes = None in config.first_layer.n_features
+    return (
+        config.optimizer in _OF_METHODS.get(name, (config.optimizer,))
+        and config.schedule == _OF_SCHEDULES.get(name, config.schedule)
+        and not set(config.first_layer.kind).isdisjoint(_OF_FIRST_LAYERS.get(name, config.first_layer.kind))
+        and (counts_modes or name not in ("mode_threshold", "max_features"))
+    )
+
+
 def _value(name: str, given: dict[str, Any]) -> str:
-    return "B frozen" if name == "train_wavenumbers" else f"{name} {shown(given[name])}"
+    return f"{name} {shown(given[name])}"

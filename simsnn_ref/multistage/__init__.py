@@ -6,8 +6,9 @@
 from simsnn_ref.multistage.estimator import SIMSNNRegressor
 from simsnn_ref.multistage.fitting import certify_model, fit, resume
 from simsnn_ref.multistage.off_grid_error import choose_off_grid
+from simsnn_ref.multistage.requirements import require_possible
 from simsnn_ref.multistage.resources import Forecast, available_bytes, forecast, require_memory
-from simsnn_ref.multistage.sampling import training_set
+from simsnn_ref.multistage.sampling import training_grid, training_set
 from simsnn_ref.multistage.training import train
 
 __all__ = [
@@ -19,7 +20,9 @@ __all__ = [
     "fit",
     "forecast",
     "require_memory",
+    "require_possible",
     "resume",
     "train",
+    "training_grid",
     "training_set",
 ]

@@ -191,7 +191,7 @@ def _run(setup: Setup, events: Events, notes: Sequence[str] = ()) -> Model:
         if setup.is_constant:
             fit_constant(setup, state, events)
         else:
-            require_possible(setup)
+            require_possible(setup.config, setup.training.grid, setup.backend, setup.least_squares)
             events.note(*before_the_first_stage(setup))
     return _continue(setup, state, events)
 

@@ -1,40 +1,52 @@
 """Options that the data cannot meet are found before the first stage is trained, by their sizes alone."""
 
-from simsnn_ref.multistage.setup import Setup
+from simsnn_ref.backend import Backend
+from simsnn_ref.model import FitConfig
 from simsnn_ref.network import MODES_OF_THE_TARGET, make_map, require_first_layer, require_map
-from simsnn_ref.spectrum import Grid, count_extension_modes, count_modes, require_modes
+from simsnn_ref.spectrum import Grid, Scatter, ScatteredModes, count_extension_modes, count_modes, require_modes
 
 __all__ = ["require_possible"]
 
 
-def require_possible(setup: Setup) -> None:
-    """Raise ConfigError where a stage asks for modes or for a feature map that these data do not have."""
-    config, grid = setup.config, setup.training.grid
+def require_possible(
+    config: FitConfig, grid: Grid | Scatter, backend: Backend, least_squares: ScatteredModes | None = None
+) -> None:
+    """Raise ConfigError where a stage asks for modes or for a feature map that these data do not have.
+
+    Parameters
+    ----------
+    grid : Grid or Scatter
+        Where the field is trained.
+    least_squares : ScatteredModes, optional
+        Of scattered points; the number of their modes is not looked at without.
+    """
     for stage in range(config.n_stages):
         first_layer = config.for_stage(config.first_layer.kind, stage)
         n_features = config.for_stage(config.first_layer.n_features, stage)
         has_modes = first_layer in MODES_OF_THE_TARGET and not config.trains_wavenumbers(stage)
-        if setup.least_squares is not None or config.mode == "paper":
+        if isinstance(grid, Scatter) and least_squares is None:
+            pass
+        elif least_squares is not None or config.mode == "paper":
             require_first_layer(
                 first_layer,
-                setup.least_squares or _grid(setup),
+                least_squares or _uniform(grid),
                 n_features=n_features,
                 hidden=config.network.hidden,
                 train_wavenumbers=config.trains_wavenumbers(stage),
             )
         elif n_features is not None:
-            require_modes(_grid(setup), n_features, _count(_grid(setup)))
+            require_modes(_uniform(grid), n_features, _count(_uniform(grid)))
         if first_layer != "none":
             require_map(config.network.feature_map, is_grid=isinstance(grid, Grid), has_modes=has_modes)
     if config.network.feature_map == "nufft":
         # Only FINUFFT itself knows which tolerance and which sizes it takes.
-        where = grid if isinstance(grid, Grid) else setup.backend.asarray(grid.box.to_scaled(grid.points[:1]))
-        make_map(where, setup.backend, kind="nufft", tolerance=config.network.nufft_tolerance)
+        where = grid if isinstance(grid, Grid) else backend.asarray(grid.box.to_scaled(grid.points[:1]))
+        make_map(where, backend, kind="nufft", tolerance=config.network.nufft_tolerance)
 
 
-def _grid(setup: Setup) -> Grid:
-    assert isinstance(setup.training.grid, Grid)
-    return setup.training.grid
+def _uniform(grid: Grid | Scatter) -> Grid:
+    assert isinstance(grid, Grid)
+    return grid
 
 
 def _count(grid: Grid) -> int:

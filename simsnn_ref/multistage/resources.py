@@ -16,7 +16,7 @@ from typing import Any
 from simsnn_ref.backend import SERIAL, Processes, default_threads
 from simsnn_ref.errors import ConfigError
 from simsnn_ref.model import FitConfig
-from simsnn_ref.multistage.sampling import refinement
+from simsnn_ref.multistage.sampling import training_grid
 from simsnn_ref.network import MODES_OF_THE_TARGET, NUFFT_ELEMENTS, MapSizes, has_nufft, step_seconds
 from simsnn_ref.network.features.cost import FINE_POINTS, MULTIPLY_ADD, map_costs
 from simsnn_ref.network.features.dense import BLOCK_ELEMENTS as DENSE_BLOCK
@@ -117,7 +117,7 @@ def forecast(
 def _forecast(grid: Grid | Scatter, config: FitConfig, is_function: bool, n_processes: int) -> Forecast:
     if isinstance(grid, Scatter):
         return _forecast_scatter(grid, config, n_processes)
-    training = grid.refined(factor) if (factor := refinement(grid, is_function, config)) > 1 else grid
+    training = training_grid(grid, is_function, config)
     stages = tuple(_stage(index, training, config, n_processes) for index in range(1, config.n_stages + 1))
     h = max((config.network.hidden or (1,))[0], 1)
     lattice = math.prod(_lattice(training))

@@ -19,7 +19,7 @@ from simsnn_ref.model import FitConfig
 from simsnn_ref.network import extended_backend, interpolated
 from simsnn_ref.spectrum import Grid, Scatter
 
-__all__ = ["TrainingSet", "finer", "refinement", "rounding_of", "training_set"]
+__all__ = ["TrainingSet", "finer", "rounding_of", "training_grid", "training_set"]
 
 MAX_POINTS = 2**18
 """A function is sampled up to 4 times as finely as asked, and `finer`, as long as this many training points are not
@@ -59,7 +59,7 @@ def training_set(
     asarray = extended_backend().asarray
     if isinstance(grid, Scatter):
         return TrainingSet(grid, asarray(samples), 1)
-    factor = refinement(grid, target is not None, config)
+    factor = _refinement(grid, target is not None, config)
     if target is not None:
         return _sampled(target, grid, factor)
     if factor == 1:
@@ -67,7 +67,13 @@ def training_set(
     return TrainingSet(grid.refined(factor), _interpolated(samples, grid, factor), factor)
 
 
-def refinement(grid: Grid, is_function: bool, config: FitConfig) -> int:
+def training_grid(grid: Grid, is_function: bool, config: FitConfig) -> Grid:
+    """The grid of the first stage, of which the samples are a part."""
+    factor = _refinement(grid, is_function, config)
+    return grid if factor == 1 else grid.refined(factor)
+
+
+def _refinement(grid: Grid, is_function: bool, config: FitConfig) -> int:
     """Training points per sample along each axis."""
     if config.mode == "paper" or not (is_function or all(grid.periodic)):
         return 1

@@ -43,7 +43,7 @@ class LogLines(Callback):
         tenth = max(1, step.n_steps // 10)
         if done and (done % tenth == 0 or now - self._last >= SECONDS_BETWEEN_LINES):
             left = (now - self._stage_started) / done * (step.n_steps - done)
-            self._print(f"  stage {step.stage}: {step_words(step)}, at most {duration_words(left)} left")
+            self._print(f"  stage {step.stage}: {step_words(step)}, {duration_words(left)} left at this pace")
             self._last = now
 
     def on_activity(self, activity: str) -> None:

@@ -78,7 +78,7 @@ def test_chebyshev_interpolation_reproduces_polynomials_and_converges():
         ({}, "the paper's method"),
         ({"train_wavenumbers": False}, "the paper's method, B frozen"),
         ({"first_layer": ["none", "msnn"]}, "the paper's method"),
-        ({"steps": (15000, 150000)}, "Adam in 15000 steps"),
+        ({"steps": (15000, 150000)}, "Adam in 15000 steps a stage"),
         ({"optimizer": "gauss_newton"}, "another optimizer"),
         ({"optimizer": "gauss_newton", "z1_rms": (None, 1.0)}, "another optimizer and another start"),
         ({"optimizer": "lbfgs", "output_gain": (1.0, 40.0)}, "another optimizer and another start"),

@@ -173,7 +173,7 @@ def test_claims_are_decided_by_the_medians(si, msnn, held):
     claims = fig1._claims(**fits(si_fits=si, msnn_fits=msnn), how="steps a stage with Adam")
     assert [claim.held for claim in claims] == held
     assert [claim.verdict for claim in claims] == [
-        f"{'held' if h else 'did not hold'} by Adam in 14 steps" for h in held
+        f"{'held' if h else 'did not hold'} by Adam in 14 steps a stage" for h in held
     ]
     assert f"{median(si):.1e}" in claims[0].found
     assert f"{median(msnn):.1e}" in claims[1].found

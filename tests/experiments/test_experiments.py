@@ -92,6 +92,7 @@ CLAIMS = {
     "fig3": ["section 4.2, Figure 3 left", "section 4.2, Figure 3 right"] * 2,
     "ntk": ["section 2.3"] * 7,
     "lp": ["section 3.3, eq. 7"] * 7,
+    "logcos": ["sections 1.2 and 3.2"] * 8,
 }
 """Where in the paper the claims of each experiment are; those of the first three by two methods of training."""
 

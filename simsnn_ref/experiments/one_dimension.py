@@ -335,6 +335,11 @@ def _cells(errors: Errors) -> tuple[float, float, float, float]:
     return errors.max_at_samples, errors.rms_at_samples, errors.max_at_judged, errors.rms_at_judged
 
 
+def _seconds(seconds: float) -> Cell:
+    """Two digits would print hundreds with a power of ten."""
+    return round(seconds) if seconds >= 10.0 else seconds
+
+
 ERROR_COLUMNS = {
     "max at samples": AT_SAMPLES,
     "RMS at samples": AT_SAMPLES,
@@ -357,7 +362,7 @@ def _stage_table(networks: tuple[Way, ...]) -> Table:
                     record.n_parameters,
                     record.steps,
                     *_cells(errors),
-                    record.seconds,
+                    _seconds(record.seconds),
                 )
             )
     return Table(
@@ -388,7 +393,7 @@ def _way_table(ways: tuple[Way, ...]) -> Table:
             **ERROR_COLUMNS,
             "seconds": "wall-clock time; of interpolants, of the evaluation too",
         },
-        tuple((way.name, way.numbers, *_cells(way.last), way.seconds) for way in ways),
+        tuple((way.name, way.numbers, *_cells(way.last), _seconds(way.seconds)) for way in ways),
         "Networks and series are evaluated in extended precision, interpolants in float64. There is a series of as many"
         " modes as each network has features.",
     )
@@ -410,7 +415,8 @@ def _draw(networks: tuple[Way, ...], algorithm_1: Way) -> "Figure":
     errors.set_xticks(range(1, STAGES + 1))
     title = "largest error at the samples (full), at 8000 points (dashed)"
     label(errors, title=title, x="stage", y="max error / RMS$(u)$")
-    draw_legend(errors)
+    # Lines cross all of the panel.
+    draw_legend(errors, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2)
     _draw_left(best, min(networks, key=lambda way: way.last.max_at_judged))
     _draw_left(dense, algorithm_1)
     return figure

@@ -24,7 +24,7 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "experiment",
         choices=[*EXPERIMENTS, "all"],
-        help="figure of the paper, or a study (ntk: section 2.3, lp: section 3.3)",
+        help="figure of the paper, or a study (ntk: section 2.3, lp: section 3.3, logcos: one dimension)",
     )
     parser.add_argument(
         "--size",

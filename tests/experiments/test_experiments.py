@@ -112,6 +112,7 @@ CLAIMS = {
     "fig3": ["section 4.2, Figure 3 left", "section 4.2, Figure 3 right"] * 2,
     "ntk": ["section 2.3"] * 7,
     "lp": ["section 3.3, eq. 7"] * 7,
+    "logcos": ["sections 1.2 and 3.2"] * 8,
 }
 """Where in the paper the claims of each experiment are; those of fig1 and fig3 by two or three methods of training."""
 

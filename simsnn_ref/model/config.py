@@ -4,6 +4,7 @@ import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from itertools import pairwise
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeVar
@@ -124,6 +125,14 @@ class FitConfig(OptionGroup):
                     f"{group} = {value!r}: expected {group_class.__name__}; FitConfig.of takes options by flat name"
                 )
         self._check_mode()
+        self._check_steps()
+
+    def _check_steps(self) -> None:
+        steps = self.training.steps or ()
+        if any(first > 0 and second == 0 for first, second in pairwise(steps)):
+            raise ConfigError(
+                f"steps = {shown(steps)}: a stage of no steps after others; commas separate stages, not thousands"
+            )
 
     def _check_mode(self) -> None:
         if self.mode == "accurate" and set(self.first_layer.kind) != {"si"}:

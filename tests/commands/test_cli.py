@@ -212,10 +212,15 @@ def test_a_dry_run_in_mode_paper_says_what_the_paper_says(capsys):
         assert words in out.splitlines()[0]
     assert "plateau" in out.splitlines()[1]
     assert "as in the paper, but" not in out
-    assert re.search(r"take about \d+ h \d\d min at most\. With --checkpoint DIR it can be stopped", out)
+    assert re.search(r"All steps of all stages take about \d+ h \d\d min at most", out)
+    assert "With --checkpoint DIR it can be stopped by Ctrl-C at any time and resumed by: simsnn resume DIR" in out
     assert "Quicker, and not the paper's method: --optimizer gauss_newton, --steps N, --no-train-wavenumbers" in out
     quick = ["--optimizer", "gauss_newton", "--no-train-wavenumbers"]
     output = run_json(capsys, "fit", "--example", "ug", "--mode", "paper", "--dry-run", *quick)
+    assert "All steps of all stages" in run(capsys, "fit", "--example", "logcos", "--mode", "paper", "--dry-run")[1]
+    assert "All steps of all stages" not in run(capsys, "fit", "--example", "logcos", "--dry-run")[1]
+    for refused in (["--feature-map", "fft"], ["--n-features", "5000"], ["--backend", "nothing"]):
+        assert run(capsys, "fit", "--example", "ug", "--mode", "paper", "--dry-run", *refused)[0] == 2
     assert output["settings"][-1] == "as in the paper, but: B frozen; optimizer gauss_newton; steps 40"
     assert output["config"]["train_wavenumbers"] is False
     assert [stage["feature_map"] for stage in output["stages"]] == ["fft"] * 4
@@ -228,7 +233,8 @@ def test_a_long_fit_says_so_before_it_starts(capsys, monkeypatch):
     status, _, err = run(capsys, *words, "--checkpoint", "run")
     assert status == 0
     before, after = err.split("stage 1 of 3")
-    assert "at most. Stop it by Ctrl-C at any time; go on with: simsnn resume run\nQuicker" in before
+    assert "All steps of all stages take about" in before
+    assert "Stop it by Ctrl-C at any time; go on with: simsnn resume run\nQuicker" in before
     assert "Quicker" not in after
     assert run(capsys, *words, "--quiet")[2] == ""
 

@@ -168,7 +168,7 @@ def test_claims_are_decided_by_the_largest_errors_after_the_last_stage(at_sample
     ("options", "by"),
     [
         ({"optimizer": "lbfgs"}, "another optimizer"),
-        ({"optimizer": "adam", "steps": (3000, 5000)}, "Adam in 3000 steps"),
+        ({"optimizer": "adam", "steps": (3000, 5000)}, "Adam in 3000 steps a stage"),
         ({"optimizer": "adam"}, "the paper's method"),
     ],
 )

@@ -226,6 +226,7 @@ BAD = [
     ({"mode_threshold": 0.0}, "0 < mode_threshold <= 1"),
     ({"seed": -1}, "at least 0"),
     ({"steps": -1}, "at least 0"),
+    ({"steps": (150, 0)}, "steps = 150,0: a stage of no steps after others; commas separate stages, not thousands"),
     ({"z1_rms": [0.5, -1.0]}, "every entry needs a finite value above 0"),
     ({"output_gain": [1.0, 0.0]}, "above 0"),
     ({"output_gain": []}, "at least one entry"),

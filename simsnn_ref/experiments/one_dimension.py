@@ -35,7 +35,7 @@ from simsnn_ref.spectrum import Grid, count_modes
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Errors", "Setup", "Way", "run"]
+__all__ = ["Errors", "Field", "Setup", "Way", "run"]
 
 TARGET = get_problem("logcos").target
 LOWER, UPPER = -1.02, 1.02

@@ -353,7 +353,7 @@ def test_adam_is_its_loop_to_the_bit():
     network, fmap = objective.network, objective.fmap
     config = FitConfig.of(optimizer="adam", p=10.0)
     result = train(network, params, fmap, objective.target, config, 30)
-    adam, schedule = Adam(), Exponential(config.training.learning_rate, config.training.final_learning_rate, 30)
+    adam, schedule = Adam(), Exponential(config.learning_rate, config.training.final_learning_rate, 30)
     state = AdamState.zero(np, {name: params[name] for name in network.trainable(params)})
     losses, met = [1.0], []
     for _ in range(31):

@@ -145,7 +145,8 @@ def test_another_optimizer_is_used(tmp_path, capsys):
     assert main(["reproduce", "fig2", "--optimizer", "lbfgs", "-o", str(tmp_path), "--json"]) == 0
     result = json.loads(capsys.readouterr().out)["fig2"]
     assert result["optimizer"] == "lbfgs"
-    assert {stage["optimizer"] for stage in result["numbers"]["stages"]} == {"lbfgs"}
+    (stages,) = result["numbers"]["fits"].values()
+    assert {stage["optimizer"] for stage in stages} == {"lbfgs"}
 
 
 def test_a_folder_that_cannot_be_made(tmp_path, capsys):

@@ -306,6 +306,7 @@ def losses(feature_map, **options):
         hidden=(5, 4),
         stages=1,
         steps=6,
+        learning_rate=1e-2,
         p=2.0,
         feature_map=feature_map,
         **options,

@@ -25,29 +25,6 @@ __all__ = ["OPTIONS", "FitConfig", "config_from_dict", "config_from_file", "conf
 
 T = TypeVar("T")
 
-MODES = ("accurate", "paper")
-
-LEFT_TO_THE_MODE: dict[str, dict[str, Any]] = {
-    "accurate": {
-        "stages": 3,
-        "max_features": 400_000,
-        "p": 2.0,
-        "optimizer": "second_order",
-        "learning_rate": 1e-2,
-        "schedule": "exponential",
-    },
-    "paper": {
-        "stages": 4,
-        "max_features": 10_000,
-        "p": 10.0,
-        "optimizer": "adam",
-        "learning_rate": 1e-3,
-        "schedule": "plateau",
-    },
-}
-"""What None is in each mode, by flat name. Those of mode paper are the paper's own, sections 3.3 and 4.2, but for the
-limit on n_f, its largest, and the schedule, which it does not give."""
-
 STEPS = {"accurate": (500,), "paper": (150_000,)}
 SECOND_ORDER_STEPS = (40,)
 """What None is for steps: of Adam by mode, and of all other optimizers."""
@@ -107,7 +84,7 @@ class FitConfig(OptionGroup):
     mode: str = option(
         "accurate",
         "accurate: small error between the samples too; paper: the paper to the letter, trained at the samples",
-        choices=MODES,
+        choices=("accurate", "paper"),
     )
     stages: StageOptions = field(default_factory=StageOptions)
     first_layer: FirstLayerOptions = field(default_factory=FirstLayerOptions)
@@ -182,15 +159,10 @@ class FitConfig(OptionGroup):
         return {name: _none_to_zero(value, _ZEROS.get(name)) for name, value in self.to_flat().items()}
 
     def _decided(self, name: str) -> Any:
-        """An option by its flat name; that of the mode and the optimizer in place of None."""
+        """An option by its flat name; that of the mode in place of None."""
         value = attrgetter(OPTIONS[name].path)(self)
-        if value is not None:
-            return value
-        if name == "steps":
-            return STEPS[self.mode] if self.optimizer == "adam" else SECOND_ORDER_STEPS
-        if name == "train_wavenumbers":
-            return self.mode == "paper" and self._may_train_wavenumbers
-        return LEFT_TO_THE_MODE[self.mode][name]
+        by_mode = OPTIONS[name].by_mode
+        return by_mode[self.mode] if value is None and by_mode is not None else value
 
     @property
     def n_stages(self) -> int:
@@ -215,7 +187,9 @@ class FitConfig(OptionGroup):
     @property
     def steps(self) -> tuple[int, ...]:
         """Most steps, per stage: ``training.steps``, or that of mode and optimizer."""
-        steps: tuple[int, ...] = self._decided("steps")
+        steps = self.training.steps
+        if steps is None:
+            return STEPS[self.mode] if self.optimizer == "adam" else SECOND_ORDER_STEPS
         return steps
 
     @property
@@ -230,14 +204,18 @@ class FitConfig(OptionGroup):
 
     def resolved(self) -> "FitConfig":
         """The same options, with what mode and optimizer decide in place of None."""
-        return self.with_options(
-            **{name: self._decided(name) for name in (*LEFT_TO_THE_MODE[self.mode], "steps", "train_wavenumbers")}
-        )
+        by_mode = {name: self._decided(name) for name, each in OPTIONS.items() if each.by_mode is not None}
+        return self.with_options(**by_mode, steps=self.steps, train_wavenumbers=self._trains_wavenumbers)
 
     def trains_wavenumbers(self, stage: int) -> bool:
         """Whether B trains in the 0-based `stage`."""
-        kind = self.for_stage(self.first_layer.kind, stage)
-        return bool(self._decided("train_wavenumbers")) and kind in TRAINABLE_WAVENUMBERS
+        return self._trains_wavenumbers and self.for_stage(self.first_layer.kind, stage) in TRAINABLE_WAVENUMBERS
+
+    @property
+    def _trains_wavenumbers(self) -> bool:
+        """``first_layer.train_wavenumbers``, or whether mode paper has a layer that may."""
+        trains = self.first_layer.train_wavenumbers
+        return self.mode == "paper" and self._may_train_wavenumbers if trains is None else trains
 
     @property
     def _may_train_wavenumbers(self) -> bool:

@@ -32,7 +32,7 @@ class StageOptions(OptionGroup):
         None,
         "largest number of stages",
         name="stages",
-        auto="4 in mode paper, 3 in mode accurate",
+        by_mode={"paper": 4, "accurate": 3},
         interval=at_least(1),
     )
     target: float = option(
@@ -69,7 +69,7 @@ class FirstLayerOptions(OptionGroup):
     max_features: int | None = option(
         None,
         "upper limit of n_features = auto",
-        auto="10000 in mode paper, 400000 in mode accurate",
+        by_mode={"paper": 10_000, "accurate": 400_000},
         interval=at_least(1),
     )
     sigma: float = option(
@@ -123,13 +123,13 @@ class TrainingOptions(OptionGroup):
     p: float | None = option(
         None,
         "exponent of the L^p loss, at least 2 (2: RMS)",
-        auto="10 in mode paper, 2 in mode accurate",
+        by_mode={"paper": 10.0, "accurate": 2.0},
         interval=at_least(2),
     )
     optimizer: str | None = option(
         None,
         "training method; second_order is levenberg_marquardt where the problem is small, else gauss_newton",
-        auto="adam in mode paper, second_order in mode accurate",
+        by_mode={"paper": "adam", "accurate": "second_order"},
         choices=OPTIMIZERS,
     )
     steps: tuple[int, ...] | None = option(
@@ -142,13 +142,13 @@ class TrainingOptions(OptionGroup):
     learning_rate: float | None = option(
         None,
         "Adam's initial step size",
-        auto="1e-3 in mode paper, 1e-2 in mode accurate",
+        by_mode={"paper": 1e-3, "accurate": 1e-2},
         interval=ABOVE_0,
     )
     schedule: str | None = option(
         None,
         "how the step size is annealed",
-        auto="plateau in mode paper, exponential in mode accurate",
+        by_mode={"paper": "plateau", "accurate": "exponential"},
         choices=SCHEDULES,
     )
     final_learning_rate: float = option(1e-4, "exponential: step size at the last step", interval=ABOVE_0)

@@ -3,7 +3,7 @@
 import contextlib
 import difflib
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from types import NoneType
 from typing import Any, get_args, get_origin
@@ -72,6 +72,8 @@ class Option:
         Where a number, or each one in a tuple, has to be.
     mode : str
         The mode that has a use for it; both if empty.
+    by_mode : mapping of str to object, optional
+        What None stands for in each mode, where that alone decides; `auto` says so.
     per_stage : bool
         Whether a tuple has an entry for each stage, and so at least one. The last one serves all further stages.
     """
@@ -86,6 +88,7 @@ class Option:
     choices: tuple[str, ...] = ()
     interval: Interval | None = None
     mode: str = ""
+    by_mode: Mapping[str, Any] | None = None
     per_stage: bool = False
 
     @property
@@ -168,8 +171,13 @@ class OptionGroup:
             object.__setattr__(self, each.attribute, each.checked(getattr(self, each.attribute)))
 
 
-def option(default: Any, meaning: str, **rules: Any) -> Any:
+def option(default: Any, meaning: str, *, by_mode: Mapping[str, Any] | None = None, **rules: Any) -> Any:
     """Declare an option in an `OptionGroup`; `rules` are further attributes of `Option`."""
+    if by_mode:
+        words = [
+            f"{value if isinstance(value, str) else f'{value:g}'} in mode {mode}" for mode, value in by_mode.items()
+        ]
+        rules |= {"by_mode": by_mode, "auto": ", ".join(words)}
     return field(default=default, metadata={"option": {"meaning": meaning, **rules}})
 
 

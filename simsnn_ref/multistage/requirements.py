@@ -20,33 +20,27 @@ def require_possible(
     least_squares : ScatteredModes, optional
         Of scattered points; the number of their modes is not looked at without.
     """
+    modes_of = grid if isinstance(grid, Grid) else least_squares
     for stage in range(config.n_stages):
         first_layer = config.for_stage(config.first_layer.kind, stage)
         n_features = config.for_stage(config.first_layer.n_features, stage)
         has_modes = first_layer in MODES_OF_THE_TARGET and not config.trains_wavenumbers(stage)
-        if isinstance(grid, Scatter) and least_squares is None:
-            pass
-        elif least_squares is not None or config.mode == "paper":
+        if modes_of is not None and (least_squares is not None or config.mode == "paper"):
             require_first_layer(
                 first_layer,
-                least_squares or _uniform(grid),
+                modes_of,
                 n_features=n_features,
                 hidden=config.network.hidden,
                 train_wavenumbers=config.trains_wavenumbers(stage),
             )
-        elif n_features is not None:
-            require_modes(_uniform(grid), n_features, _count(_uniform(grid)))
+        elif isinstance(grid, Grid) and n_features is not None:
+            require_modes(grid, n_features, _count(grid))
         if first_layer != "none":
             require_map(config.network.feature_map, is_grid=isinstance(grid, Grid), has_modes=has_modes)
     if config.network.feature_map == "nufft":
         # Only FINUFFT itself knows which tolerance and which sizes it takes.
         where = grid if isinstance(grid, Grid) else backend.asarray(grid.box.to_scaled(grid.points[:1]))
         make_map(where, backend, kind="nufft", tolerance=config.network.nufft_tolerance)
-
-
-def _uniform(grid: Grid | Scatter) -> Grid:
-    assert isinstance(grid, Grid)
-    return grid
 
 
 def _count(grid: Grid) -> int:

@@ -65,9 +65,12 @@ def _add_option(group: Any, option: Option) -> None:
         return
     parse = _or_auto(option.kind) if option.auto else option.kind
     auto = "|auto" if option.auto and not option.choices else ""
-    of_entries = auto if option.entry_type is not option.kind else ""
-    metavar = "|".join(option.choices) or f"{option.kind.__name__.upper()}{of_entries}"
-    metavar = f"{metavar}[,...]{'' if of_entries else auto}" if option.is_tuple else f"{metavar}{auto}"
+    metavar = "|".join(option.choices) or option.kind.__name__.upper()
+    if not option.is_tuple:
+        metavar += auto
+    else:
+        # Whether an entry, or only all of the tuple, may be left to the fit.
+        metavar += f"{auto}[,...]" if option.entry_type is not option.kind else f"[,...]{auto}"
     group.add_argument(
         flag,
         type=_comma_separated(parse) if option.is_tuple else parse,

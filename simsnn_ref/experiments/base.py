@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = [
+    "HIGH_ACCURACY",
     "PAPERS",
     "SIZES",
     "Cell",
@@ -39,6 +40,9 @@ own sizes, which are meant for a GPU."""
 
 PAPER_STEPS = 150_000
 """Of each stage, section 4.2."""
+
+HIGH_ACCURACY = 1e-15
+"""Error relative to the RMS of the field up to which it counts as O(1e-16)."""
 
 PAPERS = "the paper's method"
 """By what a claim of the paper is decided as the paper itself did."""

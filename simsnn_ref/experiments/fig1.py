@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simsnn_ref.backend import largest
 from simsnn_ref.experiments.base import Cell, Claim, Outcome, Settings, Table, method_of, spread
 from simsnn_ref.experiments.classical import chebyshev, relative_errors, spline, timed
 from simsnn_ref.experiments.series import series_table
@@ -23,7 +24,7 @@ from simsnn_ref.report import (
     FIELD_MAP,
     RESIDUE_MAP,
     TARGET_COLOUR,
-    draw_image,
+    draw_field,
     draw_legend,
     draw_line,
     label,
@@ -67,10 +68,6 @@ grid and after a number of steps that it does not give."""
 CHEBYSHEV = "Chebyshev interpolation (its own points)"
 
 PROBLEM = get_problem("ug")
-EXTENT = (-1.0, 1.0, -1.0, 1.0)
-
-DRAWN_STEPS = 2000
-"""Points of a curve over all steps."""
 
 
 @dataclass(frozen=True)
@@ -368,9 +365,7 @@ def _draw(adam: dict[str, list[Model]], fits: dict[str, list[Model]], second: st
 
 def _draw_target(axes: Any, model: Model) -> None:
     u = PROBLEM.samples(model.grid.shape[0])
-    largest = float(np.max(np.abs(u)))
-    draw_image(axes, u, EXTENT, (-largest, largest), FIELD_MAP)
-    label(axes, title="(a) target $u_g$", x="$x$", y="$y$")
+    draw_field(axes, u, PROBLEM.grid(u.shape[0]), FIELD_MAP, "(a) target $u_g$")
 
 
 def _draw_residues(axes: Any, model: Model) -> None:
@@ -382,9 +377,8 @@ def _draw_residues(axes: Any, model: Model) -> None:
         if index >= len(left):
             axis.set_axis_off()
             continue
-        largest = float(np.max(np.abs(left[index])))
-        draw_image(axis, left[index], EXTENT, (-largest, largest), RESIDUE_MAP)
-        label(axis, title=f"stage {index + 1}: max {tex_number(largest)}", x="$x$", y="$y$")
+        title = f"stage {index + 1}: max {tex_number(largest(np, left[index]))}"
+        draw_field(axis, left[index], PROBLEM.grid(u.shape[0]), RESIDUE_MAP, title)
 
 
 def _draw_curves(axes: Any, adam: dict[str, list[Model]]) -> None:
@@ -392,8 +386,7 @@ def _draw_curves(axes: Any, adam: dict[str, list[Model]]) -> None:
     for number, (name, models) in enumerate(adam.items()):
         history = models[0].history
         rms = np.concatenate([r.rms_history * r.eps / history.rms for r in history.stages])
-        every = max(1, rms.size // DRAWN_STEPS)
-        draw_line(axes, np.arange(rms.size)[::every], rms[::every], color=stage_colour(number), label=name)
+        draw_line(axes, np.arange(rms.size), rms, color=stage_colour(number), label=name)
     axes.set_yscale("log")
     label(axes, title="Adam: error at the samples in training", x="step", y="RMS error / RMS$(u)$")
     draw_legend(axes)

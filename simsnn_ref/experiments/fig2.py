@@ -6,14 +6,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simsnn_ref.backend import NumpyBackend
-from simsnn_ref.experiments.base import PAPERS, Cell, Claim, Outcome, Settings, Table, method_of
+from simsnn_ref.backend import NumpyBackend, rms
+from simsnn_ref.experiments.base import HIGH_ACCURACY, PAPERS, Cell, Claim, Outcome, Settings, Table, method_of
 from simsnn_ref.experiments.classical import fourier_interpolation, relative_errors, spline, timed
 from simsnn_ref.experiments.series import series_table
 from simsnn_ref.experiments.turbulence_fit import PROBLEM, STAGES, Setup, snapshot, staged_fit
 from simsnn_ref.model import Model
 from simsnn_ref.multistage import fit
-from simsnn_ref.report import FIELD_MAP, RESIDUE_MAP, SPECTRUM_MAP, draw_image, label, new_figure, residues, tex_number
+from simsnn_ref.report import (
+    FIELD_MAP,
+    RESIDUE_MAP,
+    SPECTRUM_MAP,
+    draw_field,
+    draw_image,
+    label,
+    new_figure,
+    residues,
+    tex_number,
+)
 from simsnn_ref.spectrum import Grid, fourier_modes
 
 if TYPE_CHECKING:
@@ -23,9 +33,6 @@ __all__ = ["run"]
 
 REACHED = ("section 4.2, Figure 2", "machine precision, O(1e-16), after four stages")
 """Where the paper claims what."""
-
-HIGH_ACCURACY = 1e-15
-"""RMS relative to the field up to which the error counts as O(1e-16)."""
 
 SETUPS = {
     "quick": (Setup(32, 100.0, (20, 150), "gauss_newton", (10, 15), z1_rms=1.0),),
@@ -61,7 +68,7 @@ def run(settings: Settings) -> Outcome:
         tables=(
             *(_stage_table(name, model, series[name]) for name, model in fits.items()),
             series_table(u, PROBLEM.grid(u.shape[0]), fits, HALF_WAY),
-            _series_table(u, fits),
+            _numbers_table(u, fits),
             _interpolation_table(others),
         ),
         claims=(*(claim for model in fits.values() for claim in _claims(model)), *_not_run(fits)),
@@ -164,7 +171,7 @@ def _stage_table(name: str, model: Model, series: list[float]) -> Table:
     return Table(f"After each stage: {name}", columns, tuple(rows))
 
 
-def _series_table(u: np.ndarray, fits: dict[str, Model]) -> Table:
+def _numbers_table(u: np.ndarray, fits: dict[str, Model]) -> Table:
     """Error against how many numbers are kept."""
     tail = _tail(u)
     rows: list[tuple[Cell, ...]] = []
@@ -239,27 +246,17 @@ def _interpolation_table(others: dict[str, dict[str, float]]) -> Table:
 
 def _draw(model: Model, u: np.ndarray) -> "Figure":
     """As the paper's Figure 2: target and residues, below them the fit and the residues' modes."""
-    scale = float(np.sqrt(np.mean(u**2)))
+    grid, scale = PROBLEM.grid(u.shape[0]), float(np.sqrt(np.mean(u**2)))
     left = [np.asarray(residue, dtype=np.float64) / scale for residue in residues(model, u)]
     figure = new_figure(3.3 * (1 + len(left)), 6.4, "")
     axes = figure.subplots(2, 1 + len(left), squeeze=False)
-    _draw_field(axes[0, 0], u / scale, model, FIELD_MAP, r"(a) target $\psi$")
-    _draw_field(axes[1, 0], u / scale - left[-1], model, FIELD_MAP, "(g) fit, all stages")
+    draw_field(axes[0, 0], u / scale, grid, FIELD_MAP, r"(a) target $\psi$")
+    draw_field(axes[1, 0], u / scale - left[-1], grid, FIELD_MAP, "(g) fit, all stages")
     for number, residue in enumerate(left, start=1):
-        title = f"({'bcde'[number - 1]}) residue {number}: RMS {tex_number(_rms(residue))}"
-        _draw_field(axes[0, number], residue, model, RESIDUE_MAP, title)
+        title = f"({'bcde'[number - 1]}) residue {number}: RMS {tex_number(rms(np, residue))}"
+        draw_field(axes[0, number], residue, grid, RESIDUE_MAP, title)
         _draw_modes(axes[1, number], residue, f"({'hijk'[number - 1]}) " + r"$\log_{10}|\tilde e|$")
     return figure
-
-
-def _draw_field(axes: Any, field: np.ndarray, model: Model, cmap: str, title: str) -> None:
-    box, largest = model.grid.box, float(np.max(np.abs(field)))
-    draw_image(axes, field, (box.lower[0], box.upper[0], box.lower[1], box.upper[1]), (-largest, largest), cmap)
-    label(axes, title=title, x="$x$", y="$y$")
-
-
-def _rms(e: np.ndarray) -> float:
-    return float(np.sqrt(np.mean(e**2)))
 
 
 def _draw_modes(axes: Any, field: np.ndarray, title: str) -> None:

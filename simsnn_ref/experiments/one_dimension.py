@@ -6,7 +6,7 @@ and is judged at these samples and, as that code judges itself, at 8000 points o
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +14,10 @@ import numpy as np
 from numpy.polynomial import Chebyshev
 from numpy.polynomial.chebyshev import chebpts1
 
-from simsnn_ref.experiments.base import Cell, Claim, Outcome, Settings, Table, method_of
+from simsnn_ref.backend import largest, rms
+from simsnn_ref.experiments.base import HIGH_ACCURACY, Cell, Claim, Outcome, Settings, Table, method_of
 from simsnn_ref.experiments.classical import relative_errors, timed
+from simsnn_ref.experiments.series import fit_series
 from simsnn_ref.io import sample_function
 from simsnn_ref.model import Model
 from simsnn_ref.network import evaluate_extended, extend, extended_backend
@@ -52,9 +54,6 @@ MSNN = ("none", "msnn", "msnn", "msnn")
 LEAST_SQUARES = 2.0
 """Exponent of the loss of the earlier code, the mean square."""
 
-HIGH_ACCURACY = 1e-15
-"""Largest relative error up to which it counts as O(1e-16)."""
-
 DEGREES = (3, 5, 7)
 FEW_CHEBYSHEV_POINTS = 40
 
@@ -89,8 +88,8 @@ SETUPS = {
     "quick": Setup(201, 10, (20, 20), 30, (100,), (100,)),
     "laptop": Setup(1501, 30, (30, 30, 30), 150, (3000,), (3000, 5000, 5000, 5000)),
     "hours": Setup(1501, 30, (30, 30, 30), 150, (10000, 20000, 30000, 40000), (150000,)),
-    "paper": Setup(1501, 30, (30, 30, 30), 150, (10000, 20000, 30000, 40000), (150000,)),
 }
+SETUPS["paper"] = SETUPS["hours"]
 """The earlier code takes 3000 steps of Adam in its first stage, 5000 in the others, and after them 10,000 to 40,000 of
 L-BFGS; the paper takes 150,000 of Adam in every stage."""
 
@@ -158,14 +157,14 @@ class Field:
         self.grid = Grid((size,), (LOWER,), (UPPER,), periodic=(False,))
         self.samples = np.asarray(TARGET(self.grid.points()))
         self.judged = sample_function(TARGET, JUDGED, extended=True)
-        self.rms = float(np.sqrt(np.mean(self.samples**2)))
+        self.rms = rms(np, self.samples)
 
     def network(self, name: str, model: Model) -> Way:
         """A network with its errors after each stage, in extended precision."""
         records = model.history.stages
         left = [residue / self.rms for residue in self._left(model)]
         after = [
-            Errors(record.max_on_grid, record.rms_on_grid, _largest(residue), _rms(residue))
+            Errors(record.max_on_grid, record.rms_on_grid, largest(np, residue), rms(np, residue))
             for record, residue in zip(records, left, strict=True)
         ]
         numbers = sum(record.n_parameters for record in records)
@@ -217,7 +216,7 @@ def run(settings: Settings) -> Outcome:
         numbers={
             "samples": setup.size,
             "rms_at_samples": field.rms,
-            "rms_at_judged": float(np.sqrt(np.mean(np.asarray(field.judged, dtype=np.float64) ** 2))),
+            "rms_at_judged": rms(np, np.asarray(field.judged, dtype=np.float64)),
             "ways": {way.name: _numbers(way) for way in ways},
         },
         seconds=time.perf_counter() - started,
@@ -258,11 +257,9 @@ def _series(field: Field, networks: tuple[Way, ...]) -> tuple[Way, ...]:
     features = [sum(record.n_modes for record in way.model.history.stages) for way in networks if way.model]
     ways = []
     for n in sorted({min(count, all_modes) for count in features if count}):
-        options = {"first_layer": "fourier", "n_features": n, "stages": 1, "steps": 0, "certify": False}
-        model = Settings().fit(field.samples, field.grid, mode="paper", **options)
-        way = field.network(f"Fourier series, {n} modes", model)
+        way = field.network(f"Fourier series, {n} modes", fit_series(field.samples, field.grid, n))
         # An amplitude and a phase for each mode, none of which trains.
-        ways.append(Way(way.name, way.after, 2 * n, way.seconds, way.left))
+        ways.append(replace(way, numbers=2 * n, model=None))
     return tuple(ways)
 
 
@@ -296,14 +293,6 @@ def _chebyshev(points: int) -> Chebyshev:
     coefficients = dct(values) / points
     coefficients[0] *= 0.5
     return Chebyshev(coefficients, domain=[LOWER, UPPER])
-
-
-def _largest(values: np.ndarray) -> float:
-    return float(np.max(np.abs(values)))
-
-
-def _rms(values: np.ndarray) -> float:
-    return float(np.sqrt(np.mean(values**2)))
 
 
 SAYS = (

@@ -25,6 +25,7 @@ from simsnn_ref.report.drawing import (
 from simsnn_ref.report.fit_figure import figure_of_fit
 from simsnn_ref.report.html import TrainingData, html_report
 from simsnn_ref.report.json_report import describe_grid, fit_report, threads_words
+from simsnn_ref.report.planes import draw_field
 from simsnn_ref.report.progress import SimulationLines, make_progress
 from simsnn_ref.report.rerun import box_words
 from simsnn_ref.report.run_figure import figure_of_run
@@ -49,6 +50,7 @@ __all__ = [
     "box_words",
     "check_figure_path",
     "describe_grid",
+    "draw_field",
     "draw_image",
     "draw_legend",
     "draw_line",

@@ -27,7 +27,7 @@ from simsnn_ref.report.drawing import (
     stage_colour,
     write_instead,
 )
-from simsnn_ref.report.planes import draw_modes, draw_space, middle_slice, plane_ratio, slice_words
+from simsnn_ref.report.planes import draw_field, draw_modes, draw_space, middle_slice, plane_ratio, slice_words
 from simsnn_ref.report.scatter_figure import figure_of_scatter
 from simsnn_ref.report.stage_residues import errors_title, residues
 from simsnn_ref.spectrum import EnergySpectrum, Grid, energy_spectrum
@@ -134,7 +134,7 @@ def _draw_pair(left: Any, right: Any, target: np.ndarray, fit: np.ndarray, grid:
 def _draw_residue(axes: Any, residue: np.ndarray, grid: Grid, colour: str) -> None:
     """Colours symmetric about zero, each residue on its own scale."""
     if grid.ndim > 1:
-        draw_space(axes, residue, grid, limits_about_zero(middle_slice(residue, grid)), RESIDUE_MAP)
+        draw_field(axes, residue, grid, RESIDUE_MAP)
         return
     axes.axhline(0.0, color=QUIET_COLOUR, linewidth=0.6)
     draw_line(axes, grid.axes()[0], residue, color=colour, linewidth=0.9)

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from simsnn_ref.report.drawing import SPECTRUM_MAP, draw_image, label, write_instead
+from simsnn_ref.report.drawing import NORMAL, SPECTRUM_MAP, draw_image, label, limits_about_zero, write_instead
 from simsnn_ref.spectrum import Grid
 
-__all__ = ["draw_modes", "draw_space", "middle_slice", "plane_ratio", "slice_words"]
+__all__ = ["draw_field", "draw_modes", "draw_space", "middle_slice", "plane_ratio", "slice_words"]
 
 SPECTRUM_DECADES = 10.0
 """Range of the colours of log10 |u~| below its maximum."""
@@ -53,6 +53,12 @@ def draw_space(axes: Any, values: np.ndarray, grid: Grid, limits: tuple[float, f
     across, up = _plane(grid)
     axes.set_aspect("equal" if _to_scale(grid.box.lengths[up] / grid.box.lengths[across]) else "auto")
     label(axes, title="", x=f"${'xyz'[across]}$", y=f"${'xyz'[up]}$")
+
+
+def draw_field(axes: Any, values: np.ndarray, grid: Grid, cmap: str, title: str = "") -> None:
+    """An image with colours symmetric about zero."""
+    draw_space(axes, values, grid, limits_about_zero(middle_slice(values, grid)), cmap)
+    axes.set_title(title, fontsize=NORMAL)
 
 
 def draw_modes(axes: Any, residue: np.ndarray, grid: Grid) -> None:

@@ -11,12 +11,12 @@ import numpy as np
 from simsnn_ref.backend import Array
 from simsnn_ref.multistage.events import Events
 from simsnn_ref.multistage.residue import Residue
-from simsnn_ref.multistage.sampling import finer, rounding_of
+from simsnn_ref.multistage.sampling import at_samples_only, finer, rounding_of
 from simsnn_ref.multistage.setup import UNRESOLVED, Setup
 from simsnn_ref.multistage.start import Start, generator
 from simsnn_ref.multistage.state import FitState
 from simsnn_ref.network import near_linear_network
-from simsnn_ref.spectrum import Grid, Modes, extension_modes, fourier_modes
+from simsnn_ref.spectrum import Grid, Modes, extension_modes, fourier_modes, mirrored_modes
 
 __all__ = ["accurate_start", "sample_and_start"]
 
@@ -31,6 +31,13 @@ TAIL_OF_GOAL = 0.1
 """Modes are discarded while their sum is below this share of the goal of the stage."""
 
 
+WORTH_OF_FLOOR = 0.1
+"""Share of the error to be expected of an interpolant to which a start has to follow it."""
+
+LEFT = 0.5
+"""Share of a residue that the modes of the extended box leave, from which mirrored modes serve: what is not smooth."""
+
+
 @dataclass(frozen=True)
 class _Found:
     """Modes of a residue; the RMS of what no mode describes, and of the modes that were discarded."""
@@ -40,8 +47,8 @@ class _Found:
     discarded_tail: float
 
 
-def accurate_start(number: int, residue: Residue, setup: Setup) -> Start:
-    """Stage `number` (1-based) before training, on the grid of `residue`."""
+def accurate_start(number: int, residue: Residue, setup: Setup, *, mirrored: bool = False) -> Start:
+    """Stage `number` (1-based) before training, on the grid of `residue`; with `mirrored` through every point of it."""
     config, backend = setup.config, setup.backend
     target = residue.normalised()
     found: list[_Found] = []
@@ -49,7 +56,7 @@ def accurate_start(number: int, residue: Residue, setup: Setup) -> Start:
     def modes_of(field: Array) -> Modes:
         field = backend.xp.reshape(field, residue.training.grid.shape)
         asked = config.for_stage(config.first_layer.n_features, number - 1)
-        found.append(_find_modes(field, asked, residue, setup))
+        found.append(_find_modes(field, asked, residue, setup, mirrored))
         return found[-1].modes
 
     network, params = near_linear_network(
@@ -64,7 +71,7 @@ def accurate_start(number: int, residue: Residue, setup: Setup) -> Start:
     return Start(residue, target, network, params, math.hypot(found[-1].fit_residual, tail), tail)
 
 
-def _find_modes(field: Array, asked: int | None, residue: Residue, setup: Setup) -> _Found:
+def _find_modes(field: Array, asked: int | None, residue: Residue, setup: Setup, mirrored: bool) -> _Found:
     """`asked` modes, or those that carry all but `tail_tolerance` or a tenth of the goal, whichever is more.
 
     They belong to the extended box if not all axes are periodic. Where they are found by least squares all are taken:
@@ -78,6 +85,9 @@ def _find_modes(field: Array, asked: int | None, residue: Residue, setup: Setup)
     elif all(grid.periodic):
         assert isinstance(grid, Grid)
         modes, fit_residual = fourier_modes(field, grid, backend.processes.distributed(backend)), 0.0
+    elif mirrored:
+        assert isinstance(grid, Grid)
+        modes, fit_residual = mirrored_modes(field, grid, backend), 0.0
     else:
         assert isinstance(grid, Grid)
         modes, fit_residual = extension_modes(backend.to_numpy(field), grid, backend)
@@ -103,17 +113,28 @@ def _try(number: int, residue: Residue, state: FitState, setup: Setup) -> _Trial
     left = state.off_grid.minus(start.stage).errors()
     assert left is not None
     between = left[0] / residue.rms
+    # An interpolant is not worth more than the error that is to be expected of it.
+    floor = WORTH_OF_FLOOR * setup.noise_floor * setup.rms / residue.rms if setup.interpolant is not None else 0.0
     # What is discarded on purpose, or below what the values or the goal resolve, no finer sampling brings back.
     rounding = rounding_of(residue.training.values) * setup.rms / residue.rms
-    enough = max(UNRESOLVED, setup.goal(residue.rms), rounding, OWN_TAIL * start.discarded_tail)
+    enough = max(UNRESOLVED, setup.goal(residue.rms), rounding, floor, OWN_TAIL * start.discarded_tail)
     return _Trial(start, left[0] / setup.rms, between <= enough)
 
 
 def sample_and_start(number: int, state: FitState, setup: Setup, events: Events) -> Start:
     """`accurate_start`; a function is sampled twice as finely until it is as good between the points as at them.
 
-    Where no sampling does that, the coarsest is taken that is within `WORTH_FINER` of the best, for good.
+    Where no sampling does that, the coarsest is taken that is within `WORTH_FINER` of the best, for good. Samples that
+    the modes of the extended box do not follow are met by mirrored ones, without the points between them.
     """
+    start = _finest_start(number, state, setup, events)
+    if setup.interpolant is None or start.truncation_error < LEFT:
+        return start
+    at_samples = Residue.of(at_samples_only(setup.samples, setup.interpolant.grid), setup.backend, state.stages)
+    return accurate_start(number, at_samples, setup, mirrored=True)
+
+
+def _finest_start(number: int, state: FitState, setup: Setup, events: Events) -> Start:
     if not state.may_refine or state.snapshot is not None:
         return replace(accurate_start(number, state.residue, setup), may_refine=state.may_refine)
     assert setup.function is not None

@@ -79,8 +79,10 @@ def _reason_to_stop(number: int, state: FitState, setup: Setup) -> str:
     if number == 1 or state.snapshot is not None:
         return ""
     config, last = setup.config, state.records[-1]
-    # Mode paper looks at the samples only, as the paper does.
+    # Mode paper looks at the samples only, as the paper does; an interpolant is followed as far as it is worth it.
     off_grid = last.rms_off_grid if config.mode == "accurate" else None
+    if setup.interpolant is not None and (state.residue.training.stride == 1 or (off_grid or 0.0) < setup.noise_floor):
+        off_grid = None
     if max(last.rms_on_grid, off_grid or 0.0) < config.stages.target:
         return f"RMS below the target {config.stages.target:g} with stage {number - 1}; no further stage"
     if config.mode == "accurate" and setup.least_squares is not None:

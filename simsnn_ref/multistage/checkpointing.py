@@ -33,7 +33,7 @@ from simsnn_ref.model import (
 from simsnn_ref.multistage.intake import FieldData, take_in
 from simsnn_ref.multistage.methods import make_method
 from simsnn_ref.multistage.residue import Residue
-from simsnn_ref.multistage.sampling import TrainingSet, finer
+from simsnn_ref.multistage.sampling import TrainingSet, at_samples_only, finer
 from simsnn_ref.multistage.setup import Setup
 from simsnn_ref.multistage.state import Clock, FitState
 from simsnn_ref.optimizers import Snapshot
@@ -127,6 +127,8 @@ def unpack_state(content: dict[str, Any], arrays: Arrays, setup: Setup) -> FitSt
 
 def _training(setup: Setup, stride: int) -> TrainingSet:
     """The training grid that a function had come to be sampled on."""
+    if stride == 1 and setup.interpolant is not None:
+        return at_samples_only(setup.interpolant.samples, setup.interpolant.grid)
     training: TrainingSet | None = setup.training
     while training is not None and training.stride != stride:
         can_refine = setup.may_refine and setup.function is not None and isinstance(setup.grid, Grid)

@@ -5,7 +5,7 @@ from simsnn_ref.multistage.setup import UNRESOLVED, Setup
 from simsnn_ref.multistage.state import FitState
 from simsnn_ref.multistage.training import TrainedStage
 from simsnn_ref.network import is_extended
-from simsnn_ref.spectrum import Grid, Scatter
+from simsnn_ref.spectrum import Scatter
 
 __all__ = ["after_the_last_stage", "before_the_first_stage", "not_kept"]
 
@@ -28,13 +28,12 @@ def before_the_first_stage(setup: Setup) -> list[str]:
             f"modes by least squares at the points, up to {setup.least_squares.count()}: as many as predict the value"
             f" at each point best from the others, to an RMS of {setup.noise_floor:.1e} of the field's"
         )
-    return notes if setup.function is not None else [*notes, *_noise_floor(setup)]
+    return [*notes, *_between(setup)]
 
 
 def after_the_last_stage(state: FitState, setup: Setup) -> list[str]:
     """Notes on what the error between the points is worth."""
-    # A function may have been sampled more finely by now.
-    notes = _noise_floor(setup) if setup.function is not None else []
+    notes = []
     last = state.records[-1] if state.records and isinstance(setup.grid, Scatter) else None
     if last is not None and (last.rms_off_grid or 0.0) > FAR_APART * last.rms_on_grid:
         notes.append(
@@ -44,15 +43,28 @@ def after_the_last_stage(state: FitState, setup: Setup) -> list[str]:
     return notes
 
 
-def _noise_floor(setup: Setup) -> list[str]:
-    if setup.noise_floor <= UNRESOLVED:
-        return []
-    limit = "the grid" if isinstance(setup.grid, Grid) else "the points determine"
-    text = (
-        f"the noise floor of the samples is at an RMS of {setup.noise_floor:.1e} of the field's: noise, or structure"
-        f" finer than {limit}; below it a fit follows the samples and not the field between them"
-    )
-    return [text]
+def _between(setup: Setup) -> list[str]:
+    """How the field between samples on a grid is had, and what that is worth."""
+    notes = []
+    if setup.interpolant is not None:
+        ways = [
+            f"axis {axis} by {choice.name}" for axis, choice in enumerate(setup.interpolant.choices) if choice is not None
+        ]
+        notes.append(
+            f"between the samples the field is interpolated: {', '.join(ways)}, which predicts samples left out best"
+        )
+    if setup.noise_floor > UNRESOLVED:
+        notes.append(
+            f"between the samples an RMS error of about {setup.noise_floor:.1e} of the field is to be expected"
+            f" ({_source(setup)}): below it a fit follows the samples and not the field"
+        )
+    return notes
+
+
+def _source(setup: Setup) -> str:
+    if setup.least_squares is not None or setup.interpolant is not None:
+        return "estimated from samples left out"
+    return "estimated from the decay of the spectrum: noise, or structure as fine as the grid"
 
 
 def not_kept(number: int, left: float, truncation_error: float, trained: TrainedStage) -> str:

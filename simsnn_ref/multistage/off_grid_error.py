@@ -30,7 +30,7 @@ from simsnn_ref.network import (
     interpolated,
     scaled_points,
 )
-from simsnn_ref.spectrum import Grid, Scatter
+from simsnn_ref.spectrum import Grid, GridInterpolant, Scatter
 
 __all__ = ["OffGridError", "choose_off_grid", "hold_out", "hold_out_points", "sample_errors"]
 
@@ -131,7 +131,7 @@ def choose_off_grid(
     Parameters
     ----------
     target : callable, optional
-        The function the samples were taken from.
+        The function the samples were taken from, or their interpolant.
     held_out : pair of ndarrays, optional
         Physical points (n, d) and values (n,) from `hold_out`.
     backend : Backend, optional
@@ -148,11 +148,12 @@ def choose_off_grid(
         if held_out is None:
             return OffGridError("none", (), backend)
         return OffGridError("holdout", (_scattered(*held_out, grid),), backend)
+    is_function = target is not None and not isinstance(target, GridInterpolant)
     if method == "auto":
-        method = "random" if target is not None else "interpolation" if all(grid.periodic) else "none"
+        method = "random" if is_function else "interpolation"
     point_sets: list[_PointSet] = []
-    if method == "random":
-        if target is None:
+    if method == "random" or (method == "interpolation" and target is not None and not all(grid.periodic)):
+        if target is None or (method == "random" and not is_function):
             raise ConfigError(
                 "off_grid = 'random' needs a function as target; samples take 'interpolation' or 'holdout'"
             )

@@ -25,7 +25,7 @@ from simsnn_ref.optimizers import KEPT_ELEMENTS
 from simsnn_ref.spectrum import (
     Grid,
     Scatter,
-    count_extension_modes,
+    count_mirrored_modes,
     count_modes,
     count_scattered_modes,
     extension_period,
@@ -160,7 +160,7 @@ def _stage(index: int, grid: Grid | Scatter, config: FitConfig, n_processes: int
     if isinstance(grid, Scatter):
         most = count_scattered_modes(grid)
     else:
-        most = count_extension_modes(grid) if is_extended else count_modes(grid)
+        most = count_mirrored_modes(grid) if is_extended else count_modes(grid)
     n_f = config.for_stage(config.first_layer.n_features, stage) or min(config.max_features, most)
     hidden = () if first_layer == "fourier" else config.network.hidden
     widths = [grid.ndim if first_layer == "none" else n_f, *hidden, 1]

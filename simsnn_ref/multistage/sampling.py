@@ -1,8 +1,8 @@
 """The field as the fit sees it: values in extended precision on the grid it trains on, of which the samples are a part.
 
-In mode paper that is the grid of the samples. In mode accurate it is finer wherever the field is known between the
-samples, so that what the network does there is seen and trained: periodic samples by trigonometric interpolation,
-functions by evaluation.
+In mode paper that is the grid of the samples. In mode accurate it is finer, so that what the network does between the
+samples is seen and trained: samples that repeat along every axis are known there by trigonometric interpolation, other
+samples by that of `GridInterpolant`, functions by evaluation.
 """
 
 from collections.abc import Callable
@@ -17,9 +17,9 @@ from simsnn_ref.backend import Array
 from simsnn_ref.io import sample_function
 from simsnn_ref.model import FitConfig
 from simsnn_ref.network import extended_backend, interpolated
-from simsnn_ref.spectrum import Grid, Scatter
+from simsnn_ref.spectrum import Grid, GridInterpolant, Scatter
 
-__all__ = ["TrainingSet", "finer", "rounding_of", "training_grid", "training_set"]
+__all__ = ["TrainingSet", "at_samples_only", "finer", "rounding_of", "training_grid", "training_set"]
 
 MAX_POINTS = 2**18
 """A function is sampled up to 4 times as finely as asked, and `finer`, as long as this many training points are not
@@ -54,17 +54,22 @@ def training_set(
     ----------
     samples : ndarray of float64, shape grid.shape
     target : callable, optional
-        The function the samples were taken from.
+        The function the samples were taken from, or their interpolant.
     """
     asarray = extended_backend().asarray
     if isinstance(grid, Scatter):
         return TrainingSet(grid, asarray(samples), 1)
     factor = _refinement(grid, target is not None, config)
+    if factor == 1 and (target is None or isinstance(target, GridInterpolant)):
+        return at_samples_only(samples, grid)
     if target is not None:
         return _sampled(target, grid, factor)
-    if factor == 1:
-        return TrainingSet(grid, asarray(samples), 1)
     return TrainingSet(grid.refined(factor), _interpolated(samples, grid, factor), factor)
+
+
+def at_samples_only(samples: np.ndarray, grid: Grid) -> TrainingSet:
+    """The samples and nothing between them."""
+    return TrainingSet(grid, extended_backend().asarray(samples), 1)
 
 
 def training_grid(grid: Grid, is_function: bool, config: FitConfig) -> Grid:
@@ -75,11 +80,11 @@ def training_grid(grid: Grid, is_function: bool, config: FitConfig) -> Grid:
 
 def _refinement(grid: Grid, is_function: bool, config: FitConfig) -> int:
     """Training points per sample along each axis."""
-    if config.mode == "paper" or not (is_function or all(grid.periodic)):
+    if config.mode == "paper":
         return 1
     if config.sampling.refine:
         return config.sampling.refine
-    if not is_function:
+    if not is_function and all(grid.periodic):
         return 2
     return next((factor for factor in (4, 3) if grid.refined(factor).size <= MAX_POINTS), 2)
 
@@ -109,6 +114,8 @@ def rounding_of(values: Array) -> float:
 
 def _sampled(target: Callable[[np.ndarray], Any], grid: Grid, factor: int) -> TrainingSet:
     fine = grid.refined(factor)
+    if isinstance(target, GridInterpolant):
+        return TrainingSet(fine, extended_backend().asarray(target.on(fine)), factor)
     points = grid.box.to_physical(fine.scaled_points(np.longdouble))
     values = sample_function(target, points, extended=True).reshape(fine.shape)
     return TrainingSet(fine, extended_backend().asarray(values), factor)

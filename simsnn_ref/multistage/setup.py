@@ -16,7 +16,16 @@ from simsnn_ref.multistage.off_grid_error import OffGridError, choose_off_grid, 
 from simsnn_ref.multistage.residue import Residue
 from simsnn_ref.multistage.resources import forecast, require_memory
 from simsnn_ref.multistage.sampling import TrainingSet, training_set
-from simsnn_ref.spectrum import EnergySpectrum, Grid, Scatter, ScatteredModes, energy_spectrum, noise_floor
+from simsnn_ref.spectrum import (
+    EnergySpectrum,
+    Grid,
+    GridInterpolant,
+    Scatter,
+    ScatteredModes,
+    energy_spectrum,
+    expected_error,
+    unit_of_rounding,
+)
 
 __all__ = ["UNRESOLVED", "Setup", "prepare"]
 
@@ -41,7 +50,7 @@ class Setup:
     off_grid : OffGridError
         The field where the fit is checked.
     function : callable or None
-        The function that the samples were taken from.
+        The function that the samples were taken from, or the interpolant of samples some axes of which do not repeat.
     config : FitConfig
         With all options resolved.
     backend : Backend
@@ -85,8 +94,13 @@ class Setup:
         the points is not measured at random ones, and in mode paper.
         """
         config = self.config
-        is_free = config.mode == "accurate" and not config.sampling.refine and self.off_grid.method == "random"
-        return self.function is not None and is_free
+        is_known = self.function is not None and self.off_grid.method in ("random", "interpolation")
+        return is_known and config.mode == "accurate" and not config.sampling.refine
+
+    @property
+    def interpolant(self) -> GridInterpolant | None:
+        """What stands for the field between samples some axes of which do not repeat."""
+        return self.function if isinstance(self.function, GridInterpolant) else None
 
     @cached_property
     def least_squares(self) -> ScatteredModes | None:
@@ -95,18 +109,18 @@ class Setup:
 
     @cached_property
     def noise_floor(self) -> float:
-        """RMS, relative to the field's, below which the finest values there are do not tell of the field between them.
+        """RMS, relative to the field's, below which the values there are say nothing of the field between them.
 
-        Of samples these are the samples, since interpolation adds nothing.
+        Of samples on a grid it is the error to expect between them of what goes through them, of those at scattered
+        points that of the prediction of each from the others, and of a function, which is known everywhere, rounding.
         """
         if self.least_squares is not None:
             values = np.asarray(self.training.values, dtype=np.float64)
             return self.least_squares.fit(values, NumpyBackend()).predicted / (self.rms or 1.0)
-        values, grid = np.asarray(self.training.values), self.training.grid
-        if self.function is None:
-            values, grid = self.samples, self.grid
-        assert isinstance(grid, Grid)
-        return noise_floor(values.astype(np.float64), grid)
+        if self.function is not None and self.interpolant is None:
+            return unit_of_rounding(self.samples)
+        assert isinstance(self.grid, Grid)
+        return expected_error(self.samples.astype(np.float64), self.grid, self.interpolant)
 
     def spectrum(self, residue: Residue) -> EnergySpectrum:
         """E(k) of a residue at the samples, relative to the field, so that the squares stay in range in any units."""
@@ -144,6 +158,8 @@ def prepare(data: FieldData, config: FitConfig, backend: Backend) -> Setup:
     if config.run.deterministic:
         _require_deterministic(config, backend)
     require_memory(forecast(grid, config, is_function=function is not None, processes=backend.processes))
+    if function is None and isinstance(grid, Grid) and not all(grid.periodic):
+        function = GridInterpolant(samples, grid)
     training = training_set(samples, grid, function, config)
     off_grid = choose_off_grid(config, training, function, held_out, backend)
     return Setup(grid, training, off_grid, function, config, backend, data.info, notes)

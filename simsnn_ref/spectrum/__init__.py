@@ -5,12 +5,15 @@ Fourier extension for what is not periodic, and the noise floor of the samples.
 """
 
 from simsnn_ref.spectrum.energy import EnergySpectrum, energy_spectrum
+from simsnn_ref.spectrum.expected_error import expected_error, unit_of_rounding
 from simsnn_ref.spectrum.fourier_extension import count_extension_modes, extension_modes, extension_period
 from simsnn_ref.spectrum.grid import PI, Box, Grid, Period
+from simsnn_ref.spectrum.grid_interpolant import GridInterpolant
 from simsnn_ref.spectrum.interpolation import shift_samples
 from simsnn_ref.spectrum.least_squares import ScatteredModes, count_scattered_modes
+from simsnn_ref.spectrum.mirrored_modes import count_mirrored_modes, mirrored_modes
 from simsnn_ref.spectrum.modes import Modes, count_modes, dominant_frequency, dominant_of, fourier_modes, require_modes
-from simsnn_ref.spectrum.noise_floor import noise_floor
+from simsnn_ref.spectrum.repetition import Repetition, repetition_along
 from simsnn_ref.spectrum.scattered_points import Scatter
 
 __all__ = [
@@ -18,20 +21,26 @@ __all__ = [
     "Box",
     "EnergySpectrum",
     "Grid",
+    "GridInterpolant",
     "Modes",
     "Period",
+    "Repetition",
     "Scatter",
     "ScatteredModes",
     "count_extension_modes",
+    "count_mirrored_modes",
     "count_modes",
     "count_scattered_modes",
     "dominant_frequency",
     "dominant_of",
     "energy_spectrum",
+    "expected_error",
     "extension_modes",
     "extension_period",
     "fourier_modes",
-    "noise_floor",
+    "mirrored_modes",
+    "repetition_along",
     "require_modes",
     "shift_samples",
+    "unit_of_rounding",
 ]

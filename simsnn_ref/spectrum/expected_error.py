@@ -1,0 +1,87 @@
+"""What the samples let expect of the error between them, at other points of the field that they come from.
+
+Nobody knows the field there. Along an axis that does not repeat, a method of interpolation is known by how well it
+predicts samples left out (`line_interpolation`). Along one that repeats, the error of trigonometric interpolation is
+the field's content beyond the largest wavenumber of the grid, folded back: the decay of the spectrum over the last
+third of the wavenumbers is continued beyond it. White noise does not decay; of it nothing between the samples is known.
+Nor is anything below the rounding of the samples.
+"""
+
+import math
+
+import numpy as np
+
+from simsnn_ref.backend import rms
+from simsnn_ref.spectrum.grid import Grid
+from simsnn_ref.spectrum.grid_interpolant import GridInterpolant
+from simsnn_ref.spectrum.line_interpolation import choose_line_method, lines_along
+
+__all__ = ["expected_error", "unit_of_rounding"]
+
+BANDS = 6
+"""The largest wavenumber is that many bands of wavenumbers away from 0; the last two tell of the decay."""
+
+SINGLE_BITS, FEWER_BITS = 23, 19
+"""Of the mantissa of float32, and of numbers that are exact in it by chance, since they are short."""
+
+
+def unit_of_rounding(u: np.ndarray) -> float:
+    """Half the spacing of the numbers next to 1 in the precision that the samples came in: float64, or float32.
+
+    Values in float64 all of which are exact in float32 were float32 once, unless most of them are short.
+
+    Examples
+    --------
+    >>> u = np.sin(np.arange(100.0))
+    >>> unit_of_rounding(u) == 2.0**-53, unit_of_rounding(u.astype(np.float32)) == 2.0**-24
+    (True, True)
+    """
+    u = np.asarray(u, dtype=np.float64)
+    mantissa, _ = np.frexp(u)
+    single, short = (np.ldexp(mantissa, bits + 1) for bits in (SINGLE_BITS, FEWER_BITS))
+    was_single = np.all(single == np.rint(single)) and np.mean(short != np.rint(short)) > 0.5
+    return 2.0 ** -(SINGLE_BITS + 1) if was_single else 2.0**-53
+
+
+def expected_error(u: np.ndarray, grid: Grid, interpolant: GridInterpolant | None = None) -> float:
+    """RMS error to expect between samples of what goes through them, relative to their own RMS.
+
+    Parameters
+    ----------
+    u : ndarray of float64, shape grid.shape
+    grid : Grid
+    interpolant : GridInterpolant, optional
+        Of the samples; None where all axes repeat.
+
+    Examples
+    --------
+    >>> noise = 1e-3 * np.random.default_rng(0).standard_normal((64, 64))
+    >>> x, y = np.meshgrid(*Grid((64, 64)).axes(), indexing="ij")
+    >>> bool(0.5e-3 < expected_error(np.sqrt(2.0) * np.sin(np.pi * (x + y)) + noise, Grid((64, 64))) < 2e-3)
+    True
+    """
+    scale = rms(np, u)
+    if scale == 0.0:
+        return 0.0
+    choices = (None,) * grid.ndim if interpolant is None else interpolant.choices
+    along = [
+        _beyond_the_grid(lines_along(u, axis)) if choice is None else choice.between
+        for axis, choice in enumerate(choices)
+    ]
+    # The rounding of the samples is uniform, of RMS 1 / sqrt(3) of its largest.
+    return math.hypot(*along, unit_of_rounding(u) * scale / math.sqrt(3.0)) / scale
+
+
+def _beyond_the_grid(u: np.ndarray) -> float:
+    """RMS of what lies beyond the largest wavenumber of samples u that repeat, shape (n, lines), and of its image."""
+    n = len(u)
+    energy = np.mean(np.abs(np.fft.rfft(u, axis=0) / n) ** 2, axis=1)
+    m = np.arange(len(energy)) / (n / 2.0)
+    last = m > 1.0 - 1.0 / BANDS
+    before = (m > 1.0 - 2.0 / BANDS) & ~last
+    if not np.any(last):
+        last = m == m[-1]
+    level = float(np.mean(energy[last]))
+    decay = min(1.0, level / float(np.mean(energy[before]))) if np.any(before) and np.any(energy[before]) else 1.0
+    beyond = n / BANDS * level * sum(decay**band for band in range(1, BANDS + 1))
+    return math.sqrt(min(2.0 * beyond, n * level))

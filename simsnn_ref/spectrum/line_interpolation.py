@@ -1,0 +1,226 @@
+"""Interpolation along one axis that does not repeat, by the method that best predicts samples left out.
+
+Splines and Floater-Hormann rational functions of several degrees (the piecewise and the global polynomial-like methods
+of SciPy), AAA rational approximation of a single line, and a least-squares Fourier extension, which is best for waves.
+Which one suits a field is not known before; that a sample is predicted from the others is.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeAlias
+
+import numpy as np
+from scipy.interpolate import AAA, FloaterHormannInterpolator, make_interp_spline
+from scipy.linalg import lstsq
+
+from simsnn_ref.backend import EPS, rms
+
+__all__ = ["Choice", "Line", "choose_line_method", "interpolate_lines", "lines_along", "periodic_prediction_error"]
+
+Line: TypeAlias = Callable[[np.ndarray], np.ndarray]
+"""From positions (m,) to values (m, lines)."""
+
+SPLINES, RATIONAL = (3, 5, 7, 9), (3, 5, 8, 12)
+"""Degrees of the splines and blending degrees of the rational functions."""
+
+ALL_LEFT_OUT = 65
+"""Up to so many samples each is left out by itself; of more, `FOLDS` sets of samples far from each other are."""
+
+FOLDS = 16
+
+MOST_LINES = 64
+"""Lines, evenly spread over the other axes, by which a method is chosen."""
+
+AAA_SAMPLES = 1025
+"""Up to which AAA is tried, the work of which grows with the samples times the square of its support points."""
+
+WAVES = 2
+"""Samples for each coefficient of the Fourier extension."""
+
+TRUNCATION = 1e-14
+"""Of its singular values, relative to the largest."""
+
+KNOTS_ON_KINKS = 0.01
+"""Ratio of the prediction from every second sample to that from all but one below which the first one counts: a spline
+is exact on a kink that stays a knot and wrong where the sample on it is left out."""
+
+BETWEEN, AT_ENDS = 1.0 / 6.0, 0.02
+"""Error between the samples over that of the prediction of a sample, inside and of the one at an end. Half way between
+samples h apart a polynomial of degree k through the nearest is nearer than at a sample that is left out, by a factor
+of 3 (k = 1) to 50 (k = 9); in the first interval it is nearer than at an end that is left out, by a factor of
+(k + 1)! / prod_j |1/2 - j|, 25 (k = 3) to 100 (k = 9)."""
+
+TIED = 16.0 * EPS
+"""Errors below, relative to the largest value, are rounding: the first method of the list is taken, the calmest."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A method and what it was chosen by.
+
+    Attributes
+    ----------
+    name : str
+        In words.
+    error : float
+        RMS error of the prediction of samples that were left out.
+    between : float
+        RMS error between the samples that this lets expect.
+    """
+
+    name: str
+    error: float
+    between: float
+
+
+def lines_along(u: np.ndarray, axis: int) -> np.ndarray:
+    """A field as lines along one of its axes, shape (n, lines)."""
+    return np.moveaxis(u, axis, 0).reshape(u.shape[axis], -1)
+
+
+def _spline(x: np.ndarray, u: np.ndarray, degree: int) -> Line:
+    spline: Line = make_interp_spline(x, u, degree)
+    return spline
+
+
+def _rational(x: np.ndarray, u: np.ndarray, degree: int) -> Line:
+    function = FloaterHormannInterpolator(x, u, d=degree)
+    return lambda positions: np.asarray(function(positions)).reshape(len(positions), -1)
+
+
+def _aaa(x: np.ndarray, u: np.ndarray) -> Line:
+    function = AAA(x, u[:, 0])
+    return lambda positions: np.asarray(function(positions))[:, np.newaxis]
+
+
+def _extension(x: np.ndarray, u: np.ndarray) -> Line:
+    n = max(1, len(x) // (2 * WAVES))
+    start, unit = x[0], np.pi / (2.0 * (x[-1] - x[0]))
+
+    def basis(positions: np.ndarray) -> np.ndarray:
+        phase = np.multiply.outer(positions - start, unit * 2.0 * np.arange(n + 1))
+        return np.concatenate([np.cos(phase), np.sin(phase[:, 1:])], axis=1)
+
+    coefficients = lstsq(basis(x), u, cond=TRUNCATION, check_finite=False)[0]
+    return lambda positions: basis(positions) @ coefficients
+
+
+def _methods(n: int, n_lines: int) -> dict[str, Callable[[np.ndarray, np.ndarray], Line]]:
+    """What can interpolate `n` samples, the calmest first."""
+    methods: dict[str, Callable[[np.ndarray, np.ndarray], Line]] = {}
+    for degree in (5, 7, 9, 3):
+        if n > degree:
+            methods[f"spline of degree {degree}"] = partial(_spline, degree=degree)
+    if n_lines == 1 and n <= AAA_SAMPLES:
+        methods["AAA"] = _aaa
+    methods["Fourier extension"] = _extension
+    for degree in RATIONAL:
+        if n > degree:
+            methods[f"Floater-Hormann, degree {degree}"] = partial(_rational, degree=degree)
+    return methods
+
+
+def interpolate_lines(name: str, x: np.ndarray, u: np.ndarray) -> Line:
+    """What goes through all samples by a method of `choose_line_method`.
+
+    Methods that only come near the samples are corrected by a cubic spline of what they leave.
+
+    Parameters
+    ----------
+    name : str
+    x : ndarray of float64, shape (n,)
+        Positions, ascending.
+    u : ndarray of float64, shape (n, lines)
+    """
+    line = _methods(len(x), u.shape[1])[name](x, u)
+    left = u - line(x)
+    if not np.any(left):
+        return line
+    correction = _spline(x, left, 3)
+    return lambda positions: line(positions) + correction(positions)
+
+
+def choose_line_method(x: np.ndarray, u: np.ndarray, *, linear: bool = False) -> Choice:
+    """The method that predicts best the samples that it is not given.
+
+    Parameters
+    ----------
+    x : ndarray of float64, shape (n,)
+        Positions, ascending.
+    u : ndarray of float64, shape (n, lines)
+        Samples on several lines; one method is chosen for all.
+    linear : bool, optional
+        Leave out AAA, the one method that is not linear in the samples.
+
+    Examples
+    --------
+    >>> x = np.linspace(-1.0, 1.0, 17)
+    >>> choose_line_method(x, 1.0 / (1.0 + 25.0 * x[:, np.newaxis] ** 2)).name
+    'AAA'
+    """
+    u = u[:, :: max(1, u.shape[1] // MOST_LINES)]
+    tied = TIED * float(np.max(np.abs(u)))
+    best, least = "", np.inf
+    for name in _methods(len(x) - 2, u.shape[1]):
+        if least <= tied:
+            break
+        if linear and name == "AAA":
+            continue
+        error = _left_out_error(name, x, u)
+        if error < least or not best:
+            best, least = name, error
+    at_ends = [rms(np, _prediction_error(best, x, u, np.asarray([end]))) for end in (0, len(x) - 1)]
+    share = math.sqrt(sum(error**2 for error in at_ends) / len(x))
+    return Choice(best, least, math.hypot(BETWEEN * least, AT_ENDS * share))
+
+
+def _left_out_error(name: str, x: np.ndarray, u: np.ndarray) -> float:
+    """RMS error of a prediction of the samples but those at the ends."""
+    error = rms(np, np.concatenate([_prediction_error(name, x, u, out) for out in _folds(len(x))]))
+    every_second = rms(np, _prediction_error(name, x, u, np.arange(1, len(x) - 1, 2)))
+    return every_second if every_second < KNOTS_ON_KINKS * error else error
+
+
+def _folds(n: int) -> Iterator[np.ndarray]:
+    """Sets of samples to leave out at a time; the ends stay, beyond which nothing is interpolated."""
+    step = n if n <= ALL_LEFT_OUT else FOLDS
+    for first in range(1, min(step, n - 2) + 1):
+        yield np.arange(first, n - 1, step)
+
+
+def _prediction_error(name: str, x: np.ndarray, u: np.ndarray, out: np.ndarray) -> np.ndarray:
+    kept = np.delete(np.arange(len(x)), out)
+    methods = _methods(len(kept), u.shape[1])
+    if name not in methods:
+        return np.full((len(out), u.shape[1]), np.inf)
+    try:
+        error: np.ndarray = methods[name](x[kept], u[kept])(x[out]) - u[out]
+    except (ValueError, np.linalg.LinAlgError):
+        return np.full((len(out), u.shape[1]), np.inf)
+    return error
+
+
+def periodic_prediction_error(u: np.ndarray) -> float:
+    """RMS error of the prediction of each sample from the others if they repeat after the last one.
+
+    The truncated Fourier series of eq. 10 with the wavenumbers up to m has 2m + 1 coefficients for n samples, and the
+    leverage (2m + 1) / n at each of them. So its error at a sample that it was not given is what it leaves there,
+    over 1 - (2m + 1) / n (Allen, Technometrics 16, 1974); m is the one that predicts best.
+
+    Parameters
+    ----------
+    u : ndarray of float64, shape (n, lines)
+    """
+    n = len(u)
+    energy = np.mean(np.abs(np.fft.rfft(u, axis=0) / n) ** 2, axis=1)
+    energy[1 : (n + 1) // 2] *= 2.0
+    left = np.cumsum(energy[::-1])[::-1]
+    m = np.arange((n + 1) // 2)
+    beyond = np.append(left[1:], 0.0)[: len(m)]
+    freedom = 1.0 - (2.0 * m + 1.0) / n
+    usable = freedom > 0.0
+    return float(np.min(np.sqrt(beyond[usable]) / freedom[usable]))
+
+

@@ -1,0 +1,73 @@
+"""Whether samples repeat along an axis: what predicts a sample that is left out better, that they do or that they do not.
+
+If they do, the last sample is followed by the first, and a truncated Fourier series predicts them
+(`periodic_prediction_error`). If they do not, both ends are ends, and the interpolation of `line_interpolation` does.
+A field of one kind that is taken for the other is predicted worse by orders of magnitude, once it is resolved.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from simsnn_ref.backend import EPS
+from simsnn_ref.spectrum.line_interpolation import choose_line_method, lines_along, periodic_prediction_error
+
+__all__ = ["Repetition", "repetition_along"]
+
+BETTER = 2.0
+"""Of the two predictions the periodic one is believed unless the other is better by this factor: of noise, which neither
+predicts, it is the better one, and no periodic field of a few hundred tried reached it."""
+
+EQUAL = 8.0 * EPS
+"""Difference of the two ends, relative to the largest value, up to which they may be the same sample."""
+
+
+@dataclass(frozen=True)
+class Repetition:
+    """What samples say of an axis.
+
+    Attributes
+    ----------
+    repeats : bool
+    is_end_repeated : bool
+        Whether they repeat without the last sample, which is the first one once more.
+    as_periodic, as_bounded : float
+        RMS error of the predictions of samples left out, relative to the RMS of the samples.
+    """
+
+    repeats: bool
+    is_end_repeated: bool
+    as_periodic: float
+    as_bounded: float
+
+
+def repetition_along(u: np.ndarray, axis: int) -> Repetition:
+    """Compare the two predictions of samples along an axis.
+
+    Parameters
+    ----------
+    u : ndarray of float64
+        Samples on a uniform grid.
+    axis : int
+
+    Examples
+    --------
+    >>> x = np.linspace(0.0, 2.0 * np.pi, 33)
+    >>> repetition_along(np.cos(x[:-1]), 0).repeats, repetition_along(np.exp(x), 0).repeats
+    (True, False)
+    >>> repetition_along(np.cos(x), 0).is_end_repeated
+    True
+    """
+    lines = lines_along(u, axis)
+    scale = float(np.sqrt(np.mean(lines**2))) or 1.0
+    n, rounding = len(lines), 64.0 * EPS * float(np.max(np.abs(lines)))
+    has_equal_ends = n > 4 and bool(np.all(np.abs(lines[-1] - lines[0]) <= EQUAL * float(np.max(np.abs(lines)))))
+    # AAA predicts a periodic field too, on fewer samples; where the ends are equal, it tells an even field that ends.
+    bounded = choose_line_method(np.linspace(-1.0, 1.0, n), lines, linear=not has_equal_ends).error
+    periodic, twice = periodic_prediction_error(lines), False
+    if has_equal_ends:
+        without = periodic_prediction_error(lines[:-1])
+        if max(without, rounding) < max(periodic, rounding):
+            periodic, twice = without, True
+    repeats = max(periodic, rounding) <= BETTER * max(bounded, rounding)
+    return Repetition(repeats, repeats and twice, periodic / scale, bounded / scale)

@@ -26,7 +26,7 @@ SAME = 1e-9
 
 _INPUT_OPTIONS = (
     *("var", "select", "isel", "example", "size", "reynolds", "time", "field_seed", "initial_spectrum"),
-    *("box", "periodic", "coords", "values"),
+    *("box", "periodic", "gaps", "coords", "values"),
 )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from simsnn_ref.backend import NumpyBackend
 from simsnn_ref.commands.base import command
 from simsnn_ref.commands.input import add_input, read_input
-from simsnn_ref.errors import ConfigError
+from simsnn_ref.errors import ConfigError, DataError
 from simsnn_ref.io import check_grid, check_samples
 from simsnn_ref.report import check_figure_path, describe_grid, figure_of_spectrum, save_figure, table_with_legend
 from simsnn_ref.spectrum import Grid, count_modes, dominant_frequency, energy_spectrum, fourier_modes
@@ -45,7 +45,10 @@ def _run_spectrum(arguments: argparse.Namespace) -> None:
         check_figure_path(arguments.figure)
     u, grid, problem = read_input(arguments)
     problem.pop("field", None)
-    assert isinstance(grid, Grid)
+    if not isinstance(grid, Grid):
+        raise DataError(
+            f"{problem['name']}: scattered points have no Fourier modes of their own; simsnn fit finds some"
+        )
     samples, _ = check_samples(u(grid.points()).reshape(grid.shape) if callable(u) else u)
     check_grid(samples, grid)
     backend = NumpyBackend()

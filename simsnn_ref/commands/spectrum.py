@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from simsnn_ref.backend import NumpyBackend
-from simsnn_ref.commands.base import command
+from simsnn_ref.commands.base import add_force, command
 from simsnn_ref.commands.input import add_input, read_input
 from simsnn_ref.errors import ConfigError, DataError
 from simsnn_ref.io import check_grid, check_samples
@@ -36,13 +36,14 @@ def add(commands: Any) -> None:
     parser.add_argument("--modes", type=int, default=10, metavar="N", help="number of modes to list (default 10)")
     parser.add_argument("--bins", type=int, default=200, metavar="N", help="number of bins of E(k) (default 200)")
     parser.add_argument("--figure", metavar="PATH", help="draw E(k), .png, .pdf or .svg")
+    add_force(parser)
 
 
 def _run_spectrum(arguments: argparse.Namespace) -> None:
     if arguments.modes < 1 or arguments.bins < 1:
         raise ConfigError("--modes and --bins need to be at least 1")
     if arguments.figure is not None:
-        check_figure_path(arguments.figure)
+        check_figure_path(arguments.figure, arguments.force)
     u, grid, problem = read_input(arguments)
     problem.pop("field", None)
     if not isinstance(grid, Grid):

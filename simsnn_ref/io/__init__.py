@@ -3,7 +3,7 @@
 Nothing here unpickles, and an error is one line that names the file and the entry.
 """
 
-from simsnn_ref.io.atomic import check_writable
+from simsnn_ref.io.atomic import check_absent, check_writable
 from simsnn_ref.io.coordinates import SampledField, follows, on_axes
 from simsnn_ref.io.dataarrays import is_dataarray, read_dataarray, refuse_dataset
 from simsnn_ref.io.field_info import FieldInfo
@@ -34,6 +34,7 @@ __all__ = [
     "SampledField",
     "blas_and_simd",
     "blas_threads",
+    "check_absent",
     "check_grid",
     "check_output",
     "check_range",

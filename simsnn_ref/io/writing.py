@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from simsnn_ref.errors import DataError, OutputError
-from simsnn_ref.io.atomic import check_writable, write_whole
+from simsnn_ref.io.atomic import check_absent, check_writable, write_whole
 from simsnn_ref.io.coordinates import follows
 from simsnn_ref.io.field_info import Attributes, Axis, FieldInfo, default_info
 from simsnn_ref.io.npz_fields import Variable, write_variable
@@ -22,8 +22,11 @@ SAMPLE = "sample"
 ORDERS = ("", "gradient", "Hessian")
 
 
-def check_output(path: str | Path, what: str) -> None:
-    """Raise OutputError now if `write_field` could not write `path` later, DataError if a package for it is missing."""
+def check_output(path: str | Path, what: str, force: bool = True) -> None:
+    """Raise OutputError now if `write_field` could not write `path` later, DataError if a package for it is missing.
+
+    Without `force` that is also where there is such a file.
+    """
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix not in (".npy", ".npz") and not is_labelled(path):
@@ -33,8 +36,9 @@ def check_output(path: str | Path, what: str) -> None:
     if suffix == ZARR_SUFFIX and path.is_dir():
         if not _is_zarr(path):
             raise OutputError(f"{what} {path}: is a folder that is no Zarr store; name another one")
+        check_absent(path, what, force)
         path = path.with_name(f"{path.name}~")
-    check_writable(path, what)
+    check_writable(path, what, force)
 
 
 def write_field(

@@ -67,12 +67,13 @@ def check_scattered(
         array, scatter = array[~missing], scatter.subset(~missing)
     kept, place, counts = np.unique(scatter.first_at_place(), return_inverse=True, return_counts=True)
     if len(kept) < scatter.size:
-        notes.append(
-            f"points: {scatter.size - len(kept)} of {scatter.size} are at the place of another one; the values there"
-            " are averaged"
-        )
         # Differences, so that the mean of equal values is that value.
-        array = array[kept] + np.bincount(place, array - array[kept][place]) / counts
+        differences = array - array[kept][place]
+        notes.append(
+            f"points: {scatter.size - len(kept)} of {scatter.size} are at the place of another one; the values there,"
+            f" which differ by up to {np.max(np.abs(differences)):.2g}, are averaged"
+        )
+        array = array[kept] + np.bincount(place, differences) / counts
         scatter = scatter.subset(kept)
     if scatter.size < LEAST_SAMPLES:
         raise DataError(f"points: {scatter.size} with a value each are left, a fit needs at least {LEAST_SAMPLES}")

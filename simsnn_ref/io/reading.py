@@ -190,6 +190,11 @@ def _of_table(
     for name in (*([] if var is None else [var]), *(coordinates or [])):
         if name not in columns:
             raise DataError(f"{path}: no column {name!r}; it has {', '.join(columns)}")
+    if coordinates is None and "" in columns:
+        raise DataError(
+            f"{path}: column {columns.index('') + 1} has no name, as the index that pandas writes; name the others, as"
+            " in --coords x,y --var u"
+        )
     others = [name for name in columns if name not in (coordinates or ())]
     if var is None and not others:
         raise DataError(f"{path}: all columns are coordinates; one has to hold the values")

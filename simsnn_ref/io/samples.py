@@ -151,7 +151,9 @@ def load_samples(path: str | Path) -> np.ndarray:
             magic = stream.read(6)
             stream.seek(0)
             if magic != b"\x93NUMPY":
-                raise DataError(f"{path}: not a .npy file; save the samples with numpy.save")
+                raise DataError(
+                    f"{path}: not a .npy file; save the samples with numpy.save, or points as a table, .csv"
+                )
             return read_npy(stream, str(path))
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error

@@ -45,8 +45,8 @@ def read_table(path: Path) -> dict[str, np.ndarray]:
     if any(_number(field) is None for field in rows[0]):
         names, rows, lines = [field.strip() for field in rows[0]], rows[1:], lines[1:]
     for name in names:
-        if not name or names.count(name) > 1:
-            raise DataError(f"{path}: the name {name!r} of a column is empty or there twice")
+        if names.count(name) > 1:
+            raise DataError(f"{path}: two columns are called {name!r}")
     table = np.empty((len(rows), len(names)))
     for i, (row, (number, _)) in enumerate(zip(rows, lines, strict=True)):
         if len(row) != len(names):

@@ -92,7 +92,7 @@ def test_points_at_one_place_have_their_mean():
     assert np.array_equal(scatter.points[:, 0], points[[0, 1, 2, 4, 6]])
     # The mean of three numbers below 8.
     np.testing.assert_allclose(merged, [1.0, 7.1 / 3.0, 3.0, 4.0, 6.0], rtol=0.0, atol=8 * EPS)
-    note = "points: 2 of 7 are at the place of another one; the values there are averaged"
+    note = "points: 2 of 7 are at the place of another one; the values there, which differ by up to 3, are averaged"
     assert notes == [note]
     # The ends of a period are one place.
     merged, scatter, _ = check_scattered(values, Scatter(points, box, periodic=True))

@@ -103,6 +103,8 @@ def read_dataarray(
 
 def _in_numbers(coordinate: np.ndarray, attrs: Attributes) -> tuple[np.ndarray, Attributes]:
     """A coordinate of times as seconds from its first one, with units and calendar that say so; others as they are."""
+    if not coordinate.size:
+        return coordinate, attrs
     if coordinate.dtype.kind == "m":
         return coordinate / np.timedelta64(1, "s"), {**attrs, "units": "seconds"}
     if coordinate.dtype.kind == "M":

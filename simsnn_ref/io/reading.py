@@ -173,10 +173,14 @@ def read_scattered(
 
 
 def _fields(dataset: Any) -> list[Any]:
-    """Names of the variables of a file that may be a field: no bounds of others, no single numbers and no texts."""
+    """Names of the variables of a file that may be a field: no bounds of others, no single numbers and no texts.
+
+    All names where there is no such variable, for a message about them.
+    """
     named_by = ("bounds", "climatology")
     bounds = {variable.attrs.get(name) for variable in dataset.variables.values() for name in named_by}
-    return [name for name, variable in dataset.data_vars.items() if name not in bounds and _is_field(variable)]
+    fields = [name for name, variable in dataset.data_vars.items() if name not in bounds and _is_field(variable)]
+    return fields or list(dataset.data_vars)
 
 
 def _is_field(array: Any) -> bool:

@@ -129,13 +129,13 @@ class Scatter:
         places = (self.points - lower) / lengths
         places = np.where(periodic, np.mod(places, 1.0), places)
         rounding = ROUNDINGS * EPS * np.max(np.maximum(np.abs(lower), np.abs(self.upper)) / lengths)
+        # Exact copies first, for n of them have n^2 pairs.
+        places, copies = np.unique(places, axis=0, return_inverse=True)
         tree = cKDTree(places, boxsize=np.where(periodic, 1.0, 0.0))
         pairs = tree.query_pairs(float(rounding), p=np.inf, output_type="ndarray")
-        if not len(pairs):
-            return np.arange(self.size)
-        linked = coo_array((np.ones(len(pairs)), tuple(pairs.T)), shape=(self.size, self.size))
+        linked = coo_array((np.ones(len(pairs)), tuple(pairs.T)), shape=(len(places),) * 2)
         _, labels = connected_components(linked, directed=False)
-        _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
+        _, first, inverse = np.unique(labels[copies.ravel()], return_index=True, return_inverse=True)
         return np.asarray(first[inverse], dtype=np.int64)
 
 

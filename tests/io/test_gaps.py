@@ -1,5 +1,7 @@
 """Missing values on a grid: the smoothest continuation, the samples to the bit, and what is said."""
 
+import doctest
+import importlib
 import json
 import subprocess
 import sys
@@ -14,6 +16,16 @@ from simsnn_ref.multistage import certify_model
 
 EPS = float(np.finfo(np.float64).eps)
 FAST = {"stages": 1, "certify": False}
+
+EXAMPLES = ["backend.host_array", "io.coordinates", "io.gaps", "spectrum.scattered_points"]
+
+
+@pytest.mark.parametrize("module", EXAMPLES)
+def test_examples(module):
+    found = doctest.testmod(importlib.import_module(f"simsnn_ref.{module}"))
+    assert found.attempted > 0
+    assert found.failed == 0
+
 
 SHAPES = [(40,), (24, 30), (10, 12, 14)]
 PERIODIC = [False, True]

@@ -419,6 +419,27 @@ def test_plain_hdf5_and_groups():
     assert np.array_equal(read_field("plain.h5", "deeper/inside/omega").values, psi(1.0))
 
 
+def test_what_beside_the_field_is_none(capsys):
+    """Bounds and climatology by their attributes, single numbers and texts; a file of nothing else names all of it."""
+    others = {
+        "y_bnds": (("y", "two"), np.zeros((12, 2))),
+        "x_clim": (("x", "two"), np.zeros((16, 2))),
+        "crs": ((), 1),
+        "when": ((), "today"),
+        "station": (("y",), [f"s{i}" for i in range(12)]),
+    }
+    dataset = run().isel(time=0, drop=True).drop_vars("omega").assign(others)
+    dataset.y.attrs["bounds"], dataset.x.attrs["climatology"] = "y_bnds", "x_clim"
+    assert read_field(save(dataset, "run.nc")).info.name == "psi"
+    with pytest.raises(DataError, match="axis 1 has 2 points"):
+        read_field("run.nc", "y_bnds")
+    np.savez("run.npz", psi=psi(0.0), crs=1, when="today")
+    assert read_field("run.npz").info.name == "psi"
+    save(dataset.drop_vars("psi"), "none.nc")
+    with pytest.raises(DataError, match=r"none.nc: 5 variables, y_bnds, x_clim, crs, when, station; name one"):
+        read_field("none.nc")
+
+
 def test_attributes_that_are_no_text_or_number_are_named():
     kept, dropped = plain_attributes(
         {"a": np.float32(1.5), "b": np.asarray([1, 2]), "c": np.nan, "d": True, "e": [1, "x"], "valid_min": 3, "f": "ü"}

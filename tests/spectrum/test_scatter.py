@@ -100,6 +100,12 @@ def test_points_at_one_place_have_their_mean():
     assert scatter.size == 4
 
 
+def test_many_copies_are_no_pairs():
+    """A hundred thousand points at ten places would have 5e8 pairs."""
+    points = np.arange(100_000.0) % 10.0
+    assert np.array_equal(Scatter(points).first_at_place(), np.arange(100_000) % 10)
+
+
 @pytest.mark.parametrize("d", [1, 2, 3])
 @pytest.mark.parametrize("copies", [2, 3])
 def test_copies_of_points_change_nothing(d, copies):

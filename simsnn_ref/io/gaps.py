@@ -1,22 +1,40 @@
 """Missing values: filled on a grid by the smoothest continuation of the others, left out at scattered points."""
 
-from collections.abc import Sequence
+import itertools
+import math
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from scipy import fft, sparse
+from scipy import fft, ndimage, sparse
 from scipy.sparse import linalg
 
-from simsnn_ref.backend import host_array
+from simsnn_ref.backend import EPS, host_array
 from simsnn_ref.errors import DataError
 from simsnn_ref.io.samples import LEAST_SAMPLES, check_samples
 from simsnn_ref.spectrum import Scatter
 
-__all__ = ["check_scattered", "fill_gaps", "without_gaps"]
+__all__ = ["EDGE", "LOWEST", "check_scattered", "fill_gaps", "order_of", "without_gaps"]
 
 TENSION = 1e-8
 """Weight of the first differences beside the second ones. It decides where these leave a plane free, as where a single
 row has values; it is felt over 1 / sqrt(TENSION) points, more than a grid has."""
+
+LOWEST, HIGHEST = 2, 5
+"""Orders of the differences: a plate is of order 2, and beyond 5 smooth samples gain little for the time it takes."""
+
+EDGE = 8.0
+"""Distance from the samples, in points, within which differences of the higher order count for more than those of the
+plate; alone they would carry the least noise of the samples far into a wide gap."""
+
+MOST_DIMENSIONS = 3
+
+LARGEST_DIRECT = {1: math.inf, 2: 1.5e6, 3: 1e5}
+"""By dimension, largest number of unknowns times the square of the order that is solved for within seconds."""
+
+MOST_ROUNDING = 0.03
+"""Largest rounding of the equations relative to their smallest eigenvalue, that of the longest wave in a gap; about a
+hundredth of it is what is then seen of rounding."""
 
 RELATIVE_RESIDUAL = 1e-9
 """Of the iteration in three dimensions. What is left is far below what tells a continuation from the field."""
@@ -84,8 +102,9 @@ def fill_gaps(values: np.ndarray, periodic: Sequence[bool]) -> np.ndarray:
     """The smoothest continuation of samples on a uniform grid into their gaps.
 
     That is the minimum of the sum of all squared second differences, mixed ones counted twice, as of a thin plate that
-    is held at the samples: the discrete biharmonic equation, with natural conditions at the ends of an axis. Lengths
-    count in points.
+    is held at the samples, and of those of a higher order beside them: where the samples are smooth enough for that to
+    predict them, the plate then leaves the edge of a gap without a kink. Ends of an axis are free. Lengths count in
+    points.
 
     Parameters
     ----------
@@ -112,7 +131,7 @@ def fill_gaps(values: np.ndarray, periodic: Sequence[bool]) -> np.ndarray:
     known = (values.ravel() - origin)[~missing]
     operator: Any = 0.0
     right = np.zeros(np.count_nonzero(missing))
-    for weight, differences in _differences(values.shape, tuple(periodic)):
+    for weight, differences in _differences(values.shape, tuple(periodic), order_of(values)):
         unknown = differences[:, missing]
         operator = operator + weight * (unknown.T @ unknown)
         right -= weight * (unknown.T @ (differences[:, ~missing] @ known))
@@ -121,39 +140,57 @@ def fill_gaps(values: np.ndarray, periodic: Sequence[bool]) -> np.ndarray:
     return filled.reshape(values.shape)
 
 
-def _differences(shape: tuple[int, ...], periodic: tuple[bool, ...]) -> list[tuple[float, Any]]:
+def order_of(values: np.ndarray) -> int:
+    """Order of the differences that are smallest between neighbouring samples, 2 to `HIGHEST`: noise grows with it.
+
+    It is less where so many unknowns would take too long, where an axis has too few points, and where rounding would be
+    felt in a gap as wide as the widest one.
+    """
+    missing = np.isnan(values)
+    count = int(np.count_nonzero(missing))
+    wave = math.pi / (2.0 * float(np.max(ndimage.distance_transform_edt(missing))))
+    highest = min(HIGHEST, *(n - 1 for n in values.shape))
+    while highest > LOWEST and (
+        highest**2 * count > LARGEST_DIRECT[values.ndim]
+        or EPS * (4.0 * values.ndim) ** highest * EDGE ** (2 * (highest - LOWEST)) > MOST_ROUNDING * wave**4
+    ):
+        highest -= 1
+    sizes = []
+    for order in range(LOWEST, highest + 1):
+        differences = [np.diff(values, n=order, axis=axis) for axis in range(values.ndim)]
+        there = [part[np.isfinite(part)] for part in differences]
+        sizes.append(max(float(np.mean(part**2)) if part.size else np.inf for part in there))
+    return LOWEST + int(np.argmin(sizes))
+
+
+def _differences(shape: tuple[int, ...], periodic: tuple[bool, ...], order: int) -> Iterator[tuple[float, Any]]:
     """The differences whose squares are summed, as sparse matrices on the grid, each with its weight."""
-    first = [_first_difference(n, goes_round) for n, goes_round in zip(shape, periodic, strict=True)]
-    second = [_second_difference(n, goes_round) for n, goes_round in zip(shape, periodic, strict=True)]
-    terms = []
-    for i in range(len(shape)):
-        terms.append((1.0, _along(shape, {i: second[i]})))
-        terms.append((TENSION, _along(shape, {i: first[i]})))
-        terms += [(2.0, _along(shape, {i: first[i], j: first[j]})) for j in range(i)]
-    return terms
+    weights = {1: TENSION, LOWEST: 1.0}
+    if order > LOWEST:
+        weights[order] = EDGE ** (2 * (order - LOWEST))
+    for total, weight in weights.items():
+        for orders in itertools.product(range(total + 1), repeat=len(shape)):
+            if sum(orders) == total:
+                product: Any = sparse.eye_array(1)
+                for n, goes_round, one in zip(shape, periodic, orders, strict=True):
+                    product = sparse.kron(product, _difference(n, goes_round, one), format="csr")
+                times = math.factorial(total) // math.prod(map(math.factorial, orders))
+                yield weight * times, sparse.csc_array(product)
 
 
-def _first_difference(n: int, periodic: bool) -> Any:
-    step = sparse.eye_array(n, k=1) - sparse.eye_array(n)
-    return (step + sparse.eye_array(n, k=1 - n)) if periodic else step.tocsr()[:-1]
-
-
-def _second_difference(n: int, periodic: bool) -> Any:
-    step = _first_difference(n, periodic)
-    return -(step.T @ step) if periodic else _first_difference(n - 1, False) @ step
-
-
-def _along(shape: tuple[int, ...], factors: dict[int, Any]) -> Any:
-    """The Kronecker product of a matrix for each axis, the identity where none is given."""
-    product: Any = sparse.eye_array(1)
-    for axis, n in enumerate(shape):
-        product = sparse.kron(product, factors.get(axis, sparse.eye_array(n)), format="csr")
-    return sparse.csc_array(product)
+def _difference(n: int, periodic: bool, order: int) -> Any:
+    """The matrix of the differences of an order along an axis of `n` points."""
+    matrix: Any = sparse.eye_array(n, format="csr")
+    for _ in range(order):
+        rows = matrix.shape[0]
+        step = sparse.eye_array(rows, k=1) - sparse.eye_array(rows)
+        matrix = ((step + sparse.eye_array(rows, k=1 - rows)) if periodic else step.tocsr()[:-1]) @ matrix
+    return matrix
 
 
 def _solve(operator: Any, right: np.ndarray, missing: np.ndarray) -> np.ndarray:
-    """Directly; in three dimensions, where factors fill up, by conjugate gradients."""
-    if missing.ndim < 3:
+    """Directly; by conjugate gradients where the factors would fill up, as in large gaps in three dimensions."""
+    if missing.ndim < MOST_DIMENSIONS or LOWEST**2 * len(right) <= LARGEST_DIRECT[MOST_DIMENSIONS]:
         options = {"SymmetricMode": True}
         factors = linalg.splu(operator, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options=options)
         return factors.solve(right)

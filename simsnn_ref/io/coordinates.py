@@ -135,8 +135,9 @@ def on_grid(
             notes.append(f"{name} does not exist; the box is [-1, 1] there, or give one")
         else:
             coordinate, rounding = _uniform(given, name)
-            length = (coordinate[-1] - coordinate[0]) * (n / (n - 1) if ends[i] else 1.0)
-            bounds.append((float(coordinate[0]), _neat(float(coordinate[0] + length), rounding)))
+            length = (coordinate[-1] - coordinate[0]) * (n / (n - 1))
+            end = _neat(float(coordinate[0] + length), rounding) if ends[i] else float(coordinate[-1])
+            bounds.append((float(coordinate[0]), end))
             intervals.append(
                 f"{dim} in [{bounds[-1][0]:.6g}, {bounds[-1][1]:.6g}{')' if ends[i] else ']'},"
                 f" {'periodic with the end left out' if ends[i] else 'both ends included'}"
@@ -157,17 +158,22 @@ def on_grid(
 def on_axes(
     axes: tuple[Any, ...], values: Any, *, box: Box | None, periodic: bool | Sequence[bool], gaps: str = "fit"
 ) -> SampledField | None:
-    """Values on the tensor product of d coordinate arrays, as `on_grid` has them; None unless they are such.
+    """Values of d dimensions on the tensor product of d coordinate arrays, as `on_grid` has them; None unless they are.
 
     Raises
     ------
     DataError
-        As for `on_grid`.
+        As for `on_grid`, and if the axes are of other lengths.
     """
     values = host_array(values, "u")
-    coordinates = [host_array(axis, f"axis {i} of the grid") for i, axis in enumerate(axes)]
-    if any(axis.ndim != 1 for axis in coordinates) or values.shape != tuple(map(len, coordinates)):
+    if values.ndim != len(axes):
         return None
+    coordinates = [host_array(axis, f"axis {i} of the grid") for i, axis in enumerate(axes)]
+    if any(axis.ndim != 1 for axis in coordinates):
+        return None
+    if values.shape != tuple(map(len, coordinates)):
+        lengths = ", ".join(str(len(axis)) for axis in coordinates)
+        raise DataError(f"u: shape {values.shape} on axes of {lengths} points")
     described = default_info(values.ndim)
     named: dict[str, tuple[np.ndarray, Attributes]] = {
         name: (axis, {}) for name, axis in zip(described.dims, coordinates, strict=True)

@@ -11,7 +11,7 @@ from scipy.sparse import linalg
 
 from simsnn_ref.backend import EPS, host_array
 from simsnn_ref.errors import DataError
-from simsnn_ref.io.samples import LEAST_SAMPLES, check_samples
+from simsnn_ref.io.samples import LEAST_SAMPLES, check_range, check_samples
 from simsnn_ref.spectrum import Scatter
 
 __all__ = ["EDGE", "LOWEST", "check_scattered", "fill_gaps", "order_of", "without_gaps"]
@@ -47,10 +47,17 @@ PRECONDITIONER_SHIFT = 1e-2
 
 
 def without_gaps(values: np.ndarray, periodic: Sequence[bool], name: str) -> tuple[np.ndarray, list[str]]:
-    """Samples on a grid with their gaps filled by `fill_gaps`, and a note where there are any."""
+    """Samples on a grid with their gaps filled by `fill_gaps`, and a note where there are any.
+
+    Raises
+    ------
+    DataError
+        If there are gaps between values out of range, as `check_range` has it.
+    """
     missing = int(np.count_nonzero(np.isnan(values)))
     if not missing:
         return values, []
+    check_range(values[~np.isnan(values)])
     note = (
         f"{name}: {missing} of {values.size} values are missing; their gaps are filled by the smoothest continuation of"
         " the others, so that predictions there are interpolation (--gaps error refuses gaps)"
@@ -126,17 +133,20 @@ def fill_gaps(values: np.ndarray, periodic: Sequence[bool]) -> np.ndarray:
     True
     """
     missing = np.isnan(values).ravel()
-    # Relative to one of the samples, a constant is filled to the bit.
+    # Relative to one of the samples a constant is filled to the bit; a power of two keeps the squares in range.
     origin = values.ravel()[~missing][0]
-    known = (values.ravel() - origin)[~missing]
+    relative = values - origin
+    scale = 2.0 ** math.frexp(float(np.nanmax(np.abs(relative))))[1]
+    relative = relative / scale
+    known = relative.ravel()[~missing]
     operator: Any = 0.0
     right = np.zeros(np.count_nonzero(missing))
-    for weight, differences in _differences(values.shape, tuple(periodic), order_of(values)):
+    for weight, differences in _differences(values.shape, tuple(periodic), order_of(relative)):
         unknown = differences[:, missing]
         operator = operator + weight * (unknown.T @ unknown)
         right -= weight * (unknown.T @ (differences[:, ~missing] @ known))
     filled = values.ravel().copy()
-    filled[missing] = origin + _solve(sparse.csc_array(operator), right, missing.reshape(values.shape))
+    filled[missing] = origin + scale * _solve(sparse.csc_array(operator), right, missing.reshape(values.shape))
     return filled.reshape(values.shape)
 
 

@@ -18,6 +18,16 @@ from simsnn_ref.multistage import certify_model
 EPS = float(np.finfo(np.float64).eps)
 FAST = {"stages": 1, "certify": False}
 
+GRID = Grid((24, 20), 0.0, 2.0 * np.pi)
+X, Y = np.meshgrid(*GRID.axes(), indexing="ij")
+U = np.exp(np.sin(X)) * np.cos(Y)
+MISSING = (X - 3.0) ** 2 + (Y - 3.0) ** 2 < 1.0
+MASKED = np.ma.masked_array(np.where(MISSING, 1e20, U), MISSING)
+NOTE = (
+    f"{np.count_nonzero(MISSING)} of 480 values are missing; their gaps are filled by the smoothest continuation of the"
+    " others, so that predictions there are interpolation (--gaps error refuses gaps)"
+)
+
 EXAMPLES = ["backend.host_array", "io.coordinates", "io.gaps", "spectrum.scattered_points"]
 
 
@@ -129,6 +139,15 @@ def test_constants_are_filled_to_the_bit(shape, value):
     assert np.array_equal(fill_gaps(np.where(holes(shape), np.nan, value), [True] * len(shape)), np.full(shape, value))
 
 
+@pytest.mark.parametrize("exponent", [-990, -500, 500, 990])
+def test_the_scale_does_not_matter_where_it_is_a_power_of_two(exponent):
+    values = np.where(MISSING, np.nan, U)
+    scaled = fill_gaps(np.ldexp(values, exponent), [True, True])
+    assert np.array_equal(scaled, np.ldexp(fill_gaps(values, [True, True]), exponent))
+    with pytest.raises(DataError, match="leave the range of float64; scale the"):
+        fit(np.ldexp(values, 1020), GRID)
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_period_has_no_edge(shape):
     """Moved round by half a period the gaps are filled with the same values."""
@@ -156,17 +175,6 @@ def test_one_line_of_samples_is_enough():
     filled = fill_gaps(u, [False, False])
     assert np.all(np.isfinite(filled))
     np.testing.assert_allclose(filled, np.broadcast_to(np.arange(9.0), (12, 9)), atol=1e-3)
-
-
-GRID = Grid((24, 20), 0.0, 2.0 * np.pi)
-X, Y = np.meshgrid(*GRID.axes(), indexing="ij")
-U = np.exp(np.sin(X)) * np.cos(Y)
-MISSING = (X - 3.0) ** 2 + (Y - 3.0) ** 2 < 1.0
-MASKED = np.ma.masked_array(np.where(MISSING, 1e20, U), MISSING)
-NOTE = (
-    f"{np.count_nonzero(MISSING)} of 480 values are missing; their gaps are filled by the smoothest continuation of the"
-    " others, so that predictions there are interpolation (--gaps error refuses gaps)"
-)
 
 
 def test_a_mask_is_a_gap():

@@ -74,13 +74,12 @@ def test_a_tuple_of_axes(periodic):
         fit((np.arange(12.0) ** 2, np.arange(10.0)), U)
 
 
-def test_a_mean_of_axes_that_do_not_match_is_an_error():
-    with pytest.raises(DataError, match="points: "):
+def test_axes_that_do_not_match():
+    with pytest.raises(DataError, match=r"u: shape \(12, 10\) on axes of 12, 9 points"):
         fit((np.arange(12.0), np.arange(9.0)), U)
 
 
-@pytest.mark.parametrize("axis", [0, 1])
-def test_shapes_that_are_no_field_say_what_may_be_meant(axis):
+def test_shapes_that_are_no_field_say_what_may_be_meant():
     with pytest.raises(DataError, match=r"axis 1 has 1 points, needs at least 4; leave the axis out: reshape\(12\)"):
         fit(U[:, :1])
     with pytest.raises(DataError, match=r"axis 1 has 2 points, .*; coordinates go in as points of shape \(n, d\)"):

@@ -212,7 +212,7 @@ def figure_2(arguments: argparse.Namespace) -> Step:
     folder = arguments.out / name
     command = ["resume", name] if (folder / "data.safetensors").exists() else begin
     # Two checkpoints a minute: a machine may be taken away without a signal.
-    keep = ("--checkpoint-minutes", "0.5", "-o", f"{name}.safetensors", "--no-figure", "--quiet", "--json")
+    keep = ("--checkpoint-minutes", "0.5", "-o", f"{name}.safetensors", "--force", "--no-figure", "--quiet", "--json")
     whole = ("-m", "simsnn_ref", *command, *keep)
     return Step("figure2", whole, (arguments.backend,), 1.0, partial(read_fit, folder), arguments.out, name)
 

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from simsnn_ref.backend import THREADS_VARIABLE
 
-__all__ = ["Parser", "command"]
+__all__ = ["Parser", "add_force", "command"]
 
 _TRUTH = ("true", "false", "yes", "no", "on", "off", "0", "1")
 """Words that are no input, where a flag is on or off by itself."""
@@ -49,3 +49,8 @@ def command(
         help=f"threads on the host (default: {THREADS_VARIABLE}, or all cores; those of BLAS follow OMP_NUM_THREADS)",
     )
     return parser
+
+
+def add_force(parser: Any) -> None:
+    """Add the option without which no file is replaced."""
+    parser.add_argument("--force", action="store_true", help="replace files that exist; without it they are an error")

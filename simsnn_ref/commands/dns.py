@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from simsnn_ref.commands.base import command
+from simsnn_ref.commands.base import add_force, command
 from simsnn_ref.commands.input import simulation_lines
 from simsnn_ref.io import check_writable, save_array
 from simsnn_ref.problems import SPECTRA, energy, enstrophy, get_problem, vorticity
@@ -28,11 +28,12 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "-o", "--output", metavar="PSI.npy", default="turbulence.npy", help="file (default turbulence.npy)"
     )
+    add_force(parser)
 
 
 def _run_dns(arguments: argparse.Namespace) -> None:
     output = Path(arguments.output)
-    check_writable(output, "-o")
+    check_writable(output, "-o", arguments.force)
     started = time.perf_counter()
     psi = get_problem("turbulence").samples(
         arguments.size,

@@ -52,6 +52,8 @@ class About:
         Model file.
     figure : Path or None
         File of the figure; None for no figure.
+    force : bool
+        Whether files that exist are replaced.
     """
 
     problem: dict[str, Any]
@@ -59,6 +61,7 @@ class About:
     notes: list[str]
     output: Path
     figure: Path | None
+    force: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON; the paths are absolute, for the fit may be resumed from another folder."""
@@ -68,6 +71,7 @@ class About:
             "notes": self.notes,
             "output": str(self.output.absolute()),
             "figure": None if self.figure is None else str(self.figure.absolute()),
+            "force": self.force,
         }
 
 
@@ -168,13 +172,13 @@ def _save(model: Model, output: Path) -> Path:
     return output
 
 
-def figure_path(asked: str | None, output: Path) -> Path | None:
+def figure_path(asked: str | None, output: Path, force: bool) -> Path | None:
     """File of the figure; None, with a note, if matplotlib is missing and no figure was asked for.
 
     Raises
     ------
     OutputError
-        If it cannot be written there.
+        If it cannot be written there, or without `force` there is such a file.
     """
     if asked is None and importlib.util.find_spec("matplotlib") is None:
         print("note: no figure; it needs matplotlib: pip install 'simsnn-ref[plot]'", file=sys.stderr)
@@ -182,7 +186,7 @@ def figure_path(asked: str | None, output: Path) -> Path | None:
     path = Path(asked) if asked else output.with_suffix(".png")
     if path == output:
         raise OutputError(f"--figure {path}: the model goes to the same file; name another one")
-    check_figure_path(path)
+    check_figure_path(path, force)
     return path
 
 

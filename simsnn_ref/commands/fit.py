@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from simsnn_ref.backend import Backend, load_backend
-from simsnn_ref.commands.base import command
+from simsnn_ref.commands.base import add_force, command
 from simsnn_ref.commands.finish import About, add_cadence, figure_path, finish, make_checkpoints, together
 from simsnn_ref.commands.forecast import LongFitLines, print_forecast
 from simsnn_ref.commands.input import add_input, add_values, read_input
@@ -32,6 +32,7 @@ def add(commands: Any) -> None:
     output.add_argument("-o", "--output", metavar="MODEL", help=f"model file (default: NAME{MODEL_SUFFIX})")
     output.add_argument("--figure", metavar="PATH", help="figure, .png, .pdf or .svg (default: beside the model, .png)")
     output.add_argument("--no-figure", action="store_true", help="write no figure")
+    add_force(output)
     output.add_argument(
         "--dry-run",
         action="store_true",
@@ -123,12 +124,12 @@ def _run_fit(arguments: argparse.Namespace) -> None:
 
 def _fit_and_finish(arguments: argparse.Namespace, config: FitConfig, backend: Backend, started: float) -> None:
     output = Path(arguments.output or _default_name(arguments))
-    figure = None if arguments.no_figure else figure_path(arguments.figure, output)
-    check_writable(output, "-o")
+    figure = None if arguments.no_figure else figure_path(arguments.figure, output, arguments.force)
+    check_writable(output, "-o", arguments.force)
     u, grid, problem = read_input(arguments, arguments.quiet)
     field = problem.pop("field", None)
     problem["field"] = None if field is None else field.to_dict()
-    about = About(problem, arguments.example, problem.pop("notes", []), output, figure)
+    about = About(problem, arguments.example, problem.pop("notes", []), output, figure, arguments.force)
     callbacks: list[Callback] = []
     if not arguments.quiet:
         expected = forecast(grid, config, is_function=callable(u))

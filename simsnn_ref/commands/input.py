@@ -2,12 +2,22 @@
 
 import argparse
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from simsnn_ref.errors import ConfigError
-from simsnn_ref.io import SampledField, check_samples, load_samples, read_field, read_scattered
+from simsnn_ref.io import (
+    GAPS,
+    TABLE_SUFFIXES,
+    SampledField,
+    check_samples,
+    check_scattered,
+    load_samples,
+    read_field,
+    read_scattered,
+)
 from simsnn_ref.problems import PROBLEMS, SPECTRA, Problem, get_problem
 from simsnn_ref.report import SimulationLines
 from simsnn_ref.spectrum import Box, Grid, Scatter
@@ -22,7 +32,8 @@ def add_input(parser: argparse.ArgumentParser) -> None:
         "input",
         nargs="?",
         metavar="INPUT.npy",
-        help="samples on a uniform grid in 1, 2 or 3 dimensions; also .npz, and with the extra io .nc, .h5 and .zarr",
+        help="samples on a uniform grid in 1, 2 or 3 dimensions; also .npz, and with the extra io .nc, .h5 and .zarr;"
+        " or a table of points, .csv, with the values in the last column",
     )
     data.add_argument("--var", metavar="NAME", help="INPUT: the variable, where the file holds several")
     data.add_argument(
@@ -59,6 +70,12 @@ def add_input(parser: argparse.ArgumentParser) -> None:
         metavar="true|false[,...]",
         default=None,
         help="INPUT: whether the samples are periodic with the end left out, for all axes or one by one (default true)",
+    )
+    data.add_argument(
+        "--gaps",
+        choices=GAPS,
+        help="INPUT: what is done about values that are masked or NaN; fit (default): on a grid they are filled by the"
+        " smoothest continuation of the others, points without a value are left out",
     )
 
 
@@ -97,7 +114,7 @@ def read_input(arguments: argparse.Namespace, quiet: bool = False) -> tuple[Any,
         if getattr(arguments, ours) is not None
     }
     if arguments.example is not None:
-        for name in ("box", "periodic", "values", "var", "select", "isel", "coords"):
+        for name in ("box", "periodic", "values", "var", "select", "isel", "coords", "gaps"):
             if getattr(arguments, name, None) not in (None, []):
                 raise ConfigError(f"--{name} describes INPUT.npy; example {arguments.example!r} has its own")
         return _read_example(arguments, given, quiet)
@@ -141,21 +158,22 @@ def _read_input(arguments: argparse.Namespace) -> SampledField:
     select = {} if arguments.time is None else {"time": arguments.time}
     select |= _by_dimension(arguments.select, "--select", str)
     isel = _by_dimension(arguments.isel, "--isel", int)
-    if values is None and coords is None:
+    gaps = arguments.gaps or GAPS[0]
+    is_table = Path(arguments.input).suffix.lower() in TABLE_SUFFIXES
+    if values is None and coords is None and not is_table:
         periodic, box = _domain(arguments, None, "true")
-        return read_field(arguments.input, arguments.var, select=select, isel=isel, box=box, periodic=periodic)
+        return read_field(
+            arguments.input, arguments.var, select=select, isel=isel, box=box, periodic=periodic, gaps=gaps
+        )
     if select or isel or (values is not None and (coords or arguments.var)):
         raise ConfigError("--values: takes no --coords or --var, and scattered points no --select, --isel or --time")
-    if coords is not None:
-        names = [name.strip() for name in coords.split(",")]
-        periodic, box = _domain(arguments, len(names), "false")
-        return read_scattered(arguments.input, arguments.var, names, box=box, periodic=periodic)
-    assert values is not None
-    samples, notes = check_samples(load_samples(values), values)
+    if values is None:
+        names = None if coords is None else [name.strip() for name in coords.split(",")]
+        periodic, box = _domain(arguments, None if names is None else len(names), "false")
+        return read_scattered(arguments.input, arguments.var, names, box=box, periodic=periodic, gaps=gaps)
     points = load_samples(arguments.input)
     periodic, box = _domain(arguments, 1 if points.ndim < 2 else points.shape[1], "false")
-    scatter = Scatter(points, box, periodic)
-    scatter.check_values(samples)
+    samples, scatter, notes = check_scattered(load_samples(values), Scatter(points, box, periodic), values, gaps=gaps)
     return SampledField(samples, scatter, None, notes)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from simsnn_ref.backend import load_backend
-from simsnn_ref.commands.base import command
+from simsnn_ref.commands.base import add_force, command
 from simsnn_ref.errors import ConfigError
 from simsnn_ref.io import check_output, load_samples, package_version, write_field
 from simsnn_ref.model import load_model
@@ -31,6 +31,7 @@ def add(commands: Any) -> None:
         help="file (default: MODEL's name with .prediction.npy); also .npz, and with the extra io .nc, .h5 and .zarr,"
         " which hold the field's name, coordinates and attributes too",
     )
+    add_force(parser)
     order = parser.add_mutually_exclusive_group()
     order.add_argument("--gradient", action="store_true", help="write first derivatives, shape (..., d)")
     order.add_argument("--hessian", action="store_true", help="write second derivatives, shape (..., d, d)")
@@ -41,7 +42,7 @@ def _run_predict(arguments: argparse.Namespace) -> None:
     if (arguments.points is None) == (arguments.grid is None):
         raise ConfigError("give either POINTS.npy or --grid N")
     output = Path(arguments.output or Path(arguments.model).with_suffix(".prediction.npy"))
-    check_output(output, "-o")
+    check_output(output, "-o", arguments.force)
     model = load_model(arguments.model, load_backend(arguments.backend))
     where: Any
     if arguments.grid is None:

@@ -3,10 +3,12 @@
 import argparse
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
-from simsnn_ref.commands.base import Parser, command
+from simsnn_ref.commands.base import Parser, add_force, command
 from simsnn_ref.errors import ConfigError, ModelFileError
+from simsnn_ref.io import check_absent
 from simsnn_ref.report import table_with_legend
 from simsnn_ref.verify import reference
 
@@ -29,6 +31,7 @@ def add(commands: Any) -> None:
     write = command(actions, "export", _run_export, "write the cases to a folder")
     write.add_argument("folder", metavar="DIR", help="folder for the cases")
     write.add_argument("--set", choices=list(reference.SETS), default="small", help="set of cases (default small)")
+    add_force(write)
     check = command(actions, "check", _run_check, "compare the tensors of another implementation with the cases")
     check.add_argument("folder", metavar="DIR", help="folder of the cases")
     check.add_argument("candidate", metavar="CANDIDATE", help="folder with CASE.safetensors or CASE.npz")
@@ -42,6 +45,9 @@ def add(commands: Any) -> None:
 
 
 def _run_export(arguments: argparse.Namespace) -> None:
+    names = [f"{case.name}.safetensors" for case in reference.SETS[arguments.set]]
+    for name in ("manifest.json", *names):
+        check_absent(Path(arguments.folder) / name, "file", arguments.force)
     names = reference.export(arguments.folder, arguments.set, lambda name: print(name, file=sys.stderr, flush=True))
     if arguments.json:
         print(json.dumps({"folder": arguments.folder, "cases": names}))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from simsnn_ref.backend import rms
-from simsnn_ref.commands.base import command
+from simsnn_ref.commands.base import add_force, command
 from simsnn_ref.commands.finish import training_samples
 from simsnn_ref.commands.input import add_input, add_values, read_input
 from simsnn_ref.errors import DataError, OutputError
@@ -26,7 +26,7 @@ SAME = 1e-9
 
 _INPUT_OPTIONS = (
     *("var", "select", "isel", "example", "size", "reynolds", "time", "field_seed", "initial_spectrum"),
-    *("box", "periodic", "coords", "values"),
+    *("box", "periodic", "gaps", "coords", "values"),
 )
 
 
@@ -35,6 +35,7 @@ def add(commands: Any) -> None:
     parser = command(commands, "report", _run_report, "write a finished fit as one HTML file")
     parser.add_argument("model", metavar="MODEL", help="model file")
     parser.add_argument("-o", "--output", metavar="REPORT.html", help="file (default: beside the model, .html)")
+    add_force(parser)
     add_input(parser)
     add_values(parser)
 
@@ -43,7 +44,7 @@ def _run_report(arguments: argparse.Namespace) -> None:
     output = Path(arguments.output or Path(arguments.model).with_suffix(".html"))
     if output.resolve() == Path(arguments.model).resolve():
         raise OutputError(f"-o {output}: the model is in this file; name another one")
-    check_writable(output, "-o")
+    check_writable(output, "-o", arguments.force)
     model = load_model(arguments.model)
     data = None
     if arguments.input is not None or arguments.example is not None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from simsnn_ref.commands.base import command
+from simsnn_ref.commands.base import add_force, command
 from simsnn_ref.errors import Interrupted, OutputError
 from simsnn_ref.experiments import EXPERIMENTS, SIZES, Outcome, Settings, to_dict, to_markdown
 from simsnn_ref.io import check_writable
@@ -16,6 +16,9 @@ from simsnn_ref.model import OPTIMIZERS
 from simsnn_ref.report import require_matplotlib, save_figure
 
 __all__ = ["add"]
+
+SUFFIXES = (".md", ".json", ".png", ".pdf")
+"""Endings of the files of an experiment."""
 
 
 def add(commands: Any) -> None:
@@ -39,6 +42,7 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "-o", "--output", metavar="DIR", default="reproduction", help="folder for the results (default reproduction)"
     )
+    add_force(parser)
 
 
 def _run_reproduce(arguments: argparse.Namespace) -> None:
@@ -48,14 +52,16 @@ def _run_reproduce(arguments: argparse.Namespace) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"-o {folder}: cannot be made: {error.strerror}") from error
-    check_writable(folder / "fig1.json", "-o")
     names = list(EXPERIMENTS) if arguments.experiment == "all" else [arguments.experiment]
+    for name in names:
+        for suffix in SUFFIXES:
+            check_writable(folder / f"{name}{suffix}", "-o", arguments.force)
     # A run of more than a minute is worth resuming.
     checkpoints = None if arguments.size == "quick" else folder / "checkpoints"
     settings = Settings(
         arguments.size, arguments.optimizer, lambda line: print(line, file=sys.stderr, flush=True), checkpoints
     )
-    results = {}
+    results: dict[str, Any] = {}
     for name in names:
         # ntk is the one experiment that has no optimiser to choose.
         free = name == "ntk" and arguments.experiment == "all"
@@ -63,6 +69,8 @@ def _run_reproduce(arguments: argparse.Namespace) -> None:
             outcome = EXPERIMENTS[name](replace(settings, optimizer="") if free else settings)
         except Interrupted as stop:
             text = f"stopped by {signal.Signals(stop.signal).name} after saving its state; go on with the same command"
+            if results and not arguments.force:
+                text += " and --force"
             raise Interrupted(text, stop.signal) from stop
         _write_outcome(outcome, folder)
         results[name] = to_dict(outcome)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from simsnn_ref.backend import load_backend
-from simsnn_ref.commands.base import command
+from simsnn_ref.commands.base import add_force, command
 from simsnn_ref.commands.finish import About, add_cadence, figure_path, finish, make_checkpoints, together
 from simsnn_ref.errors import CheckpointError
 from simsnn_ref.io import check_writable
@@ -25,6 +25,7 @@ def add(commands: Any) -> None:
     parser.add_argument("-o", "--output", metavar="MODEL", help="model file (default: that of simsnn fit)")
     parser.add_argument("--figure", metavar="PATH", help="figure, .png, .pdf or .svg (default: that of simsnn fit)")
     parser.add_argument("--no-figure", action="store_true", help="write no figure")
+    add_force(parser)
     parser.add_argument("--backend", metavar="NAME", help="array library (default: that of simsnn fit)")
     add_cadence(parser)
     parser.add_argument("--quiet", action="store_true", help="no progress on stderr")
@@ -44,7 +45,7 @@ def _run_resume(arguments: argparse.Namespace) -> None:
             resume(checkpoints, function, backend=backend)
             return
         about = _about(checkpoints, arguments)
-        check_writable(about.output, "-o")
+        check_writable(about.output, "-o", about.force)
         callbacks = [Callback() if arguments.quiet else make_progress()]
         finish(
             lambda: resume(checkpoints, function, callbacks=callbacks, backend=backend),
@@ -63,7 +64,9 @@ def _about(checkpoints: Checkpoints, arguments: argparse.Namespace) -> About:
             f"{checkpoints.folder}: was written by a Python program; go on in Python, by simsnn_ref.resume"
         )
     output = Path(arguments.output or kept["output"])
+    # Checkpoints from before there was the option say nothing of it.
+    force = arguments.force or (bool(kept.get("force")) and not (arguments.output or arguments.figure))
     figure = None
     if not arguments.no_figure and (arguments.figure or kept["figure"]):
-        figure = figure_path(arguments.figure or kept["figure"], output)
-    return About(kept["problem"], kept["example"], kept["notes"], output, figure)
+        figure = figure_path(arguments.figure or kept["figure"], output, force)
+    return About(kept["problem"], kept["example"], kept["notes"], output, figure, force)

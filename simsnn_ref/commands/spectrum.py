@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from simsnn_ref.backend import NumpyBackend
-from simsnn_ref.commands.base import command
+from simsnn_ref.commands.base import add_force, command
 from simsnn_ref.commands.input import add_input, read_input
-from simsnn_ref.errors import ConfigError
+from simsnn_ref.errors import ConfigError, DataError
 from simsnn_ref.io import check_grid, check_samples
 from simsnn_ref.report import check_figure_path, describe_grid, figure_of_spectrum, save_figure, table_with_legend
 from simsnn_ref.spectrum import Grid, count_modes, dominant_frequency, energy_spectrum, fourier_modes
@@ -36,16 +36,20 @@ def add(commands: Any) -> None:
     parser.add_argument("--modes", type=int, default=10, metavar="N", help="number of modes to list (default 10)")
     parser.add_argument("--bins", type=int, default=200, metavar="N", help="number of bins of E(k) (default 200)")
     parser.add_argument("--figure", metavar="PATH", help="draw E(k), .png, .pdf or .svg")
+    add_force(parser)
 
 
 def _run_spectrum(arguments: argparse.Namespace) -> None:
     if arguments.modes < 1 or arguments.bins < 1:
         raise ConfigError("--modes and --bins need to be at least 1")
     if arguments.figure is not None:
-        check_figure_path(arguments.figure)
+        check_figure_path(arguments.figure, arguments.force)
     u, grid, problem = read_input(arguments)
     problem.pop("field", None)
-    assert isinstance(grid, Grid)
+    if not isinstance(grid, Grid):
+        raise DataError(
+            f"{problem['name']}: scattered points have no Fourier modes of their own; simsnn fit finds some"
+        )
     samples, _ = check_samples(u(grid.points()).reshape(grid.shape) if callable(u) else u)
     check_grid(samples, grid)
     backend = NumpyBackend()

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from simsnn_ref.commands.base import command
+from simsnn_ref.commands.base import add_force, command
 from simsnn_ref.errors import ConfigError
 from simsnn_ref.report import (
     RunStatus,
@@ -37,6 +37,7 @@ def add(commands: Any) -> None:
         "--interval", type=float, default=2.0, metavar="S", help="--follow: seconds between updates (default 2)"
     )
     parser.add_argument("--figure", metavar="PATH", help="draw RMS and loss over steps and time, .png, .pdf or .svg")
+    add_force(parser)
 
 
 def _run_watch(arguments: argparse.Namespace) -> None:
@@ -44,7 +45,7 @@ def _run_watch(arguments: argparse.Namespace) -> None:
         raise ConfigError(f"--interval {arguments.interval:g}: needs seconds above 0")
     if arguments.figure is not None:
         require_matplotlib()
-        check_figure_path(arguments.figure)
+        check_figure_path(arguments.figure, arguments.force)
     run = RunStatus(Path(arguments.folder))
     show = _Lines() if arguments.follow and not sys.stdout.isatty() else _Screen(clear=arguments.follow)
     try:

@@ -9,14 +9,18 @@ from typing import Any
 
 from simsnn_ref.errors import OutputError
 
-__all__ = ["check_writable", "write_whole"]
+__all__ = ["check_absent", "check_writable", "write_whole"]
 
 
-def check_writable(path: str | Path, what: str) -> None:
-    """Raise OutputError now if the file `path`, of which `what` is the name in messages, could not be written later."""
+def check_writable(path: str | Path, what: str, force: bool = True) -> None:
+    """Raise OutputError now if the file `path`, of which `what` is the name in messages, could not be written later.
+
+    Without `force` that is also where there is such a file.
+    """
     path = Path(path)
     if path.is_dir():
         raise OutputError(f"{what} {path}: is a folder; name a file")
+    check_absent(path, what, force)
     if not path.parent.is_dir():
         raise OutputError(f"{what} {path}: folder {path.parent} does not exist; create it first")
     try:
@@ -25,6 +29,12 @@ def check_writable(path: str | Path, what: str) -> None:
         Path(probe).unlink()
     except OSError as error:
         raise OutputError(f"{what} {path}: folder {path.parent} cannot be written: {error.strerror}") from error
+
+
+def check_absent(path: str | Path, what: str, force: bool) -> None:
+    """Raise OutputError where `path` exists, unless `force` allows to replace it."""
+    if not force and Path(path).exists():
+        raise OutputError(f"{what} {path}: exists; name another one, or replace it with --force")
 
 
 def write_whole(path: Path, write: Callable[[Path], Any]) -> None:

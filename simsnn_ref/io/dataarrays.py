@@ -7,10 +7,10 @@ import numpy as np
 
 from simsnn_ref.errors import DataError
 from simsnn_ref.io.coordinates import ROUNDINGS, Labelled, Labels, SampledField, eps_of, on_grid
-from simsnn_ref.io.field_info import Scalar, plain_attributes
+from simsnn_ref.io.field_info import Attributes, Scalar, plain_attributes
 from simsnn_ref.spectrum import Box
 
-__all__ = ["is_dataarray", "read_dataarray"]
+__all__ = ["is_dataarray", "read_dataarray", "refuse_dataset"]
 
 LISTED = 5
 """Entries of a coordinate that an error lists."""
@@ -19,6 +19,13 @@ LISTED = 5
 def is_dataarray(value: Any) -> bool:
     """Whether a value looks like an xarray.DataArray; xarray is not imported for that."""
     return all(hasattr(value, name) for name in ("dims", "coords", "attrs", "isel", "values"))
+
+
+def refuse_dataset(value: Any) -> None:
+    """Raise DataError for an xarray.Dataset, which holds several fields."""
+    if hasattr(value, "data_vars"):
+        names = ", ".join(map(str, value.data_vars)) or "none"
+        raise DataError(f"u: a Dataset of the variables {names}; give one of them, dataset[NAME]")
 
 
 def read_dataarray(
@@ -30,6 +37,7 @@ def read_dataarray(
     isel: Mapping[str, int] | None = None,
     box: Box | None = None,
     periodic: bool | Sequence[bool] = True,
+    gaps: str = "fit",
 ) -> SampledField:
     """Read samples on a uniform grid from an xarray.DataArray, as `read_field` does from a file.
 
@@ -40,7 +48,7 @@ def read_dataarray(
         Name of the file, for messages.
     dataset_attrs : mapping, optional
         Attributes of the file.
-    select, isel, box, periodic
+    select, isel, box, periodic, gaps
         As for `read_field`.
 
     Raises
@@ -66,7 +74,8 @@ def read_dataarray(
             " --select DIM=VALUE or --isel DIM=INDEX"
         )
     if step is not None:
-        notes.append(f"{where}: packed in steps of {float(np.abs(step)):.3g}, which a fit then sees as noise")
+        step = float(np.abs(step))
+        notes.append(f"{where}: packed in steps of {step:.3g}: below half of that, {0.5 * step:.2g}, nothing is signal")
     attrs, dropped = plain_attributes(array.attrs)
     dataset_attrs, others = plain_attributes(dataset_attrs or {})
     dropped += others
@@ -75,7 +84,7 @@ def read_dataarray(
         own, others = plain_attributes(coordinate.attrs)
         dropped += others
         if key in array.dims:
-            axes[str(key)] = (np.asarray(coordinate.values), own)
+            axes[str(key)] = _in_numbers(np.asarray(coordinate.values), own)
         elif coordinate.ndim == 0:
             scalars.append(Scalar.from_array(str(key), np.asarray(coordinate.values), own))
         else:
@@ -89,7 +98,26 @@ def read_dataarray(
         values = np.asarray(array.values)
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         raise DataError(f"{where}: cannot be read ({' '.join(str(error).split())})") from error
-    return on_grid(Labelled(values, labels, notes), source, box, periodic)
+    return on_grid(Labelled(values, labels, notes), source, box, periodic, gaps)
+
+
+def _in_numbers(coordinate: np.ndarray, attrs: Attributes) -> tuple[np.ndarray, Attributes]:
+    """A coordinate of times as seconds from its first one, with units and calendar that say so; others as they are."""
+    if not coordinate.size:
+        return coordinate, attrs
+    if coordinate.dtype.kind == "m":
+        return coordinate / np.timedelta64(1, "s"), {**attrs, "units": "seconds"}
+    if coordinate.dtype.kind == "M":
+        start = coordinate[0].astype("M8[s]")
+        start = start if start == coordinate[0] else coordinate[0]
+        since, calendar = str(start).replace("T", " "), "proleptic_gregorian"
+        seconds = (coordinate - coordinate[0]) / np.timedelta64(1, "s")
+    elif coordinate.dtype.kind == "O" and hasattr(coordinate[0], "calendar"):
+        since, calendar = str(coordinate[0]), coordinate[0].calendar
+        seconds = np.asarray([(time - coordinate[0]).total_seconds() for time in coordinate])
+    else:
+        return coordinate, attrs
+    return seconds, {**attrs, "units": f"seconds since {since}", "calendar": calendar}
 
 
 def _indices(

@@ -77,7 +77,8 @@ class Axis:
     attrs : dict
         Attributes of the coordinate: ``units``, ``long_name``, ...
     values : ndarray of float64, shape (n,), or None
-        Values as the input has them, ascending, of samples on a grid; they differ from the grid's by rounding only.
+        Values as the input has them, of samples on a grid: they differ from the grid's by rounding only, and are in
+        descending order where the input's are.
     """
 
     name: str

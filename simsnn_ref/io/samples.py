@@ -6,11 +6,13 @@ from typing import IO, Any
 
 import numpy as np
 
-from simsnn_ref.errors import DataError
+from simsnn_ref.backend import host_array
+from simsnn_ref.errors import ConfigError, DataError, SimsnnError
 from simsnn_ref.io.atomic import write_whole
 from simsnn_ref.spectrum import Grid
 
 __all__ = [
+    "GAPS",
     "LEAST_SAMPLES",
     "check_grid",
     "check_range",
@@ -20,6 +22,9 @@ __all__ = [
     "sample_function",
     "save_array",
 ]
+
+GAPS = ("fit", "error")
+"""What may be done about missing values: fit the others, or refuse them all."""
 
 LEAST_SAMPLES = 4
 """Number of points per axis below which there is nothing to fit."""
@@ -37,19 +42,25 @@ def _first(mask: np.ndarray) -> str:
     return f"[{', '.join(str(int(i)) for i in index)}]"
 
 
-def check_samples(values: Any, name: str = "u") -> tuple[np.ndarray, list[str]]:
+def check_samples(values: Any, name: str = "u", *, gaps: str = "error") -> tuple[np.ndarray, list[str]]:
     """Return `values` as a finite float64 array of 1 to 3 dimensions, and notes on what was converted.
+
+    Parameters
+    ----------
+    gaps : str, one of `GAPS`
+        Whether values may be missing, which masked ones and NaN are; they are NaN in the result.
 
     Raises
     ------
     DataError
         Not an array of real numbers, 0 or more than 3 dimensions, fewer than 4 points on an axis, integers that
-        float64 cannot hold, NaN or Inf (with the first index).
+        float64 cannot hold, Inf (with the first index), and if values are missing that may not be, or all are.
+    ConfigError
+        For another word than those of `GAPS`.
     """
-    try:
-        array = np.asarray(values)
-    except ValueError as error:
-        raise DataError(f"{name}: not a rectangular array of numbers") from error
+    if gaps not in GAPS:
+        raise ConfigError(f"gaps = {gaps!r}: choose one of {', '.join(GAPS)}")
+    array = host_array(values, name)
     if array.dtype.kind == "c":
         raise DataError(f"{name}: complex values ({array.dtype}); fit the real and the imaginary part separately")
     if array.dtype.kind not in "fiu":
@@ -58,27 +69,63 @@ def check_samples(values: Any, name: str = "u") -> tuple[np.ndarray, list[str]]:
         raise DataError(f"{name}: {array.ndim} dimensions; samples on a grid have 1, 2 or 3")
     for axis, n in enumerate(array.shape):
         if n < LEAST_SAMPLES:
-            raise DataError(f"{name}: axis {axis} has {n} points, needs at least {LEAST_SAMPLES}")
+            raise DataError(
+                f"{name}: axis {axis} has {n} points, needs at least {LEAST_SAMPLES}{_hint(array.shape, axis)}"
+            )
     notes = []
+    # What stands under a mask is no value, and may be any number.
+    masked = np.ma.getmaskarray(array) if np.ma.is_masked(array) else None
+    array = np.ma.getdata(array)
     if array.dtype.kind in "iu":
         too_large = (array > EXACT_INTEGER) | (array < -EXACT_INTEGER)
+        too_large = too_large if masked is None else too_large & ~masked
         if np.any(too_large):
             raise DataError(
                 f"{name}: integer at index {_first(too_large)} is beyond 2^53 and overflows float64; scale the data"
             )
+    elif np.finfo(array.dtype).eps > np.finfo(np.float64).eps:
+        rounding = 0.5 * float(np.finfo(array.dtype).eps)
+        notes.append(
+            f"{name} is {array.dtype}: below about {rounding:.0e} of its size nothing is signal; it is computed in"
+            " float64"
+        )
     elif array.dtype != np.float64:
         notes.append(f"{name} is {array.dtype}; it is computed in float64")
     with np.errstate(over="ignore"):
         converted = np.ascontiguousarray(array, dtype=np.float64)
+    if masked is not None:
+        converted = np.where(masked, np.nan, converted)
     bad = ~np.isfinite(converted)
     if np.any(bad):
-        value = converted[bad].flat[0]
-        kind = "NaN" if np.isnan(value) else "Inf"
-        raise DataError(
-            f"{name}: {kind} at index {_first(bad)} ({np.count_nonzero(bad)} of {bad.size} values are not finite);"
-            " fill or remove it"
-        )
+        _check_missing(converted, bad, name, gaps)
     return converted, notes
+
+
+def _check_missing(values: np.ndarray, bad: np.ndarray, name: str, gaps: str) -> None:
+    """Raise DataError for Inf, and for NaN where none may be, or where too few values are left."""
+    missing = np.isnan(values)
+    inf = bad & ~missing
+    count = np.count_nonzero(missing)
+    if np.any(inf):
+        raise DataError(
+            f"{name}: Inf at index {_first(inf)} ({np.count_nonzero(bad)} of {bad.size} values are not finite); mask or"
+            " remove it"
+        )
+    if gaps == "error":
+        raise DataError(
+            f"{name}: NaN or masked at index {_first(missing)} ({count} of {missing.size} values are missing); fill or"
+            " remove them"
+        )
+    if missing.size - count < LEAST_SAMPLES:
+        raise DataError(f"{name}: {count} of {missing.size} values are missing; a fit needs at least {LEAST_SAMPLES}")
+
+
+def _hint(shape: tuple[int, ...], axis: int) -> str:
+    """What may be meant by an axis that is too short."""
+    if shape[axis] == 1:
+        rest = ", ".join(str(n) for n in shape if n != 1)
+        return f"; leave the axis out: reshape({rest})" if rest else ""
+    return "; coordinates go in as points of shape (n, d): fit(points, values)"
 
 
 def check_range(u: np.ndarray) -> None:
@@ -104,7 +151,9 @@ def load_samples(path: str | Path) -> np.ndarray:
             magic = stream.read(6)
             stream.seek(0)
             if magic != b"\x93NUMPY":
-                raise DataError(f"{path}: not a .npy file; save the samples with numpy.save")
+                raise DataError(
+                    f"{path}: not a .npy file; save the samples with numpy.save, or points as a table, .csv"
+                )
             return read_npy(stream, str(path))
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
@@ -135,16 +184,27 @@ def sample_function(target: Callable[[np.ndarray], Any], points: np.ndarray, *, 
     Raises
     ------
     DataError
-        If it does not return n finite real numbers.
+        If it raises anything, or does not return n finite real numbers.
     """
     dtype = np.longdouble if extended else np.float64
-    raw = np.asarray(target(points.astype(dtype)))
+    given = points.astype(dtype)
+    try:
+        raw = target(given)
+    except (SimsnnError, MemoryError):
+        raise
+    except Exception as error:
+        text = " ".join(str(error).split())
+        raise DataError(
+            f"target: raised {type(error).__name__} ({text}) when called with points of shape {points.shape}, one"
+            " point a row; it has to return a value for each"
+        ) from error
+    raw = host_array(raw, "target")
     if raw.shape != (points.shape[0],) or raw.dtype.kind not in "fiu":
         raise DataError(
             f"target: called with points of shape {points.shape} it must return {points.shape[0]} real numbers,"
             f" got {raw.dtype} of shape {raw.shape}"
         )
-    values = raw.astype(dtype)
+    values = np.ma.filled(raw.astype(dtype), np.nan)
     bad = ~np.isfinite(values)
     if np.any(bad):
         raise DataError(f"target: not finite at x = {points[int(np.argmax(bad))].astype(float).tolist()}")

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from simsnn_ref.errors import DataError, OutputError
-from simsnn_ref.io.atomic import check_writable, write_whole
+from simsnn_ref.io.atomic import check_absent, check_writable, write_whole
 from simsnn_ref.io.coordinates import follows
-from simsnn_ref.io.field_info import Attributes, FieldInfo, default_info
+from simsnn_ref.io.field_info import Attributes, Axis, FieldInfo, default_info
 from simsnn_ref.io.npz_fields import Variable, write_variable
 from simsnn_ref.io.samples import save_array
 from simsnn_ref.io.xarray_files import ZARR_SUFFIX, is_labelled, load_xarray
@@ -19,14 +19,14 @@ __all__ = ["check_output", "to_dataarray", "write_field"]
 SAMPLE = "sample"
 """Name of the dimension of scattered points."""
 
-FLOAT32_EPS = float(np.finfo(np.float32).eps)
-"""The coarsest usual rounding of a coordinate: values of the input that differ from the grid's by no more are kept."""
-
 ORDERS = ("", "gradient", "Hessian")
 
 
-def check_output(path: str | Path, what: str) -> None:
-    """Raise OutputError now if `write_field` could not write `path` later, DataError if a package for it is missing."""
+def check_output(path: str | Path, what: str, force: bool = True) -> None:
+    """Raise OutputError now if `write_field` could not write `path` later, DataError if a package for it is missing.
+
+    Without `force` that is also where there is such a file.
+    """
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix not in (".npy", ".npz") and not is_labelled(path):
@@ -36,8 +36,9 @@ def check_output(path: str | Path, what: str) -> None:
     if suffix == ZARR_SUFFIX and path.is_dir():
         if not _is_zarr(path):
             raise OutputError(f"{what} {path}: is a folder that is no Zarr store; name another one")
+        check_absent(path, what, force)
         path = path.with_name(f"{path.name}~")
-    check_writable(path, what)
+    check_writable(path, what, force)
 
 
 def write_field(
@@ -58,7 +59,7 @@ def write_field(
         Values, shape (n,) at points or that of the grid; first derivatives, (..., d), or second ones, (..., d, d),
         become the variable NAME_gradient or NAME_hessian with one or two more dimensions.
     where : Grid, or ndarray of shape (n, d)
-        Where the values are.
+        Where the values are. Axes of a grid that descend in the input, by `info`, are written in descending order.
     info : FieldInfo, optional
         What the field is called; u over x, y, z by default.
     provenance : dict, optional
@@ -74,7 +75,7 @@ def write_field(
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix == ".npy":
-        save_array(path, values)
+        save_array(path, _as_given(values, where, info))
         return
     variable = _describe(values, where, info, provenance or {})
     if suffix == ".npz":
@@ -123,9 +124,10 @@ def _describe(values: np.ndarray, where: Grid | np.ndarray, info: FieldInfo | No
     if len(info.axes) != d or order not in range(len(ORDERS)) or values.shape != (*shape, *(d,) * order):
         raise DataError(f"values: shape {values.shape} at {shape} points of {d} dimensions called {info.dims}")
     coords: dict[str, tuple[tuple[str, ...], Any, Attributes]] = {}
-    for axis, place in zip(info.axes, places, strict=True):
+    for axis, ascending in zip(info.axes, places, strict=True):
         known = axis.values
-        same = known is not None and isinstance(where, Grid) and follows(known, place, FLOAT32_EPS)
+        place = ascending[::-1] if isinstance(where, Grid) and _descends(axis) else ascending
+        same = known is not None and isinstance(where, Grid) and follows(known, place)
         dim = axis.name if isinstance(where, Grid) else SAMPLE
         coords[axis.name] = ((dim,), known if same else place, axis.attrs)
     dims = info.dims if isinstance(where, Grid) else (SAMPLE,)
@@ -135,11 +137,22 @@ def _describe(values: np.ndarray, where: Grid | np.ndarray, info: FieldInfo | No
     return Variable(
         name=f"{info.name}_{ORDERS[order].lower()}" if order else info.name,
         dims=(*dims, *directions),
-        values=values,
+        values=_as_given(values, where, info),
         attrs=_attributes_of_derivative(info, order) if order else info.attrs,
         coords=coords,
         dataset_attrs=info.dataset_attrs | provenance,
     )
+
+
+def _as_given(values: np.ndarray, where: Grid | np.ndarray, info: FieldInfo | None) -> np.ndarray:
+    """Values on a grid with the axes turned round that descend in the input."""
+    if info is None or not isinstance(where, Grid) or len(info.axes) != where.ndim:
+        return values
+    return np.flip(values, axis=tuple(i for i, axis in enumerate(info.axes) if _descends(axis)))
+
+
+def _descends(axis: Axis) -> bool:
+    return axis.values is not None and len(axis.values) > 1 and bool(axis.values[-1] < axis.values[0])
 
 
 def _attributes_of_derivative(info: FieldInfo, order: int) -> Attributes:

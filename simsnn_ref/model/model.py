@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from simsnn_ref.backend import Array, Backend, NumpyBackend
+from simsnn_ref.backend import Array, Backend, NumpyBackend, host_array
 from simsnn_ref.errors import DataError, ModelFileError, SimsnnError
 from simsnn_ref.io import FieldInfo, read_file, write_file
 from simsnn_ref.model.config import FitConfig, config_from_file
@@ -29,7 +29,7 @@ from simsnn_ref.spectrum import EnergySpectrum, Grid, Scatter
 
 __all__ = ["Model", "load_model"]
 
-Where: TypeAlias = "np.ndarray | Grid | Sequence[np.ndarray]"
+Where: TypeAlias = "np.ndarray | Sequence[Sequence[float]] | Grid | tuple[np.ndarray, ...]"
 """Where to evaluate: points (n, d), a `Grid`, or a tuple of d coordinate arrays whose tensor product is meant."""
 
 SCATTERED_BLOCK = 2**14
@@ -67,9 +67,9 @@ class Model:
 
         Parameters
         ----------
-        where : ndarray of shape (n, d); Grid; or tuple of d ndarrays
-            Physical coordinates. In one dimension points may have shape (n,). A tuple stands for the tensor grid of
-            its coordinate arrays.
+        where : array_like of shape (n, d); Grid; or tuple of d ndarrays
+            Physical coordinates. In one dimension points may have shape (n,). A tuple, and no list, stands for the
+            tensor grid of its coordinate arrays.
 
         Returns
         -------
@@ -106,7 +106,7 @@ class Model:
 
     def _sum(self, where: Where, evaluate: Any, value_shape: tuple[int, ...]) -> np.ndarray:
         """sum_s eps_s evaluate(u_s), smallest share first, which loses least; values of `value_shape` at each point."""
-        if isinstance(where, Grid | tuple | list):
+        if isinstance(where, Grid | tuple):
             shape, places = self._tensor(where)
         else:
             points = self._points(where)
@@ -124,10 +124,10 @@ class Model:
         return np.moveaxis(np.concatenate(blocks, axis=1), 0, -1).reshape(*shape, *value_shape)
 
     def _points(self, where: Any) -> np.ndarray:
-        points = np.asarray(where)
+        points = host_array(where, "points")
         if points.dtype.kind not in "fiu":
             raise DataError(f"points: {points.dtype} values are not real coordinates")
-        points = points.astype(np.float64)
+        points = np.ma.filled(points.astype(np.float64), np.nan)
         if points.ndim == 1 and self.grid.ndim == 1:
             points = points[:, None]
         if points.ndim != 2 or points.shape[1] != self.grid.ndim:
@@ -137,9 +137,12 @@ class Model:
         scaled: np.ndarray = self.grid.box.to_scaled(points)
         return scaled
 
-    def _tensor(self, where: Grid | Sequence[np.ndarray]) -> tuple[tuple[int, ...], list[Any]]:
+    def _tensor(self, where: Grid | tuple[np.ndarray, ...]) -> tuple[tuple[int, ...], list[Any]]:
         """Shape and place of a tensor grid: a Grid of the training lattice as it is, any other one as scaled axes."""
-        axes = where.axes() if isinstance(where, Grid) else tuple(np.asarray(axis, dtype=np.float64) for axis in where)
+        if isinstance(where, Grid):
+            axes = where.axes()
+        else:
+            axes = tuple(host_array(axis, "where").astype(np.float64) for axis in where)
         if len(axes) != self.grid.ndim or any(axis.ndim != 1 or not np.all(np.isfinite(axis)) for axis in axes):
             raise DataError(f"where: expected {self.grid.ndim} one-dimensional arrays of finite coordinates")
         shape = tuple(axis.shape[0] for axis in axes)

@@ -47,6 +47,7 @@ def fit(
     backend: Backend | str | None = None,
     checkpoint: str | Path | Checkpoints | None = None,
     field: FieldInfo | None = None,
+    gaps: str = "fit",
     **options: Any,
 ) -> Model:
     """Fit a sampled field, values at scattered points, or a function, stage by stage.
@@ -58,15 +59,16 @@ def fit(
     ----------
     u : array_like of shape grid.shape, xarray.DataArray, or callable
         Samples (computed in float64), or a function of points (n, d) that returns (n,) values; or points, of shape
-        (n, d), or (n,) in one dimension.
+        (n, d), or (n,) in one dimension, or a tuple of the d axes of a grid. Of points that are one but for rounding
+        the mean value is fitted.
     grid : Grid, Box or Scatter, or array_like of shape (n,), optional
         Where the samples are. Without it samples are taken as periodic on [-1, 1)^d. A function needs one: a Grid is
         where it is sampled, a Box is sampled with both ends included and `DEFAULT_SIZE` points per axis. After points,
-        their values.
+        their values, and after axes those on their grid.
     config : FitConfig, optional
     box, periodic
-        Of the points, see `simsnn_ref.spectrum.Scatter`, or of a DataArray, which is taken as periodic unless said
-        otherwise; a grid has its own.
+        Of the points, see `simsnn_ref.spectrum.Scatter`, or of a DataArray or a tuple of axes, which are taken as
+        periodic unless said otherwise; a grid has its own.
     callbacks : sequence of Callback
         Notified of every step, stage and note.
     backend : Backend or str, optional
@@ -75,6 +77,9 @@ def fit(
         A folder for states that `resume` takes the fit up from. SIGINT, SIGTERM and SIGUSR1 then end it after saving.
     field : FieldInfo, optional
         What the field is called and measured in, for the model to keep; a DataArray has its own.
+    gaps : {"fit", "error"}, optional
+        What is done about values that are masked or NaN. On a grid ``"fit"`` fills the gaps by the smoothest
+        continuation of the other samples, at scattered points it leaves their points out; a note says how many.
     **options
         Single options of `FitConfig` that replace those of `config`.
 
@@ -100,7 +105,7 @@ def fit(
     """
     config = (config or FitConfig()).with_options(**options).resolved()
     backend = _loaded(backend, config)
-    data = take_in(u, grid, box=box, periodic=periodic, info=field)
+    data = take_in(u, grid, box=box, periodic=periodic, info=field, gaps=gaps)
     if checkpoint is None:
         return _run(prepare(data, config, backend), Events(callbacks))
     checkpoints = _checkpoints(checkpoint)

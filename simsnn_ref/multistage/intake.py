@@ -10,7 +10,18 @@ from typing import Any
 import numpy as np
 
 from simsnn_ref.errors import DataError
-from simsnn_ref.io import FieldInfo, check_grid, check_samples, is_dataarray, read_dataarray, sample_function
+from simsnn_ref.io import (
+    FieldInfo,
+    check_grid,
+    check_samples,
+    check_scattered,
+    is_dataarray,
+    on_axes,
+    read_dataarray,
+    refuse_dataset,
+    sample_function,
+    without_gaps,
+)
 from simsnn_ref.spectrum import Box, Grid, Scatter
 
 __all__ = ["DEFAULT_SIZE", "FieldData", "take_in"]
@@ -51,12 +62,13 @@ def take_in(
     box: Box | None = None,
     periodic: bool | Sequence[bool] | None = None,
     info: FieldInfo | None = None,
+    gaps: str = "fit",
 ) -> FieldData:
     """Check what `simsnn_ref.fit` was given and make float64 samples of it.
 
     Parameters
     ----------
-    u, grid, box, periodic
+    u, grid, box, periodic, gaps
         As for `simsnn_ref.fit`.
     info : FieldInfo, optional
         Takes precedence over that of a DataArray.
@@ -66,9 +78,14 @@ def take_in(
     DataError
         If the samples cannot be fitted, or do not go with the grid, the box or each other.
     """
+    refuse_dataset(u)
+    read = None
     if grid is None and is_dataarray(u):
-        samples, grid, described, notes = read_dataarray(u, box=box, periodic=True if periodic is None else periodic)
-        return _of_samples(samples, grid, info or described, tuple(notes))
+        read = read_dataarray(u, box=box, periodic=True if periodic is None else periodic, gaps=gaps)
+    elif isinstance(u, tuple) and not isinstance(grid, Grid | Box | Scatter):
+        read = on_axes(u, grid, box=box, periodic=True if periodic is None else periodic, gaps=gaps)
+    if read is not None:
+        return FieldData(read.values, read.where, None, info or read.info, tuple(read.notes))
     if grid is not None and not isinstance(grid, Grid | Box | Scatter):
         # fit(points, values)
         u, grid, box = grid, Scatter(u, box, False if periodic is None else periodic), None
@@ -76,7 +93,7 @@ def take_in(
         raise DataError("box, periodic: these describe scattered points, fit(points, values); a grid has its own")
     if callable(u):
         return _of_function(u, grid, info)
-    return _of_samples(u, grid, info, ())
+    return _of_samples(u, grid, info, gaps)
 
 
 def _of_function(function: Callable[[np.ndarray], Any], grid: Any, info: FieldInfo | None) -> FieldData:
@@ -91,15 +108,16 @@ def _of_function(function: Callable[[np.ndarray], Any], grid: Any, info: FieldIn
     return FieldData(samples, grid, function, info, tuple(notes))
 
 
-def _of_samples(u: Any, grid: Any, info: FieldInfo | None, notes: tuple[str, ...]) -> FieldData:
+def _of_samples(u: Any, grid: Any, info: FieldInfo | None, gaps: str) -> FieldData:
     if isinstance(grid, Box):
         raise DataError(
             "grid: samples need a Grid (which says whether they are periodic), a Box serves a function only"
         )
-    samples, more = check_samples(u, "values" if isinstance(grid, Scatter) else "u")
-    grid = Grid(samples.shape) if grid is None else grid
     if isinstance(grid, Scatter):
-        grid.check_values(samples)
-    else:
-        check_grid(samples, grid)
-    return FieldData(samples, grid, None, info, (*notes, *more))
+        samples, grid, notes = check_scattered(u, grid, gaps=gaps)
+        return FieldData(samples, grid, None, info, tuple(notes))
+    samples, notes = check_samples(u, gaps=gaps)
+    grid = Grid(samples.shape) if grid is None else grid
+    check_grid(samples, grid)
+    samples, filled = without_gaps(samples, grid.periodic, "u")
+    return FieldData(samples, grid, None, info, (*notes, *filled))

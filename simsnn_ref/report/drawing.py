@@ -83,18 +83,18 @@ def require_matplotlib() -> None:
         raise ConfigError("figures need matplotlib: pip install 'simsnn-ref[plot]'") from error
 
 
-def check_figure_path(path: str | Path) -> None:
-    """Find out before a long computation whether `save_figure` can write to `path`.
+def check_figure_path(path: str | Path, force: bool = True) -> None:
+    """Find out before a long computation whether `save_figure` can write to `path`; with `force` over what is there.
 
     Raises
     ------
     OutputError
-        If the suffix is not one of .png, .pdf and .svg, or the folder cannot be written.
+        If the suffix is not one of .png, .pdf and .svg, the folder cannot be written, or a file is there already.
     """
     suffix = Path(path).suffix
     if suffix.lower() not in FORMATS:
         raise OutputError(f"figure {path}: unknown format {suffix!r}; name a file that ends in {', '.join(FORMATS)}")
-    check_writable(path, "figure")
+    check_writable(path, "figure", force)
 
 
 def save_figure(figure: "Figure", path: str | Path) -> None:

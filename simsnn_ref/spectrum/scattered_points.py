@@ -5,11 +5,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
 
+from simsnn_ref.backend import EPS, host_array
 from simsnn_ref.errors import DataError
 from simsnn_ref.spectrum.grid import Box
 
 __all__ = ["Scatter"]
+
+ROUNDINGS = 4.0
+"""Distance up to which two points are one place, in eps of the largest coordinate: each is rounded, and so are the
+differences to the corner of the box."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,42 +105,74 @@ class Scatter:
         return Scatter(self.points[chosen], self.box, self.periodic)
 
     def check_values(self, u: np.ndarray) -> None:
-        """Raise DataError unless `u` has one value for each point, the same where points coincide."""
-        if u.shape != self.shape:
-            raise DataError(f"values: shape {u.shape} does not match the {self.size} points, expected ({self.size},)")
-        # The two ends of a period are one place.
-        wraps = np.asarray(self.periodic) & (self.points == np.asarray(self.upper))
-        places = np.where(wraps, np.asarray(self.lower), self.points)
-        order = np.lexsort((u, *places.T))
-        same = np.all(places[order[1:]] == places[order[:-1]], axis=1) & (u[order[1:]] != u[order[:-1]])
-        if np.any(same):
-            where = int(np.argmax(same))
-            first, second = sorted((int(order[where]), int(order[where + 1])))
-            raise DataError(
-                f"points: rows {first} and {second} are the same point with different values,"
-                f" {u[first]:.17g} and {u[second]:.17g}"
-            )
+        """Raise DataError unless `u` has one value for each point."""
+        if u.shape == self.shape:
+            return
+        text = f"values: shape {u.shape} does not match the {self.size} points, expected ({self.size},)"
+        if u.size == self.size:
+            text += "; give values.ravel(), in the order of the points"
+        elif u.ndim == 2 and len(u) == self.size:
+            text += "; the points come first, fit(points, values)"
+        raise DataError(text)
+
+    def first_at_place(self) -> np.ndarray:
+        """Number of the first point that is at the same place as each point, to rounding; int64 of shape (n,).
+
+        The two ends of a period are one place.
+
+        Examples
+        --------
+        >>> Scatter([0.1 + 0.2, 0.7, 0.3, 1.0, 0.0], Box((0.0,), (1.0,)), periodic=True).first_at_place().tolist()
+        [0, 1, 0, 3, 3]
+        """
+        lower, lengths, periodic = np.asarray(self.lower), np.asarray(self.box.lengths), np.asarray(self.periodic)
+        places = (self.points - lower) / lengths
+        places = np.where(periodic, np.mod(places, 1.0), places)
+        rounding = ROUNDINGS * EPS * np.max(np.maximum(np.abs(lower), np.abs(self.upper)) / lengths)
+        # Exact copies first, for n of them have n^2 pairs.
+        places, copies = np.unique(places, axis=0, return_inverse=True)
+        tree = cKDTree(places, boxsize=np.where(periodic, 1.0, 0.0))
+        pairs = tree.query_pairs(float(rounding), p=np.inf, output_type="ndarray")
+        linked = coo_array((np.ones(len(pairs)), tuple(pairs.T)), shape=(len(places),) * 2)
+        _, labels = connected_components(linked, directed=False)
+        _, first, inverse = np.unique(labels[copies.ravel()], return_index=True, return_inverse=True)
+        return np.asarray(first[inverse], dtype=np.int64)
 
 
 def _checked(values: Any) -> np.ndarray:
     """(n, d) in float64, which nobody else writes to."""
-    try:
-        points = np.asarray(values)
-    except ValueError as error:
-        raise DataError("points: not a rectangular array of numbers") from error
+    points = host_array(values, "points")
     if points.dtype.kind not in "fiu":
         raise DataError(f"points: {points.dtype} values are not real coordinates")
+    if np.ma.is_masked(points):
+        row = int(np.argmax(np.any(np.ma.getmaskarray(points).reshape(len(points), -1), axis=1)))
+        raise DataError(f"points: masked at row {row}; leave out the points whose place is not known")
+    points = np.ma.getdata(points)
     is_constant = points.flags.owndata and not points.flags.writeable
     points = points.astype(np.float64, copy=not is_constant)
     if points.ndim == 1:
         points = points[:, None]
     if points.ndim != 2 or not 1 <= points.shape[1] <= 3 or points.shape[0] == 0:
-        raise DataError(f"points: shape {np.shape(values)}, expected (n, d) with d = 1, 2 or 3")
+        raise DataError(f"points: shape {points.shape}, expected (n, d) with d = 1, 2 or 3{_hint(points.shape)}")
     # A mask of a model's points would take memory that reading them has not got (docs/format.md).
     if not np.all(np.isfinite([np.min(points), np.max(points)])):
         finite = np.all(np.isfinite(points), axis=1)
         raise DataError(f"points: not finite at row {int(np.argmin(finite))}")
     return points
+
+
+def _hint(shape: tuple[int, ...]) -> str:
+    """What to do about points of a wrong shape, where it is that of d rows, or of what meshgrid gives."""
+    if len(shape) == 2 and shape[0] in (1, 2, 3):
+        return "; these are rows of coordinates, give points.T"
+    if len(shape) > 2 and shape[0] == len(shape) - 1:
+        return (
+            "; these are the coordinates of a grid: if it is uniform give the tuple of its axes, each of one dimension,"
+            " else points.reshape(len(points), -1).T and values.ravel()"
+        )
+    if len(shape) > 2 and shape[-1] == len(shape) - 1:
+        return f"; give points.reshape(-1, {shape[-1]}) and values.ravel(), or of a uniform grid the tuple of its axes"
+    return ""
 
 
 def _bounding_box(points: np.ndarray) -> Box:

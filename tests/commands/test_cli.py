@@ -94,7 +94,7 @@ def test_figures_of_the_json_are_those_of_the_saved_model(capsys):
 
 
 def test_installed_command_and_module_print_one_object():
-    arguments = ["fit", "--example", "logcos", "--size", "16", "--json", "--seed", "5", *FAST]
+    arguments = ["fit", "--example", "logcos", "--size", "16", "--json", "--seed", "5", "--force", *FAST]
     outputs = [
         subprocess.run([*command, *arguments], capture_output=True, text=True, check=True)
         for command in ([COMMAND], [sys.executable, "-m", "simsnn_ref"])
@@ -158,12 +158,12 @@ def test_fit_of_a_file(capsys):
         "left open by the paper",
         "as in the paper, but",
     ]
-    assert converted == "u.npy is float32; it is computed in float64"
+    assert converted == "u.npy is float32: below about 6e-08 of its size nothing is signal; it is computed in float64"
     # 6e-8 of rounding to float32, in 20 samples of which the extension follows some.
     assert "the noise floor of the samples is at an RMS of" in unresolved
     assert 1e-9 < output["resolved_level"] < 1e-6
     assert Path("u.safetensors").is_file()
-    output = run_json(capsys, "fit", "u.npy", "--periodic", "false", "--off-grid", "holdout", *FAST)
+    output = run_json(capsys, "fit", "u.npy", "--periodic", "false", "--off-grid", "holdout", "--force", *FAST)
     assert output["off_grid"] == "holdout"
     assert output["problem"]["shape"] == [10]
     assert output["stages"][0]["rms_off_grid"] > 0.0
@@ -227,7 +227,7 @@ def test_a_dry_run_in_mode_paper_says_what_the_paper_says(capsys):
 
 
 def test_a_long_fit_says_so_before_it_starts(capsys, monkeypatch):
-    words = ["fit", "--example", "logcos", "--size", "16", *FAST]
+    words = ["fit", "--example", "logcos", "--size", "16", "--force", *FAST]
     assert "at most" not in run(capsys, *words)[2].split("stage 1 of")[0]
     monkeypatch.setattr(forecast, "LONG", 0.0)
     status, _, err = run(capsys, *words, "--checkpoint", "run")
@@ -248,8 +248,13 @@ def test_predict_and_info(capsys):
     assert np.array_equal(np.load("v.npy"), model(points))
     assert run_json(capsys, "predict", "m.safetensors", "p.npy", "--gradient")["shape"] == [6, 2]
     assert np.array_equal(np.load("m.prediction.npy"), model.gradient(points))
-    assert run_json(capsys, "predict", "m.safetensors", "--grid", "5", "7", "--hessian")["shape"] == [5, 7, 2, 2]
-    assert run(capsys, "predict", "m.safetensors", "--grid", "9")[0] == 0
+    assert run_json(capsys, "predict", "m.safetensors", "--grid", "5", "7", "--hessian", "--force")["shape"] == [
+        5,
+        7,
+        2,
+        2,
+    ]
+    assert run(capsys, "predict", "m.safetensors", "--grid", "9", "--force")[0] == 0
     assert np.load("m.prediction.npy").shape == (9, 9)
     status, out, _ = run(capsys, "info", "m.safetensors")
     assert status == 0
@@ -346,7 +351,7 @@ def bad_files():
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["nan.npy"], "nan.npy: NaN at index [3, 2]"),
+        (["nan.npy", "--gaps", "error"], "nan.npy: NaN or masked at index [3, 2]"),
         (["inf.npy"], "inf.npy: Inf at index [0, 7]"),
         (["complex.npy"], "complex.npy: complex values"),
         (["objects.npy"], "objects.npy: holds Python objects"),
@@ -458,6 +463,47 @@ def test_unwritable_folder_is_found_before_training(capsys, monkeypatch):
     assert len(err.splitlines()) == 1
 
 
+OUTPUTS = {
+    "fit": (["--example", "logcos", "--size", "16"], ["logcos.safetensors", "logcos.png"]),
+    "predict": (["m", "--grid", "4"], ["m.prediction.npy"]),
+    "report": (["m"], ["m.html"]),
+    "dns": (["--size", "16", "--reynolds", "50", "--time", "0.1"], ["turbulence.npy"]),
+    "spectrum": (["--example", "logcos", "--figure", "spectrum.png"], ["spectrum.png"]),
+    "watch": (["run", "--figure", "run.png"], ["run.png"]),
+    "reproduce": (["fig1"], ["reproduction/fig1.md", "reproduction/fig1.pdf"]),
+    "reference": (["export", "cases"], ["cases/manifest.json", "cases/ffm-3x3x2-f4-h4-p2-s1e+00.safetensors"]),
+}
+
+
+@pytest.mark.parametrize("name", OUTPUTS)
+def test_nothing_is_replaced_without_force(capsys, monkeypatch, name):
+    pytest.importorskip("matplotlib")
+    for module in ("fit.fit", "predict.load_model", "report.load_model", "dns.save_array", "spectrum.save_figure"):
+        monkeypatch.setattr(f"simsnn_ref.commands.{module}", lambda *_, **__: pytest.fail("something was computed"))
+    words, outputs = OUTPUTS[name]
+    for output in outputs:
+        Path(output).parent.mkdir(exist_ok=True)
+        Path(output).write_text("years of work")
+        status, out, err = run(capsys, name, *words)
+        assert (status, out) == (2, "")
+        assert err.endswith(f"{output}: exists; name another one, or replace it with --force\n")
+        assert err.count("\n") == 1
+        assert Path(output).read_text() == "years of work"
+        Path(output).unlink()
+
+
+def test_resume_replaces_what_its_fit_may(capsys):
+    words = ["fit", "--example", "logcos", "--size", "16", "--no-figure", *FAST]
+    for folder, force in (("strict", []), ("forced", ["--force"])):
+        output = f"{folder}.safetensors"
+        assert run(capsys, *words, "-o", output, "--checkpoint", folder, *force)[0] == 0
+        status, _, err = run(capsys, "resume", folder)
+        assert (status, "exists" in err) == ((0, False) if force else (2, True))
+        assert run(capsys, "resume", folder, "--force")[0] == 0
+        Path("kept").write_text("years of work")
+        assert run(capsys, "resume", folder, "-o", "kept")[0] == 2
+
+
 def test_missing_matplotlib_is_said_and_not_needed(capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
@@ -467,7 +513,7 @@ def test_missing_matplotlib_is_said_and_not_needed(capsys, monkeypatch):
     assert status == 0
     assert "pip install 'simsnn-ref[plot]'" in err
     assert "figure" not in out
-    status, _, err = run(capsys, "fit", "--example", "logcos", "--figure", "f.png")
+    status, _, err = run(capsys, "fit", "--example", "logcos", "--figure", "f.png", "-o", "m")
     assert status == 2
     assert "pip install 'simsnn-ref[plot]'" in err
 
@@ -478,7 +524,7 @@ def test_threads(capsys, monkeypatch):
     example = ["--example", "turbulence", "--size", "16", "--reynolds", "100", "--time", "0.25"]
     results = []
     for threads in (1, 3):
-        output = run_json(capsys, "fit", *example, *FAST, "--threads", threads)
+        output = run_json(capsys, "fit", *example, *FAST, "--threads", threads, "-o", f"{threads}.safetensors")
         assert output["threads"] == {"host": threads, "blas": 1}
         results.append([(stage["loss"], stage["rms_on_grid"], stage["rms_off_grid"]) for stage in output["stages"]])
     assert results[0] == results[1]

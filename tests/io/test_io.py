@@ -134,7 +134,7 @@ def test_predictions_are_called_as_the_input(capsys, output):
     save(run(), "run.nc")
     assert command(capsys, "fit", "run.nc", "--var", "psi", "--time", "1.25", *OPTIONS, "-o", "m")[0] == 0
     for _ in range(2):  # the second time over what is there
-        assert command(capsys, "predict", "m", "--grid", "12", "16", "-o", output)[0] == 0
+        assert command(capsys, "predict", "m", "--grid", "12", "16", "--force", "-o", output)[0] == 0
     out, source, model = opened(output), run(), load_model("m")
     assert list(out.data_vars) == ["psi"]
     assert out.psi.dims == ("y", "x")
@@ -163,9 +163,9 @@ def test_derivatives_have_dimensions_and_units(capsys, model, output):
     assert gradient.attrs == {"long_name": "gradient of stream function", "units": "(m2 s-1) (m)-1"}
     assert np.array_equal(gradient.sel(derivative="x").values, model.gradient(grid)[..., 1])
     assert np.array_equal(gradient.x.values, grid.axes()[1])
-    assert command(capsys, "predict", "m", "--grid", "1", "-o", output)[0] == 0
+    assert command(capsys, "predict", "m", "--grid", "1", "--force", "-o", output)[0] == 0
     assert opened(output).psi.shape == (1, 1)
-    command(capsys, "predict", "m", "--grid", "8", "--hessian", "-o", output)
+    command(capsys, "predict", "m", "--grid", "8", "--hessian", "--force", "-o", output)
     hessian = opened(output).psi_hessian
     assert hessian.attrs["units"] == "(m2 s-1) (m)-2"
     assert np.array_equal(hessian.sel(derivative_1="y", derivative_2="x").values, model.hessian(grid)[..., 0, 1])
@@ -261,30 +261,99 @@ def test_float32_coordinates():
     assert np.array_equal(opened("out.nc").x.values, X.astype(np.float32))
 
 
+@pytest.mark.parametrize("kept", [np.float32, np.float64])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_uniform_means_to_rounding(dtype):
+def test_uniform_means_to_rounding(dtype, kept):
+    """Also where what was rounded to float32 is kept in float64."""
     eps = float(np.finfo(dtype).eps)
     line = np.linspace(-3.0, 40.0, 57)
-    assert follows(line.astype(dtype).astype(np.float64), line, eps)
+    assert follows(line.astype(dtype).astype(kept), line)
     for size, is_uniform in ((3.0, True), (5.0, False)):
         moved = line.copy()
         moved[20] += size * eps * 40.0
-        assert follows(moved, line, eps) is is_uniform
-    assert not follows(line[:-1], line, eps)
-    assert not follows(line[:1], line[:1], eps)
+        moved = moved.astype(dtype)
+        assert follows(moved, line) is is_uniform
+        assert follows(moved.astype(np.float64), line) is is_uniform
+    assert not follows(line[:-1], line)
+    assert not follows(line[:1], line[:1])
     # Where rounding is as large as the spacing nothing follows a line.
     far = 2.0**23 + np.arange(5.0)
-    assert not follows(far + np.asarray([0.0, 0.4, 0.0, 0.0, 0.0]), far, float(np.finfo(np.float32).eps))
+    assert not follows((far + np.asarray([0.0, 1.0, 0.0, 0.0, 0.0])).astype(np.float32), far)
+
+
+@pytest.mark.parametrize("decimals", [2, 4, 6])
+def test_uniform_means_to_the_last_decimal(decimals):
+    line = np.linspace(0.0, 7.0, 43)
+    rounded = np.round(line, decimals)
+    assert follows(rounded, line)
+    assert follows(rounded.astype(np.float32), line)
+    # One unit may be half of one of the coordinate and half of one of the line; two are none.
+    for units, is_uniform in ((0.4, True), (2.0, False)):
+        moved = line.copy()
+        moved[20] += units * 10.0**-decimals
+        assert follows(np.round(moved, decimals), line) is is_uniform
+    read = read_field(xr.DataArray(np.cos(line), {"x": np.round(line, 4)}, ("x",)), periodic=False)
+    assert np.array_equal(to_dataarray(read.values, read.where, read.info).x, np.round(line, 4))
+
+
+def test_decimals_that_are_as_coarse_as_the_spacing_explain_nothing():
+    assert not follows(np.asarray([0.0, 0.3, 0.7, 1.0]), np.linspace(0.0, 1.0, 4))
+    assert not follows(np.asarray([0.0, 1.0, 3.0, 4.0, 5.0]), np.linspace(0.0, 5.0, 5))
+
+
+@pytest.mark.parametrize(
+    ("coordinate", "upper"),
+    [
+        (np.arange(1440) * 0.25000000000000006, 360.0),
+        (np.arange(432) * (360.0 / 432.0), 360.0),
+        (np.round(np.arange(432) * (360.0 / 432.0), 4), 360.0),
+        (np.round(np.arange(432) * (360.0 / 432.0), 4).astype(np.float32), 360.0),
+        (np.arange(11) * 0.909, 11 * 0.909),
+        (2.0 * np.pi * np.arange(16) / 16, 2.0 * np.pi),
+    ],
+)
+def test_a_period_is_the_round_number_that_it_is_but_for_rounding(coordinate, upper):
+    array = xr.DataArray(np.cos(coordinate), {"x": coordinate}, ("x",))
+    found = read_field(array, periodic=True).where.upper[0]
+    assert found == upper or (upper % 1.0 and found == pytest.approx(upper, rel=4 * EPS))
 
 
 def test_a_descending_coordinate():
     descending = run().isel(y=slice(None, None, -1))
     read = read_field(save(descending, "run.nc"), "psi", isel={"time": 1})
     assert np.array_equal(read.values, psi(0.5))
-    assert np.array_equal(read.info.axes[0].values, Y)
-    assert "run.nc: coordinate y descends; the field is taken in ascending order" in read.notes
+    assert np.array_equal(read.info.axes[0].values, Y[::-1])
+    note = "run.nc: coordinate y descends; the field is fitted in ascending order, predictions have that of the input"
+    assert note in read.notes
     boxed = read_field("run.nc", "psi", isel={"time": 1}, box=Box((0.0, 0.0), (1.0, 1.0)))
     assert np.array_equal(boxed.values, psi(0.5))
+    assert np.array_equal(boxed.info.axes[0].values, boxed.where.axes()[0][::-1])
+
+
+@pytest.mark.parametrize("output", ["out.nc", "out.zarr", "out.npz", "out.npy"])
+@pytest.mark.parametrize("box", [[], ["--box", "0", "1", "0", "1"]])
+def test_predictions_descend_as_the_input_does(capsys, output, box):
+    source = run().psi.isel(time=1, y=slice(None, None, -1))
+    save(source.to_dataset(), "run.nc")
+    assert command(capsys, "fit", "run.nc", *box, *OPTIONS, "-o", "m")[0] == 0
+    assert command(capsys, "predict", "m", "--grid", "12", "16", "-o", output)[0] == 0
+    read = np.load(output) if output.endswith("npy") else None
+    if output.endswith("npz"):
+        read = np.load(output)["psi"]
+    if read is None:
+        read = opened(output).psi.values
+        assert np.array_equal(opened(output).y.values, load_model("m").field.axes[0].values)
+        if not box:
+            xr.testing.assert_allclose(opened(output).psi.drop_attrs(), source.drop_attrs(), rtol=0.0, atol=1e-6)
+    model = load_model("m")
+    assert np.array_equal(read, model(model.grid)[::-1])
+    command(capsys, "predict", "m", "--grid", "5", "7", "--gradient", "-o", f"slope{Path(output).suffix}")
+    grid = Grid((5, 7), model.grid.lower, model.grid.upper)
+    if output == "out.nc":
+        slope = opened("slope.nc")
+        assert np.array_equal(slope.psi_gradient.values, model.gradient(grid)[::-1])
+        assert np.array_equal(slope.y.values, grid.axes()[0][::-1])
+    assert np.array_equal(read_field(output).values, model(model.grid)[:: -1 if output.endswith("npy") else 1])
 
 
 def test_dimensions_in_another_order_stay_there():
@@ -325,12 +394,16 @@ def test_packed_integers():
     read = read_field("run.nc", "psi", isel={"time": 0})
     # Half a step of the packing, and the rounding of what is unpacked.
     np.testing.assert_allclose(read.values, psi(0.0), rtol=0.0, atol=0.0005 + 1e-6)
-    assert "run.nc: psi: packed in steps of 0.001, which a fit then sees as noise" in read.notes
+    note = "run.nc: psi: packed in steps of 0.001: below half of that, 0.0005, nothing is signal"
+    assert note in read.notes
     masked = run()
     masked.psi.values[0, 3, 2] = np.nan
     masked.to_netcdf("masked.nc", engine="h5netcdf", encoding={"psi": packing})
-    with pytest.raises(DataError, match=r"masked.nc: psi: NaN at index \[3, 2\] \(1 of 192 values"):
-        read_field("masked.nc", "psi", isel={"time": 0})
+    with pytest.raises(DataError, match=r"masked.nc: psi: NaN or masked at index \[3, 2\] \(1 of 192 values"):
+        read_field("masked.nc", "psi", isel={"time": 0}, gaps="error")
+    filled = read_field("masked.nc", "psi", isel={"time": 0})
+    assert np.isfinite(filled.values[3, 2])
+    assert np.array_equal(np.delete(filled.values, 3 * 16 + 2), np.delete(read.values, 3 * 16 + 2))
 
 
 def test_plain_hdf5_and_groups():
@@ -344,6 +417,27 @@ def test_plain_hdf5_and_groups():
     assert read.where == Grid((12, 16))
     assert sum("does not exist; the box is [-1, 1] there" in note for note in read.notes) == 2
     assert np.array_equal(read_field("plain.h5", "deeper/inside/omega").values, psi(1.0))
+
+
+def test_what_beside_the_field_is_none(capsys):
+    """Bounds and climatology by their attributes, single numbers and texts; a file of nothing else names all of it."""
+    others = {
+        "y_bnds": (("y", "two"), np.zeros((12, 2))),
+        "x_clim": (("x", "two"), np.zeros((16, 2))),
+        "crs": ((), 1),
+        "when": ((), "today"),
+        "station": (("y",), [f"s{i}" for i in range(12)]),
+    }
+    dataset = run().isel(time=0, drop=True).drop_vars("omega").assign(others)
+    dataset.y.attrs["bounds"], dataset.x.attrs["climatology"] = "y_bnds", "x_clim"
+    assert read_field(save(dataset, "run.nc")).info.name == "psi"
+    with pytest.raises(DataError, match="axis 1 has 2 points"):
+        read_field("run.nc", "y_bnds")
+    np.savez("run.npz", psi=psi(0.0), crs=1, when="today")
+    assert read_field("run.npz").info.name == "psi"
+    save(dataset.drop_vars("psi"), "none.nc")
+    with pytest.raises(DataError, match=r"none.nc: 5 variables, y_bnds, x_clim, crs, when, station; name one"):
+        read_field("none.nc")
 
 
 def test_attributes_that_are_no_text_or_number_are_named():
@@ -366,8 +460,8 @@ def test_scattered_points(capsys):
         read = read_scattered(name, "t", ["x", "y"])
         assert np.array_equal(read.values, values)
         assert np.array_equal(read.where.points, points)
-        assert command(capsys, "fit", name, "--coords", "x,y", *OPTIONS, "-o", "m")[0] == 0
-    command(capsys, "fit", "obs.nc", "--coords", "x,y", *OPTIONS, "-o", "m")
+        assert command(capsys, "fit", name, "--coords", "x,y", *OPTIONS, "--force", "-o", "m")[0] == 0
+    command(capsys, "fit", "obs.nc", "--coords", "x,y", *OPTIONS, "--force", "-o", "m")
     model = load_model("m")
     np.save("p.npy", points[:5])
     for output in (*OUTPUTS, "out.npz"):

@@ -20,11 +20,9 @@ SKIPPED = {
     "check_regressors_no_decision_function": TOO_MANY,
     "check_regressors_int": TOO_MANY,
     "check_regressors_train": TOO_MANY,
-    "check_estimators_dtypes": "more than three features, three of which, as integers, put two values at one point",
+    "check_estimators_dtypes": TOO_MANY,
 }
 """What check_estimator asks of data that are no field, each with its reason."""
-
-STAY_SKIPPED = {"check_estimators_dtypes"}
 
 
 def field(points):
@@ -79,7 +77,7 @@ def test_check_estimator(checks):
 @pytest.mark.filterwarnings("ignore:Estimator SIMSNNRegressor does not inherit:UserWarning")
 def test_check_estimator_on_three_of_the_features(checks, any_number):
     results = checks.check_estimator(any_number, on_fail=None, on_skip=None)
-    assert {result["check_name"] for result in results if result["status"] == "failed"} == STAY_SKIPPED
+    assert not {result["check_name"] for result in results if result["status"] == "failed"}
     pytest.importorskip("pandas")
     checks.check_dataframe_column_names_consistency("SIMSNNRegressor", any_number)
 

@@ -11,6 +11,7 @@ import pytest
 
 from simsnn_ref import Box, ConfigError, DataError, Grid, NumpyBackend, Scatter, fit, load_model
 from simsnn_ref.commands.main import main
+from simsnn_ref.io import check_scattered
 from simsnn_ref.model import FitConfig
 from simsnn_ref.multistage import certify_model, forecast
 from simsnn_ref.multistage import resources as resources_module
@@ -20,6 +21,7 @@ from simsnn_ref.spectrum.least_squares import DAMPING
 EPS = np.finfo(float).eps
 COMMAND = Path(sys.executable).parent / "simsnn"
 TURN = 2.0 * np.pi
+FAST = {"stages": 1, "certify": False}
 
 
 def smooth(points):
@@ -83,13 +85,77 @@ def test_bad_values_are_one_line(values, message):
         fit(random_points(10), values)
 
 
-def test_one_place_has_one_value():
-    points, box = np.array([0.0, 0.5, 0.7, 0.5, 1.0]), Box(0, 1)
-    Scatter(points, box).check_values(np.array([1.0, 2.0, 3.0, 2.0, 4.0]))
-    with pytest.raises(DataError, match="points: rows 1 and 3 are the same point with different values, 2 and 5"):
-        Scatter(points, box).check_values(np.array([1.0, 2.0, 3.0, 5.0, 4.0]))
-    with pytest.raises(DataError, match="rows 0 and 4 are the same point"):
-        Scatter(points, box, periodic=True).check_values(np.array([1.0, 2.0, 3.0, 2.0, 4.0]))
+def test_points_at_one_place_have_their_mean():
+    points, box = np.array([0.0, 0.1 + 0.2, 0.7, 0.3, 1.0, 0.3, 0.2]), Box(0, 1)
+    values = np.array([1.0, 2.0, 3.0, 5.0, 4.0, 0.1, 6.0])
+    merged, scatter, notes = check_scattered(values, Scatter(points, box))
+    assert np.array_equal(scatter.points[:, 0], points[[0, 1, 2, 4, 6]])
+    # The mean of three numbers below 8.
+    np.testing.assert_allclose(merged, [1.0, 7.1 / 3.0, 3.0, 4.0, 6.0], rtol=0.0, atol=8 * EPS)
+    note = "points: 2 of 7 are at the place of another one; the values there, which differ by up to 3, are averaged"
+    assert notes == [note]
+    # The ends of a period are one place.
+    merged, scatter, _ = check_scattered(values, Scatter(points, box, periodic=True))
+    assert merged[0] == 2.5
+    assert scatter.size == 4
+
+
+def test_many_copies_are_no_pairs():
+    """A hundred thousand points at ten places would have 5e8 pairs."""
+    points = np.arange(100_000.0) % 10.0
+    assert np.array_equal(Scatter(points).first_at_place(), np.arange(100_000) % 10)
+
+
+@pytest.mark.parametrize("d", [1, 2, 3])
+@pytest.mark.parametrize("copies", [2, 3])
+def test_copies_of_points_change_nothing(d, copies):
+    points = random_points(50, d)
+    values = np.cos(points.sum(axis=1))
+    moved = points * (1.0 + EPS * np.random.default_rng(1).integers(-1, 2, (copies, 50, d)))
+    moved[0] = points
+    merged, scatter, _ = check_scattered(
+        np.tile(values, copies), Scatter(moved.reshape(-1, d), Box((-1,) * d, (7,) * d))
+    )
+    assert np.array_equal(merged, values)
+    assert np.array_equal(scatter.points, points)
+    again, same, notes = check_scattered(merged, scatter)
+    assert np.array_equal(again, merged)
+    assert same == scatter
+    assert notes == []
+
+
+def test_points_without_a_value_are_left_out():
+    points = random_points(60)
+    values = smooth(points)
+    without = np.arange(60) % 7 == 0
+    whole = fit(points[~without], values[~without], box=Box((0, 0), (TURN, TURN)), **FAST)
+    for gaps in (np.where(without, np.nan, values), np.ma.masked_array(np.where(without, 1e20, values), without)):
+        model = fit(points, gaps, box=Box((0, 0), (TURN, TURN)), **FAST)
+        assert np.array_equal(model(points), whole(points))
+        assert model.history.notes[0] == "values: 9 of 60 values are missing; their points are left out"
+        with pytest.raises(DataError, match=r"values: NaN or masked at index \[0\] \(9 of 60"):
+            fit(points, gaps, gaps="error")
+    with pytest.raises(DataError, match="57 of 60 values are missing; a fit needs at least 4"):
+        fit(points, np.where(np.arange(60) > 2, np.nan, values))
+    with pytest.raises(DataError, match="points: 1 with a value each are left, a fit needs at least 4"):
+        fit(np.full((8, 1), 0.5), np.ones(8), box=Box(0, 1))
+
+
+@pytest.mark.parametrize(
+    ("points", "values", "message"),
+    [
+        (np.zeros((2, 8, 8)), np.zeros((8, 8)), "give the tuple of its axes"),
+        (np.zeros((8, 8, 2)), np.zeros((8, 8)), r"give points.reshape\(-1, 2\) and values.ravel\(\)"),
+        (np.zeros((2, 50)), np.zeros(50), "these are rows of coordinates, give points.T"),
+        (random_points(50), np.zeros((50, 1)), r"give values.ravel\(\), in the order of the points"),
+        (np.arange(50.0), np.zeros((50, 2)), r"the points come first, fit\(points, values\)"),
+        (np.ma.masked_greater(np.arange(6.0), 3.5), np.zeros(6), "points: masked at row 4"),
+    ],
+)
+def test_wrong_shapes_say_what_to_do(points, values, message):
+    with pytest.raises(DataError, match=message) as caught:
+        fit(points, values)
+    assert "\n" not in str(caught.value)
 
 
 def test_what_belongs_to_points_is_refused_elsewhere():
@@ -318,7 +384,7 @@ def test_command(files):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["u.npy", "--values", "p.npy"], "p.npy: axis 1 has 2 points, needs at least 4"),
+        (["u.npy", "--values", "p.npy"], "values: shape (300, 2) does not match the 300 points"),
         (["p.npy", "--values", "u.npy", "--box", "0", "1"], "--box: 2 axes need 4 numbers, got 2"),
         (["p.npy", "--values", "u.npy", "--periodic", "true"], "box: periodic points need one"),
         (["--example", "ug", "--values", "u.npy"], "--values describes INPUT.npy"),

@@ -22,6 +22,7 @@ from simsnn_ref.io import check_samples, sample_function
 from simsnn_ref.model import Checkpoints, Model
 from simsnn_ref.report import (
     check_figure_path,
+    closing_line,
     figure_of_fit,
     fit_report,
     off_grid_meaning,
@@ -221,11 +222,12 @@ def _write_figure(model: Model, u: Any, where: Any, path: Path, title: str) -> N
 
 def _print_fit(model: Model, report: dict[str, Any]) -> None:
     print()
-    print(table_with_legend(stage_columns(off_grid_meaning(model)), stage_rows(model.history.stages)))
+    print(table_with_legend(stage_columns(off_grid_meaning(model)), stage_rows(model.history.stages, model.history)))
     print()
     print(f"RMS of the field: {model.history.rms:.6g}.")
     if model.history.certified is not None:
         print(certified_line(model.history.certified))
+    print(closing_line(model))
     memory = report["peak_memory_bytes"]
     used = "" if memory is None else f", peak memory {memory / 2**20:.0f} MiB"
     print(f"Total time {report['seconds']:.1f} s{used}; threads {threads_words(report['threads'])}.")

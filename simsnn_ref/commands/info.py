@@ -71,8 +71,8 @@ def _run_info(arguments: argparse.Namespace) -> None:
     for note in history.notes:
         print(f"note: {note}")
     print()
-    print(table_with_legend(stage_columns(off_grid_meaning(model)), stage_rows(history.stages)))
-    print()
+    print(table_with_legend(stage_columns(off_grid_meaning(model)), stage_rows(history.stages, history)))
+    print(f"\n{closing_line(model)}\n")
     made_with = {"made with": "software and machine of the fit", "value": "its version, name or number at that time"}
     print(table_with_legend(made_with, _rows(model.provenance)))
     print(f"\n{model.config.to_toml()}", end="")

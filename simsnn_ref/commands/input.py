@@ -67,9 +67,10 @@ def add_input(parser: argparse.ArgumentParser) -> None:
     )
     data.add_argument(
         "--periodic",
-        metavar="true|false[,...]",
+        metavar="true|false|auto[,...]",
         default=None,
-        help="INPUT: whether the samples are periodic with the end left out, for all axes or one by one (default true)",
+        help="INPUT: whether the samples are periodic with the end left out, for all axes or one by one (default auto:"
+        " longitudes that go round are, other coordinates are not, and without coordinates the samples say it)",
     )
     data.add_argument(
         "--gaps",
@@ -161,7 +162,7 @@ def _read_input(arguments: argparse.Namespace) -> SampledField:
     gaps = arguments.gaps or GAPS[0]
     is_table = Path(arguments.input).suffix.lower() in TABLE_SUFFIXES
     if values is None and coords is None and not is_table:
-        periodic, box = _domain(arguments, None, "true")
+        periodic, box = _domain(arguments, None, "auto")
         return read_field(
             arguments.input, arguments.var, select=select, isel=isel, box=box, periodic=periodic, gaps=gaps
         )
@@ -191,13 +192,17 @@ def _by_dimension(words: list[str], flag: str, kind: type) -> dict[str, Any]:
     return chosen
 
 
-def _domain(arguments: argparse.Namespace, ndim: int | None, default: str) -> tuple[tuple[bool, ...], Box | None]:
+def _domain(arguments: argparse.Namespace, ndim: int | None, default: str) -> tuple[Any, Box | None]:
     """Periodicity and box from --periodic and --box; where `ndim` is None, the reader of INPUT checks their number."""
+    meanings = {"true": True, "false": False} | ({"auto": None} if default == "auto" else {})
     words = (arguments.periodic or default).lower().split(",")
-    if any(word not in ("true", "false") for word in words) or len(words) not in (1, ndim or len(words)):
+    if any(word not in meanings for word in words) or len(words) not in (1, ndim or len(words)):
         axes = f"of {ndim} axes" if ndim else "axis"
-        raise ConfigError(f"--periodic {arguments.periodic}: give true or false, once or for each {axes}")
-    periodic = tuple(word == "true" for word in words)
+        *others, last = meanings
+        raise ConfigError(
+            f"--periodic {arguments.periodic}: give {', '.join(others)} or {last}, once or for each {axes}"
+        )
+    periodic = tuple(meanings[word] for word in words)
     if arguments.box is None:
         return periodic, None
     if len(arguments.box) != 2 * (ndim or max(len(arguments.box) // 2, 1)):

@@ -4,10 +4,11 @@ Nothing here unpickles, and an error is one line that names the file and the ent
 """
 
 from simsnn_ref.io.atomic import check_absent, check_writable
-from simsnn_ref.io.coordinates import SampledField, follows, on_axes
+from simsnn_ref.io.coordinates import Labelled, SampledField, follows, on_axes, on_grid
 from simsnn_ref.io.dataarrays import is_dataarray, read_dataarray, refuse_dataset
 from simsnn_ref.io.field_info import FieldInfo
 from simsnn_ref.io.gaps import check_scattered, without_gaps
+from simsnn_ref.io.periodicity import Periodic
 from simsnn_ref.io.provenance import blas_and_simd, blas_threads, git_commit, package_version, provenance, versions
 from simsnn_ref.io.reading import read_field, read_scattered
 from simsnn_ref.io.samples import (
@@ -31,6 +32,8 @@ __all__ = [
     "LEAST_SAMPLES",
     "TABLE_SUFFIXES",
     "FieldInfo",
+    "Labelled",
+    "Periodic",
     "SampledField",
     "blas_and_simd",
     "blas_threads",
@@ -47,6 +50,7 @@ __all__ = [
     "is_dataarray",
     "load_samples",
     "on_axes",
+    "on_grid",
     "package_version",
     "parse_json",
     "provenance",

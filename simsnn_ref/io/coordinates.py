@@ -1,6 +1,5 @@
 """From an array with labels to samples on a grid: the box that its coordinates span, and whether they are uniform."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -10,6 +9,7 @@ from simsnn_ref.backend import host_array
 from simsnn_ref.errors import DataError
 from simsnn_ref.io.field_info import Attributes, Axis, FieldInfo, Scalar, default_info
 from simsnn_ref.io.gaps import without_gaps
+from simsnn_ref.io.periodicity import AxisPeriod, Periodic, find_period, per_axis
 from simsnn_ref.io.samples import check_samples
 from simsnn_ref.spectrum import Box, Grid, Scatter
 
@@ -81,9 +81,7 @@ class Labelled:
     notes: list[str] = field(default_factory=list)
 
 
-def on_grid(
-    raw: Labelled, source: str, box: Box | None, periodic: bool | Sequence[bool], gaps: str = "fit"
-) -> SampledField:
+def on_grid(raw: Labelled, source: str, box: Box | None, periodic: Periodic = None, gaps: str = "fit") -> SampledField:
     """Check values and coordinates and make the grid that they are on.
 
     Parameters
@@ -93,8 +91,8 @@ def on_grid(
         Name of the file, or an empty text, for messages.
     box : Box or None
         The domain, in place of what the coordinates span.
-    periodic : bool or sequence of d bools
-        Whether an axis is periodic, its end left out.
+    periodic : bool or sequence of d bools, optional
+        Whether an axis is periodic, its end left out; None, also for single axes, is found out by `find_period`.
     gaps : str, one of `GAPS`
         Whether missing values are filled or refused.
 
@@ -108,55 +106,100 @@ def on_grid(
     values, notes = check_samples(raw.values, where, gaps=gaps)
     notes = [*raw.notes, *notes]
     d = values.ndim
-    ends = tuple(map(bool, periodic)) if isinstance(periodic, Sequence) else (bool(periodic),)
-    ends = ends * d if len(ends) == 1 else ends
-    if len(ends) != d:
-        raise DataError(f"periodic: {len(ends)} entries, but {where} has {d} axes")
+    asked = per_axis(periodic, d, where)
     if box is not None and box.ndim != d:
         raise DataError(f"box: {d} axes need {2 * d} numbers, got {2 * box.ndim}")
-    if labels is None:
-        lower, upper = ((-1.0,), (1.0,)) if box is None else (box.lower, box.upper)
-        values, filled = without_gaps(values, ends, where)
-        notes += filled
-        return SampledField(values, Grid(values.shape, lower, upper, ends), None, notes)
-    bounds, axes, intervals, descending = [], [], [], []
-    for i, (dim, n) in enumerate(zip(labels.dims, values.shape, strict=True)):
-        given, attrs = labels.axes.get(dim, (None, {}))
-        name = f"{source}: coordinate {dim}".removeprefix(": ")
-        if given is not None and given.dtype.kind in "fiu" and given[-1] < given[0]:
-            values, given = np.flip(values, axis=i), given[::-1]
-            descending.append(i)
-            notes.append(f"{name} descends; the field is fitted in ascending order, predictions have that of the input")
-        coordinate = None
-        if box is not None:
-            bounds.append((box.lower[i], box.upper[i]))
-        elif given is None:
-            bounds.append((-1.0, 1.0))
-            notes.append(f"{name} does not exist; the box is [-1, 1] there, or give one")
-        else:
-            coordinate, rounding = _uniform(given, name)
-            length = (coordinate[-1] - coordinate[0]) * (n / (n - 1))
-            end = _neat(float(coordinate[0] + length), rounding) if ends[i] else float(coordinate[-1])
-            bounds.append((float(coordinate[0]), end))
-            intervals.append(
-                f"{dim} in [{bounds[-1][0]:.6g}, {bounds[-1][1]:.6g}{')' if ends[i] else ']'},"
-                f" {'periodic with the end left out' if ends[i] else 'both ends included'}"
-            )
-        axes.append(Axis(dim, attrs, coordinate))
-    if intervals:
-        notes.append(f"{where}: {'; '.join(intervals)}; no file says what is periodic, --periodic does")
-    grid = Grid(values.shape, tuple(lo for lo, _ in bounds), tuple(hi for _, hi in bounds), ends)
-    for i in descending:
-        known = axes[i].values
-        axes[i] = replace(axes[i], values=(grid.axes()[i] if known is None else known)[::-1])
-    info = FieldInfo(labels.name, tuple(axes), labels.attrs, labels.scalars, labels.dataset_attrs)
+    dims = tuple(f"axis {i}" for i in range(d)) if labels is None else labels.dims
+    axes: list[_Coordinate] = []
+    for i, dim in enumerate(dims):
+        axis = _coordinate(raw, source, dim)
+        if axis.descends:
+            values = np.flip(values, axis=i)
+        if labels is not None and axis.values is None and box is None:
+            notes.append(f"{axis.name} does not exist; the box is [-1, 1] there, or give one")
+        notes += axis.notes
+        axes.append(axis)
+    # Missing values say nothing of a seam.
+    whole = without_gaps(values, (False,) * d, where)[0]
+    ends, bounds = [], []
+    for i, axis in enumerate(axes):
+        found = find_period(whole, i, axis.name, asked[i], axis.values, axis.attrs, axis.dim)
+        notes.append(found.note)
+        if found.drops_end:
+            kept = (*(slice(None),) * i, slice(None, -1))
+            values, whole = values[kept], whole[kept]
+            axes[i] = axis.without_end()
+        ends.append(found.repeats)
+        bounds.append((box.lower[i], box.upper[i]) if box is not None else axes[i].bounds(values.shape[i], found))
+    grid = Grid(values.shape, tuple(lo for lo, _ in bounds), tuple(hi for _, hi in bounds), tuple(ends))
     values, filled = without_gaps(values, ends, where)
     notes += filled
+    if labels is None:
+        return SampledField(values, grid, None, notes)
+    described = tuple(axis.described(grid.axes()[i], given=box is None) for i, axis in enumerate(axes))
+    info = FieldInfo(labels.name, described, labels.attrs, labels.scalars, labels.dataset_attrs)
     return SampledField(np.ascontiguousarray(values), grid, info, notes)
 
 
+@dataclass(frozen=True)
+class _Coordinate:
+    """The coordinate of an axis, ascending, or None where there is none, and how far it is rounded."""
+
+    name: str
+    dim: str
+    attrs: Attributes
+    values: np.ndarray | None = None
+    rounding: float = 0.0
+    descends: bool = False
+    notes: tuple[str, ...] = ()
+
+    def without_end(self) -> "_Coordinate":
+        return self if self.values is None else replace(self, values=self.values[:-1])
+
+    def bounds(self, n: int, found: AxisPeriod) -> tuple[float, float]:
+        """The box along the axis, one spacing longer than the coordinate where the field repeats."""
+        if self.values is None:
+            return -1.0, 1.0
+        first, last = float(self.values[0]), float(self.values[-1])
+        if not found.repeats:
+            return first, last
+        if found.circle is not None:
+            return first, first + found.circle
+        return first, _neat(first + (last - first) * (n / (n - 1)), self.rounding)
+
+    def described(self, on_grid: np.ndarray, *, given: bool) -> Axis:
+        """For the model to keep, in the order of the input."""
+        values = self.values if given else None
+        if self.descends:
+            values = (on_grid if values is None else values)[::-1]
+        return Axis(self.dim, self.attrs, values)
+
+
+def _coordinate(raw: Labelled, source: str, dim: str) -> _Coordinate:
+    """What a source has of the coordinate of an axis.
+
+    Raises
+    ------
+    DataError
+        If it is not uniform.
+    """
+    if raw.labels is None:
+        return _Coordinate(f"{source}: {dim}".removeprefix(": "), dim, {})
+    given, attrs = raw.labels.axes.get(dim, (None, {}))
+    name = f"{source}: coordinate {dim}".removeprefix(": ")
+    if given is None:
+        return _Coordinate(name, dim, attrs)
+    descends = given.dtype.kind in "fiu" and bool(given[-1] < given[0])
+    notes: tuple[str, ...] = ()
+    if descends:
+        given = given[::-1]
+        notes = (f"{name} descends; the field is fitted in ascending order, predictions have that of the input",)
+    values, rounding = _uniform(given, name)
+    return _Coordinate(name, dim, attrs, values, rounding, descends, notes)
+
+
 def on_axes(
-    axes: tuple[Any, ...], values: Any, *, box: Box | None, periodic: bool | Sequence[bool], gaps: str = "fit"
+    axes: tuple[Any, ...], values: Any, *, box: Box | None, periodic: Periodic, gaps: str = "fit"
 ) -> SampledField | None:
     """Values of d dimensions on the tensor product of d coordinate arrays, as `on_grid` has them; None unless they are.
 

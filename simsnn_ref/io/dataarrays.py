@@ -1,6 +1,6 @@
 """An xarray.DataArray as samples on a grid, with its names, coordinates and attributes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -8,6 +8,7 @@ import numpy as np
 from simsnn_ref.errors import DataError
 from simsnn_ref.io.coordinates import ROUNDINGS, Labelled, Labels, SampledField, eps_of, on_grid
 from simsnn_ref.io.field_info import Attributes, Scalar, plain_attributes
+from simsnn_ref.io.periodicity import Periodic
 from simsnn_ref.spectrum import Box
 
 __all__ = ["is_dataarray", "read_dataarray", "refuse_dataset"]
@@ -36,7 +37,7 @@ def read_dataarray(
     select: Mapping[str, float | str] | None = None,
     isel: Mapping[str, int] | None = None,
     box: Box | None = None,
-    periodic: bool | Sequence[bool] = True,
+    periodic: Periodic = None,
     gaps: str = "fit",
 ) -> SampledField:
     """Read samples on a uniform grid from an xarray.DataArray, as `read_field` does from a file.

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
@@ -10,7 +11,10 @@ from simsnn_ref.errors import DataError
 from simsnn_ref.io.field_info import Attributes
 from simsnn_ref.spectrum import Repetition, repetition_along
 
-__all__ = ["AxisPeriod", "find_period", "per_axis"]
+__all__ = ["AxisPeriod", "Periodic", "find_period", "per_axis"]
+
+Periodic: TypeAlias = bool | Sequence[bool | None] | None
+"""Whether a field repeats along all axes, or axis by axis; None is for the data to say."""
 
 CIRCLES = {"degrees": 360.0, "radians": 2.0 * math.pi}
 
@@ -43,7 +47,7 @@ class AxisPeriod:
     note: str
 
 
-def per_axis(periodic: bool | None | Sequence[bool | None], d: int, where: str = "the field") -> tuple[bool | None, ...]:
+def per_axis(periodic: Periodic, d: int, where: str = "the field") -> tuple[bool | None, ...]:
     """What was asked for each of `d` axes; None is for the data to decide.
 
     Raises
@@ -115,13 +119,13 @@ def _dropped(drops: bool) -> str:
 
 def _contradiction(seam: Repetition, repeats: bool) -> str:
     """What the samples say against it; empty if nothing."""
-    taken, other = (
-        (seam.as_periodic, seam.as_bounded) if repeats else (seam.as_bounded, seam.as_periodic)
-    )
+    taken, other = (seam.as_periodic, seam.as_bounded) if repeats else (seam.as_bounded, seam.as_periodic)
     if max(taken, 1e-13) <= CLEARLY * max(other, 1e-13):
         return ""
     verdict = "do not go on across its seam" if repeats else "go on across its seam"
-    return f"; but the samples {verdict} (left-out ones are predicted to {other:.1e}, and to {taken:.1e} as it is taken)"
+    return (
+        f"; but the samples {verdict} (left-out ones are predicted to {other:.1e}, and to {taken:.1e} as it is taken)"
+    )
 
 
 def _circle(coordinate: np.ndarray, attrs: Attributes, dim: str, seam: Repetition) -> float | None:

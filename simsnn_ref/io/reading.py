@@ -12,6 +12,7 @@ from simsnn_ref.io.dataarrays import is_dataarray, read_dataarray, refuse_datase
 from simsnn_ref.io.field_info import Axis, FieldInfo, default_info, plain_attributes
 from simsnn_ref.io.gaps import check_scattered
 from simsnn_ref.io.npz_fields import description, labels_of, read_members
+from simsnn_ref.io.periodicity import Periodic
 from simsnn_ref.io.samples import load_samples
 from simsnn_ref.io.tables import TABLE_SUFFIXES, read_table
 from simsnn_ref.io.xarray_files import is_labelled, open_dataset
@@ -29,7 +30,7 @@ def read_field(
     select: Mapping[str, float | str] | None = None,
     isel: Mapping[str, int] | None = None,
     box: Box | None = None,
-    periodic: bool | Sequence[bool] = True,
+    periodic: Periodic = None,
     gaps: str = "fit",
 ) -> SampledField:
     """Read samples on a uniform grid, with the grid that their coordinates make up.
@@ -46,8 +47,9 @@ def read_field(
     box : Box, optional
         The domain, in place of what the coordinates span.
     periodic : bool or sequence of bools, optional
-        Whether an axis is periodic, its end left out, so that the box is one spacing longer than the coordinates. No
-        file says so.
+        Whether an axis is periodic, its end left out, so that the box is one spacing longer than the coordinates. None,
+        also for single axes, is for the coordinates to say: longitudes that go round are, and other coordinates are
+        not; without coordinates the samples say it.
     gaps : str, optional
         ``"fit"``: missing values are filled by the smoothest continuation of the others; ``"error"``: they are refused.
 
@@ -84,7 +86,7 @@ def read_field(
     return on_grid(Labelled(load_samples(path), None), str(source), box, periodic, gaps)
 
 
-def _read_npz(path: Path, var: str | None, box: Box | None, periodic: bool | Sequence[bool], gaps: str) -> SampledField:
+def _read_npz(path: Path, var: str | None, box: Box | None, periodic: Periodic, gaps: str) -> SampledField:
     members = read_members(path)
     labels = labels_of(path, members)
     if labels is not None and var in (None, labels.name):

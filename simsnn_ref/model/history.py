@@ -1,5 +1,6 @@
 """The history of a fit: a record of each stage, and the callbacks that are called as it happens."""
 
+import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -96,7 +97,7 @@ class History:
         Duration of the fit.
     noise_floor : float
         RMS, relative to the field's, below which the samples say nothing of the field between them; see
-        `simsnn_ref.spectrum.noise_floor`. Files and reports call it ``resolved_level``.
+        `simsnn_ref.spectrum.expected_error`. Files and reports call it ``resolved_level``.
     certified : dict or None
         The last errors by independent evaluation, see `simsnn_ref.model.Certificate`; None if that was not asked for.
     """
@@ -110,6 +111,16 @@ class History:
     seconds: float
     noise_floor: float
     certified: dict[str, Any] | None = None
+
+    def error_between(self, record: StageRecord) -> float | None:
+        """RMS error to expect of a stage at other points of the field, relative to it; None where nothing is known.
+
+        Where the field is known between the samples, as a function or at points held out, that is the error there.
+        Elsewhere it is the distance to the interpolant of the samples, and what is to be expected of that.
+        """
+        if record.rms_off_grid is None or self.off_grid != "interpolation":
+            return record.rms_off_grid
+        return math.hypot(record.rms_off_grid, self.noise_floor)
 
 
 @dataclass(frozen=True)

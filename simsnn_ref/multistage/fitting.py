@@ -9,7 +9,7 @@ import numpy as np
 
 from simsnn_ref.backend import Backend, Processes, load_backend
 from simsnn_ref.errors import DataError, DivergenceError
-from simsnn_ref.io import FieldInfo, is_dataarray, provenance
+from simsnn_ref.io import FieldInfo, Periodic, provenance
 from simsnn_ref.model import (
     Callback,
     Certificate,
@@ -42,7 +42,7 @@ def fit(
     config: FitConfig | None = None,
     *,
     box: Box | None = None,
-    periodic: bool | Sequence[bool] | None = None,
+    periodic: Periodic = None,
     callbacks: Sequence[Callback] = (),
     backend: Backend | str | None = None,
     checkpoint: str | Path | Checkpoints | None = None,
@@ -62,13 +62,15 @@ def fit(
         (n, d), or (n,) in one dimension, or a tuple of the d axes of a grid. Of points that are one but for rounding
         the mean value is fitted.
     grid : Grid, Box or Scatter, or array_like of shape (n,), optional
-        Where the samples are. Without it samples are taken as periodic on [-1, 1)^d. A function needs one: a Grid is
-        where it is sampled, a Box is sampled with both ends included and `DEFAULT_SIZE` points per axis. After points,
-        their values, and after axes those on their grid.
+        Where the samples are. Without it they are on [-1, 1]^d, and `periodic` says, or they themselves, along which
+        axes they repeat. A function needs one: a Grid is where it is sampled, a Box is sampled with both ends included
+        and `DEFAULT_SIZE` points per axis. After points, their values, and after axes those on their grid.
     config : FitConfig, optional
     box, periodic
-        Of the points, see `simsnn_ref.spectrum.Scatter`, or of a DataArray or a tuple of axes, which are taken as
-        periodic unless said otherwise; a grid has its own.
+        Of samples, a DataArray, a tuple of axes or points, see `simsnn_ref.spectrum.Scatter`; a Grid has its own.
+        Where `periodic` is None, also for single axes, longitudes that go round are periodic, other coordinates are
+        not, and without coordinates the samples say it: whichever predicts samples left out better. A note says what
+        was taken and why.
     callbacks : sequence of Callback
         Notified of every step, stage and note.
     backend : Backend or str, optional
@@ -178,7 +180,7 @@ def certify_model(model: Model, u: Any, grid: Grid | Box | Scatter | None = None
     DataError
         If the data are not on the grid the model was fitted on.
     """
-    periodic = model.grid.periodic if grid is None and is_dataarray(u) else None
+    periodic = model.grid.periodic if grid is None else None
     setup = prepare(take_in(u, grid, periodic=periodic), model.config, model.backend)
     if setup.grid != model.grid:
         raise DataError(f"data: on {setup.grid}, but the model was fitted on {model.grid}")

@@ -12,11 +12,14 @@ import numpy as np
 from simsnn_ref.errors import DataError
 from simsnn_ref.io import (
     FieldInfo,
+    Labelled,
+    Periodic,
     check_grid,
     check_samples,
     check_scattered,
     is_dataarray,
     on_axes,
+    on_grid,
     read_dataarray,
     refuse_dataset,
     sample_function,
@@ -60,7 +63,7 @@ def take_in(
     grid: Any = None,
     *,
     box: Box | None = None,
-    periodic: bool | Sequence[bool] | None = None,
+    periodic: Periodic = None,
     info: FieldInfo | None = None,
     gaps: str = "fit",
 ) -> FieldData:
@@ -81,16 +84,19 @@ def take_in(
     refuse_dataset(u)
     read = None
     if grid is None and is_dataarray(u):
-        read = read_dataarray(u, box=box, periodic=True if periodic is None else periodic, gaps=gaps)
+        read = read_dataarray(u, box=box, periodic=periodic, gaps=gaps)
     elif isinstance(u, tuple) and not isinstance(grid, Grid | Box | Scatter):
-        read = on_axes(u, grid, box=box, periodic=True if periodic is None else periodic, gaps=gaps)
+        read = on_axes(u, grid, box=box, periodic=periodic, gaps=gaps)
+    elif grid is None and not callable(u):
+        read = on_grid(Labelled(u, None), "u", box, periodic, gaps)
     if read is not None:
         return FieldData(read.values, read.where, None, info or read.info, tuple(read.notes))
     if grid is not None and not isinstance(grid, Grid | Box | Scatter):
         # fit(points, values)
-        u, grid, box = grid, Scatter(u, box, False if periodic is None else periodic), None
+        ends = tuple(map(bool, periodic)) if isinstance(periodic, Sequence) else bool(periodic)
+        u, grid, box = grid, Scatter(u, box, ends), None
     elif box is not None or periodic is not None:
-        raise DataError("box, periodic: these describe scattered points, fit(points, values); a grid has its own")
+        raise DataError("box, periodic: a Grid has its own; these describe samples or points that come without one")
     if callable(u):
         return _of_function(u, grid, info)
     return _of_samples(u, grid, info, gaps)
@@ -117,7 +123,6 @@ def _of_samples(u: Any, grid: Any, info: FieldInfo | None, gaps: str) -> FieldDa
         samples, grid, notes = check_scattered(u, grid, gaps=gaps)
         return FieldData(samples, grid, None, info, tuple(notes))
     samples, notes = check_samples(u, gaps=gaps)
-    grid = Grid(samples.shape) if grid is None else grid
     check_grid(samples, grid)
     samples, filled = without_gaps(samples, grid.periodic, "u")
     return FieldData(samples, grid, None, info, (*notes, *filled))

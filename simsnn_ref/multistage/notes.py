@@ -48,7 +48,9 @@ def _between(setup: Setup) -> list[str]:
     notes = []
     if setup.interpolant is not None:
         ways = [
-            f"axis {axis} by {choice.name}" for axis, choice in enumerate(setup.interpolant.choices) if choice is not None
+            f"axis {axis} by {choice.name}"
+            for axis, choice in enumerate(setup.interpolant.choices)
+            if choice is not None
         ]
         notes.append(
             f"between the samples the field is interpolated: {', '.join(ways)}, which predicts samples left out best"

@@ -31,7 +31,7 @@ from simsnn_ref.report.rerun import box_words
 from simsnn_ref.report.run_figure import figure_of_run
 from simsnn_ref.report.run_status import RunStatus
 from simsnn_ref.report.stage_residues import residues
-from simsnn_ref.report.stages import duration_words, off_grid_meaning, stage_columns, stage_rows
+from simsnn_ref.report.stages import closing_line, duration_words, off_grid_meaning, stage_columns, stage_rows
 from simsnn_ref.report.status_text import event_lines, status_lines
 from simsnn_ref.report.tables import legend, table_with_legend
 
@@ -49,6 +49,7 @@ __all__ = [
     "TrainingData",
     "box_words",
     "check_figure_path",
+    "closing_line",
     "describe_grid",
     "draw_field",
     "draw_image",

@@ -14,7 +14,7 @@ from simsnn_ref.report.markup import Html, element
 from simsnn_ref.report.page import page, picture, png, quiet, section, svg, table
 from simsnn_ref.report.rerun import changed_options, command_line, python_lines
 from simsnn_ref.report.stage_residues import residues
-from simsnn_ref.report.stages import off_grid_meaning, stage_columns, stage_rows
+from simsnn_ref.report.stages import closing_line, off_grid_meaning, stage_columns, stage_rows
 from simsnn_ref.spectrum import Grid
 
 __all__ = ["TrainingData", "html_report"]
@@ -160,8 +160,7 @@ def _errors(model: Model, data: TrainingData | None) -> Html:
     else:
         warning = "The independent evaluation does not confirm the errors."
         parts.append(element("p", element("strong", warning), class_="warning"))
-    floor = f"RMS {history.noise_floor:.1e}, below which the samples do not determine the field between them"
-    parts.append(quiet(f"Noise floor of the samples: {floor}."))
+    parts.append(element("p", closing_line(model)))
     return section("Errors", *parts)
 
 
@@ -174,7 +173,9 @@ def _computed(model: Model, data: TrainingData) -> dict[str, float]:
 def _stages(model: Model) -> Html:
     columns = stage_columns(off_grid_meaning(model))
     numbers = range(1, len(columns) - 1)
-    return section("Stages", table(columns, stage_rows(model.history.stages), "The stages of the fit", numbers))
+    return section(
+        "Stages", table(columns, stage_rows(model.history.stages, model.history), "The stages of the fit", numbers)
+    )
 
 
 def _figures(model: Model, data: TrainingData | None) -> Html:

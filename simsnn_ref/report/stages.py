@@ -3,16 +3,24 @@
 import math
 from collections.abc import Sequence
 
-from simsnn_ref.model import Model, StageRecord, Step
+from simsnn_ref.model import History, Model, StageRecord, Step
 from simsnn_ref.spectrum import Grid
 
-__all__ = ["duration_words", "off_grid_meaning", "stage_columns", "stage_end_line", "stage_rows", "step_words"]
+__all__ = [
+    "closing_line",
+    "duration_words",
+    "off_grid_meaning",
+    "stage_columns",
+    "stage_end_line",
+    "stage_rows",
+    "step_words",
+]
 
 _OFF_GRID = {
-    "interpolation": "between the samples, against trigonometric interpolation",
+    "interpolation": "between the samples, against their interpolant",
     "random": "at random points, against the function itself",
     "holdout": "at the held-out samples; training saw every second one along each axis",
-    "none": "between the samples: not measured where these are not periodic (--off-grid holdout keeps some back)",
+    "none": "between the samples: not measured",
 }
 
 
@@ -39,13 +47,14 @@ def stage_columns(off_grid: str = "between the samples") -> dict[str, str]:
         "max on grid": on_grid,
         "RMS off grid": f"the same {off_grid}",
         "max off grid": f"the same {off_grid}",
+        "RMS expected": "error to expect at other points of the field that the samples come from",
         "seconds": "wall-clock time of the stage",
         "stopped because": "why the training of the stage ended",
     }
 
 
-def stage_rows(records: Sequence[StageRecord]) -> list[list[str]]:
-    """Rows of the table of stages, with the columns of `stage_columns`."""
+def stage_rows(records: Sequence[StageRecord], history: History | None = None) -> list[list[str]]:
+    """Rows of the table of stages, with the columns of `stage_columns`; `history` is that of the whole fit."""
     return [
         [
             f"{record.index} {record.first_layer}",
@@ -58,11 +67,32 @@ def stage_rows(records: Sequence[StageRecord]) -> list[list[str]]:
             _number(record.max_on_grid),
             _number(record.rms_off_grid),
             _number(record.max_off_grid),
+            _number(None if history is None else history.error_between(record)),
             _number(record.seconds, ".1f"),
             record.stopped_because,
         ]
         for record in records
     ]
+
+
+_KNOWN_BY = {"random": "from the function itself", "holdout": "from samples that were held out"}
+
+
+def closing_line(model: Model) -> str:
+    """What a fit is worth, in a sentence for a person."""
+    history = model.history
+    if not history.stages:
+        return "The model has no stage."
+    last = history.stages[-1]
+    between = history.error_between(last)
+    if between is None:
+        return f"RMS error on the samples {last.rms_on_grid:.1e}; between them it was not measured."
+    source = _KNOWN_BY.get(history.off_grid)
+    if source is None:
+        all_repeat = isinstance(model.grid, Grid) and all(model.grid.periodic)
+        source = f"estimated from {'the decay of the spectrum' if all_repeat else 'samples left out'}"
+        source += f"; nothing below {history.noise_floor:.1e} is known of the field"
+    return f"RMS error on the samples {last.rms_on_grid:.1e}; between them about {between:.1e} ({source})."
 
 
 def _number(value: float | None, form: str = ".2e") -> str:

@@ -14,7 +14,7 @@ import numpy as np
 from simsnn_ref.backend import rms
 from simsnn_ref.spectrum.grid import Grid
 from simsnn_ref.spectrum.grid_interpolant import GridInterpolant
-from simsnn_ref.spectrum.line_interpolation import choose_line_method, lines_along
+from simsnn_ref.spectrum.line_interpolation import lines_along
 
 __all__ = ["expected_error", "unit_of_rounding"]
 

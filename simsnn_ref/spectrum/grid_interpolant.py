@@ -51,7 +51,9 @@ class GridInterpolant:
             values = np.moveaxis(line(x).reshape(len(x), *moved.shape[1:]), 0, axis)
         values = np.ascontiguousarray(values)
         strides = [new // old for new, old in zip(grid.intervals, self.grid.intervals, strict=True)]
-        if all(old * stride == new for old, stride, new in zip(self.grid.intervals, strides, grid.intervals, strict=True)):
+        if all(
+            old * stride == new for old, stride, new in zip(self.grid.intervals, strides, grid.intervals, strict=True)
+        ):
             values[tuple(slice(None, None, stride) for stride in strides)] = self.samples
         return values
 
@@ -66,14 +68,14 @@ class GridInterpolant:
     def _at(self, points: np.ndarray) -> np.ndarray:
         n, values = len(points), self.samples
         weights = [weigh(points[:, axis]) for axis, weigh in enumerate(self._weights)]
-        values = (weights[0] @ values.reshape(len(values), -1)).reshape(n, *values.shape[1:])
+        values = np.asarray(weights[0] @ values.reshape(len(values), -1)).reshape(n, *values.shape[1:])
         for weight in weights[1:]:
             values = np.einsum("ij,ij...->i...", weight, values)
         return values
 
     @cached_property
     def _weights(self) -> list[Line]:
-        """Per axis, from positions (m,) to the weights (m, n) of its samples: all methods of several lines are linear."""
+        """Per axis, from positions (m,) to the weights (m, n) of its samples, in which all methods are linear here."""
         return [self._line(axis, np.eye(n)) for axis, n in enumerate(self.grid.shape)]
 
     def _line(self, axis: int, values: np.ndarray) -> Line:
@@ -97,4 +99,5 @@ def _dirichlet(positions: np.ndarray, n: int) -> np.ndarray:
     weights = signs / (np.sin(half_phase) if n % 2 else np.tan(half_phase))
     weights[np.any(is_sample, axis=1)] = 0.0
     weights[is_sample] = 1.0
-    return weights / np.sum(weights, axis=1, keepdims=True)
+    scaled: np.ndarray = weights / np.sum(weights, axis=1, keepdims=True)
+    return scaled

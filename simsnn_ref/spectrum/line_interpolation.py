@@ -171,16 +171,21 @@ def choose_line_method(x: np.ndarray, u: np.ndarray, *, linear: bool = False) ->
         error = _left_out_error(name, x, u)
         if error < least or not best:
             best, least = name, error
-    at_ends = [rms(np, _prediction_error(best, x, u, np.asarray([end]))) for end in (0, len(x) - 1)]
+    at_ends = [_rms(_prediction_error(best, x, u, np.asarray([end]))) for end in (0, len(x) - 1)]
     share = math.sqrt(sum(error**2 for error in at_ends) / len(x))
     return Choice(best, least, math.hypot(BETWEEN * least, AT_ENDS * share))
 
 
 def _left_out_error(name: str, x: np.ndarray, u: np.ndarray) -> float:
     """RMS error of a prediction of the samples but those at the ends."""
-    error = rms(np, np.concatenate([_prediction_error(name, x, u, out) for out in _folds(len(x))]))
-    every_second = rms(np, _prediction_error(name, x, u, np.arange(1, len(x) - 1, 2)))
+    error = _rms(np.concatenate([_prediction_error(name, x, u, out) for out in _folds(len(x))]))
+    every_second = _rms(_prediction_error(name, x, u, np.arange(1, len(x) - 1, 2)))
     return every_second if every_second < KNOTS_ON_KINKS * error else error
+
+
+def _rms(error: np.ndarray) -> float:
+    """Infinite where a method has no prediction."""
+    return rms(np, error) if np.all(np.isfinite(error)) else np.inf
 
 
 def _folds(n: int) -> Iterator[np.ndarray]:
@@ -222,5 +227,3 @@ def periodic_prediction_error(u: np.ndarray) -> float:
     freedom = 1.0 - (2.0 * m + 1.0) / n
     usable = freedom > 0.0
     return float(np.min(np.sqrt(beyond[usable]) / freedom[usable]))
-
-

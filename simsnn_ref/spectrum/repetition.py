@@ -1,4 +1,4 @@
-"""Whether samples repeat along an axis: what predicts a sample that is left out better, that they do or that they do not.
+"""Whether samples repeat along an axis: whether samples left out are predicted better if they do or if they do not.
 
 If they do, the last sample is followed by the first, and a truncated Fourier series predicts them
 (`periodic_prediction_error`). If they do not, both ends are ends, and the interpolation of `line_interpolation` does.
@@ -15,8 +15,8 @@ from simsnn_ref.spectrum.line_interpolation import choose_line_method, lines_alo
 __all__ = ["Repetition", "repetition_along"]
 
 BETTER = 2.0
-"""Of the two predictions the periodic one is believed unless the other is better by this factor: of noise, which neither
-predicts, it is the better one, and no periodic field of a few hundred tried reached it."""
+"""Of the two predictions the periodic one is believed unless the other is better by this factor. Of noise, which
+neither predicts, it is the better one, and none of a hundred random periodic fields reached it."""
 
 EQUAL = 8.0 * EPS
 """Difference of the two ends, relative to the largest value, up to which they may be the same sample."""

@@ -9,6 +9,7 @@ from simsnn_ref.commands.base import command
 from simsnn_ref.io import blas_threads, versions
 from simsnn_ref.model import load_model
 from simsnn_ref.report import (
+    closing_line,
     describe_grid,
     off_grid_meaning,
     stage_columns,

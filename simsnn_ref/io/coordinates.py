@@ -123,14 +123,15 @@ def on_grid(raw: Labelled, source: str, box: Box | None, periodic: Periodic = No
     whole = without_gaps(values, (False,) * d, where)[0]
     ends, bounds = [], []
     for i, axis in enumerate(axes):
-        found = find_period(whole, i, axis.name, asked[i], axis.values, axis.attrs, axis.dim)
-        notes.append(found.note)
+        found = find_period(whole, i, asked[i], axis.values, axis.attrs, axis.dim)
         if found.drops_end:
             kept = (*(slice(None),) * i, slice(None, -1))
             values, whole = values[kept], whole[kept]
             axes[i] = axis.without_end()
         ends.append(found.repeats)
         bounds.append((box.lower[i], box.upper[i]) if box is not None else axes[i].bounds(values.shape[i], found))
+        lower, upper = bounds[-1]
+        notes.append(f"{axis.name} in [{lower:.6g}, {upper:.6g}{')' if found.repeats else ']'} {found.note}")
     grid = Grid(values.shape, tuple(lo for lo, _ in bounds), tuple(hi for _, hi in bounds), tuple(ends))
     values, filled = without_gaps(values, ends, where)
     notes += filled

@@ -38,7 +38,7 @@ class AxisPeriod:
     circle : float or None
         Length of the period where the coordinate has it, in its units.
     note : str
-        What was taken and why, and whether the samples say otherwise.
+        What was taken and why, and whether the samples say otherwise; the axis is its subject.
     """
 
     repeats: bool
@@ -65,7 +65,6 @@ def per_axis(periodic: Periodic, d: int, where: str = "the field") -> tuple[bool
 def find_period(
     values: np.ndarray,
     axis: int,
-    name: str,
     asked: bool | None = None,
     coordinate: np.ndarray | None = None,
     attrs: Attributes | None = None,
@@ -81,8 +80,6 @@ def find_period(
     ----------
     values : ndarray of float64
     axis : int
-    name : str
-        Of the axis, for the note.
     asked : bool, optional
     coordinate : ndarray of float64, optional
         Uniform and ascending.
@@ -95,7 +92,7 @@ def find_period(
     circle = None if coordinate is None else _circle(coordinate, attrs or {}, dim, seam)
     if asked is not None:
         drops = asked and seam.is_end_repeated
-        note = f"{name} is taken as {'periodic' if asked else 'not periodic'}, as asked{_contradiction(seam, asked)}"
+        note = f"is taken as {'periodic' if asked else 'not periodic'}, as asked{_contradiction(seam, asked)}"
         return AxisPeriod(asked, drops, circle if asked else None, f"{note}{_dropped(drops)}")
     if coordinate is not None:
         repeats = circle is not None
@@ -109,7 +106,7 @@ def find_period(
             why = f"samples left out are predicted to {worse:.1e} so, and no better otherwise"
     words = "periodic with the end left out" if repeats else "not periodic, both ends included"
     contradiction = _contradiction(seam, repeats) if coordinate is not None else ""
-    note = f"{name} is taken as {words}: {why}{contradiction}{_dropped(drops)}; --periodic overrules"
+    note = f"is taken as {words}: {why}{contradiction}{_dropped(drops)}; --periodic overrules"
     return AxisPeriod(repeats, drops, circle, note)
 
 

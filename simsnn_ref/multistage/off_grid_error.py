@@ -150,7 +150,8 @@ def choose_off_grid(
         return OffGridError("holdout", (_scattered(*held_out, grid),), backend)
     is_function = target is not None and not isinstance(target, GridInterpolant)
     if method == "auto":
-        method = "random" if is_function else "interpolation"
+        is_known = target is not None or all(grid.periodic)
+        method = "random" if is_function else "interpolation" if is_known else "none"
     point_sets: list[_PointSet] = []
     if method == "random" or (method == "interpolation" and target is not None and not all(grid.periodic)):
         if target is None or (method == "random" and not is_function):

@@ -60,7 +60,9 @@ def training_set(
     if isinstance(grid, Scatter):
         return TrainingSet(grid, asarray(samples), 1)
     factor = _refinement(grid, target is not None, config)
-    if factor == 1 and (target is None or isinstance(target, GridInterpolant)):
+    # Samples that neither repeat nor have an interpolant are all the same.
+    is_known = target is not None or all(grid.periodic)
+    if not is_known or (factor == 1 and (target is None or isinstance(target, GridInterpolant))):
         return at_samples_only(samples, grid)
     if target is not None:
         return _sampled(target, grid, factor)

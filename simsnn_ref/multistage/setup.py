@@ -158,7 +158,8 @@ def prepare(data: FieldData, config: FitConfig, backend: Backend) -> Setup:
     if config.run.deterministic:
         _require_deterministic(config, backend)
     require_memory(forecast(grid, config, is_function=function is not None, processes=backend.processes))
-    if function is None and isinstance(grid, Grid) and not all(grid.periodic):
+    is_constant = bool(np.all(samples == samples.flat[0]))
+    if function is None and isinstance(grid, Grid) and not all(grid.periodic) and not is_constant:
         function = GridInterpolant(samples, grid)
     training = training_set(samples, grid, function, config)
     off_grid = choose_off_grid(config, training, function, held_out, backend)

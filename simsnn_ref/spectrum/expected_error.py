@@ -60,12 +60,13 @@ def expected_error(u: np.ndarray, grid: Grid, interpolant: GridInterpolant | Non
     >>> bool(0.5e-3 < expected_error(np.sqrt(2.0) * np.sin(np.pi * (x + y)) + noise, Grid((64, 64))) < 2e-3)
     True
     """
-    scale = rms(np, u)
-    if scale == 0.0:
+    largest = float(np.max(np.abs(u)))
+    if largest == 0.0:
         return 0.0
+    scale = rms(np, u)
     choices = (None,) * grid.ndim if interpolant is None else interpolant.choices
     along = [
-        _beyond_the_grid(lines_along(u, axis)) if choice is None else choice.between
+        largest * _beyond_the_grid(lines_along(u, axis) / largest) if choice is None else choice.between
         for axis, choice in enumerate(choices)
     ]
     # The rounding of the samples is uniform, of RMS 1 / sqrt(3) of its largest.

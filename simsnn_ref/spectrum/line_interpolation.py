@@ -134,12 +134,13 @@ def interpolate_lines(name: str, x: np.ndarray, u: np.ndarray) -> Line:
         Positions, ascending.
     u : ndarray of float64, shape (n, lines)
     """
-    line = _methods(len(x), u.shape[1])[name](x, u)
-    left = u - line(x)
+    scale = _scale(u)
+    line = _methods(len(x), u.shape[1])[name](x, u / scale)
+    left = u / scale - line(x)
     if not np.any(left):
-        return line
+        return lambda positions: scale * line(positions)
     correction = _spline(x, left, 3)
-    return lambda positions: line(positions) + correction(positions)
+    return lambda positions: scale * (line(positions) + correction(positions))
 
 
 def choose_line_method(x: np.ndarray, u: np.ndarray, *, linear: bool = False) -> Choice:
@@ -161,6 +162,8 @@ def choose_line_method(x: np.ndarray, u: np.ndarray, *, linear: bool = False) ->
     'AAA'
     """
     u = u[:, :: max(1, u.shape[1] // MOST_LINES)]
+    scale = _scale(u)
+    u = u / scale
     tied = TIED * float(np.max(np.abs(u)))
     best, least = "", np.inf
     for name in _methods(len(x) - 2, u.shape[1]):
@@ -173,7 +176,12 @@ def choose_line_method(x: np.ndarray, u: np.ndarray, *, linear: bool = False) ->
             best, least = name, error
     at_ends = [_rms(_prediction_error(best, x, u, np.asarray([end]))) for end in (0, len(x) - 1)]
     share = math.sqrt(sum(error**2 for error in at_ends) / len(x))
-    return Choice(best, least, math.hypot(BETWEEN * least, AT_ENDS * share))
+    return Choice(best, scale * least, scale * math.hypot(BETWEEN * least, AT_ENDS * share))
+
+
+def _scale(u: np.ndarray) -> float:
+    """A power of two, so that the squares of what is divided by it are in range and no bit is lost."""
+    return 2.0 ** math.frexp(float(np.max(np.abs(u))))[1]
 
 
 def _left_out_error(name: str, x: np.ndarray, u: np.ndarray) -> float:

@@ -36,7 +36,7 @@ def mirrored_modes(u: Array, grid: Grid, backend: Backend) -> Modes:
     mirrored, xp = _mirrored(grid), backend.xp
     for axis, periodic in enumerate(grid.periodic):
         if not periodic:
-            inner = u[(*(slice(None),) * axis, slice(1, -1))]
+            inner = u[tuple(slice(1, -1) if other == axis else slice(None) for other in range(grid.ndim))]
             u = xp.concat([u, xp.flip(inner, axis=axis)], axis=axis)
     modes, period = fourier_modes(u, mirrored, backend), extension_period(grid)
     # Both grids start at the same sample: k.x_0 of the one has to make way for that of the other.

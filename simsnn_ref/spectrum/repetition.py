@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simsnn_ref.backend import EPS
+from simsnn_ref.backend import EPS, rms
 from simsnn_ref.spectrum.line_interpolation import choose_line_method, lines_along, periodic_prediction_error
 
 __all__ = ["Repetition", "repetition_along"]
@@ -59,7 +59,8 @@ def repetition_along(u: np.ndarray, axis: int) -> Repetition:
     True
     """
     lines = lines_along(u, axis)
-    scale = float(np.sqrt(np.mean(lines**2))) or 1.0
+    lines = lines / (float(np.max(np.abs(lines))) or 1.0)
+    scale = rms(np, lines) or 1.0
     n, rounding = len(lines), 64.0 * EPS * float(np.max(np.abs(lines)))
     has_equal_ends = n > 4 and bool(np.all(np.abs(lines[-1] - lines[0]) <= EQUAL * float(np.max(np.abs(lines)))))
     # AAA predicts a periodic field too, on fewer samples; where the ends are equal, it tells an even field that ends.

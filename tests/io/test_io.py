@@ -32,6 +32,7 @@ xr = pytest.importorskip("xarray")
 EPS = float(np.finfo(np.float64).eps)
 FAST = {"stages": 1, "certify": False}
 OPTIONS = ["--stages", "1", "--no-certify", "--no-figure", "--quiet"]
+WHOLE = [*OPTIONS, "--periodic", "true"]
 
 TIMES = np.asarray([0.0, 0.5, 1.25, 2.0])
 Y = 0.5 + 1.5 * np.arange(12) / 12
@@ -86,7 +87,7 @@ def in_tmp(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def model():
-    return fit(run().psi.isel(time=2), **FAST)
+    return fit(run().psi.isel(time=2), periodic=True, **FAST)
 
 
 FILES = ["run.nc", "run.cdf", "run.h5", "run.zarr"]
@@ -95,7 +96,7 @@ OUTPUTS = ["out.nc", "out.h5", "out.zarr"]
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_field_of_a_run(name):
-    values, grid, info, notes = read_field(save(run(), name), "psi", select={"time": 1.25})
+    values, grid, info, notes = read_field(save(run(), name), "psi", select={"time": 1.25}, periodic=True)
     assert np.array_equal(values, psi(1.25))
     assert grid.shape == (12, 16)
     assert grid.periodic == (True, True)
@@ -113,9 +114,8 @@ def test_a_field_of_a_run(name):
     }
     assert np.array_equal(info.axes[1].values, X)
     assert str(info) == "psi [m2 s-1] over y [m], x [m], time = 1.25 [s]"
-    ends = "periodic with the end left out"
-    axes = f"y in [0.5, 2), {ends}; x in [0, 6.28319), {ends}"
-    assert notes == [f"{name}: psi: {axes}; no file says what is periodic, --periodic does"]
+    axes = ("y in [0.5, 2)", "x in [0, 6.28319)")
+    assert notes == [f"{name}: coordinate {axis} is taken as periodic, as asked" for axis in axes]
 
 
 def test_the_box_follows_from_what_the_ends_are():
@@ -132,7 +132,7 @@ def test_the_box_follows_from_what_the_ends_are():
 @pytest.mark.parametrize("output", OUTPUTS)
 def test_predictions_are_called_as_the_input(capsys, output):
     save(run(), "run.nc")
-    assert command(capsys, "fit", "run.nc", "--var", "psi", "--time", "1.25", *OPTIONS, "-o", "m")[0] == 0
+    assert command(capsys, "fit", "run.nc", "--var", "psi", "--time", "1.25", *WHOLE, "-o", "m")[0] == 0
     for _ in range(2):  # the second time over what is there
         assert command(capsys, "predict", "m", "--grid", "12", "16", "--force", "-o", output)[0] == 0
     out, source, model = opened(output), run(), load_model("m")
@@ -186,7 +186,7 @@ def test_npz_comes_back_as_it_was(capsys, model):
         assert np.array_equal(members["psi"], model(model.grid))
         assert np.array_equal(members["x"], X)
         assert json.loads(str(members["description"]))["attrs"] == ATTRS
-    values, grid, info, _ = read_field("out.npz")
+    values, grid, info, _ = read_field("out.npz", periodic=True)
     assert np.array_equal(values, model(model.grid))
     assert grid == model.grid
     described = info.to_dict()
@@ -202,7 +202,7 @@ def test_plain_npz():
     assert np.array_equal(read.values, psi(1.0))
     assert read.where == Grid((12, 16), periodic=False)
     assert read.info.name == "b"
-    assert read.notes == []
+    assert all("is taken as not periodic, as asked" in note for note in read.notes)
     np.savez("one.npz", psi(0.0))
     assert np.array_equal(read_field("one.npz").values, psi(0.0))
     np.savez("x.npz", x=psi(0.0))
@@ -218,10 +218,10 @@ def test_arrays_in_npz_may_be_of_any_type_and_compressed():
 
 def test_an_array_of_xarray_is_fitted_by_its_coordinates(model):
     source = run().psi.isel(time=2)
-    grid = read_field(source).where
+    grid = read_field(source, periodic=True).where
     assert np.array_equal(model(grid), fit(psi(1.25), grid, **FAST)(grid))
     assert model.field.name == "psi"
-    assert any("no file says what is periodic" in note for note in model.history.notes)
+    assert any("is taken as periodic, as asked" in note for note in model.history.notes)
     assert fit(source, periodic=False, **FAST).grid.upper == (Y[-1], X[-1])
     assert certify_model(model, source).agrees
     assert fit(source, Grid((12, 16)), **FAST).field is None
@@ -236,8 +236,8 @@ def test_through_the_installed_command(capsys):
         words = [sys.executable, "-m", "simsnn_ref", *argv]
         return subprocess.run(words, capture_output=True, text=True, check=True)
 
-    fitted = simsnn("fit", "run.nc", "--var", "psi", "--time", "1.25", "--no-figure", "--json")
-    assert "note: run.nc: psi: y in [0.5, 2), periodic with the end left out" in fitted.stderr
+    fitted = simsnn("fit", "run.nc", "--var", "psi", "--time", "1.25", "--no-figure", "--json", "--periodic", "true")
+    assert "note: run.nc: coordinate y in [0.5, 2) is taken as periodic, as asked" in fitted.stderr
     assert json.loads(fitted.stdout)["problem"]["field"]["name"] == "psi"
     assert json.loads(fitted.stdout)["stages"][-1]["rms_on_grid"] < 1e-13
     simsnn("predict", "run.safetensors", "--grid", "24", "-o", "fine.nc")
@@ -335,7 +335,7 @@ def test_a_descending_coordinate():
 def test_predictions_descend_as_the_input_does(capsys, output, box):
     source = run().psi.isel(time=1, y=slice(None, None, -1))
     save(source.to_dataset(), "run.nc")
-    assert command(capsys, "fit", "run.nc", *box, *OPTIONS, "-o", "m")[0] == 0
+    assert command(capsys, "fit", "run.nc", *box, *WHOLE, "-o", "m")[0] == 0
     assert command(capsys, "predict", "m", "--grid", "12", "16", "-o", output)[0] == 0
     read = np.load(output) if output.endswith("npy") else None
     if output.endswith("npz"):

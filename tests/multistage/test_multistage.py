@@ -103,7 +103,7 @@ def test_zero_field_is_fitted_exactly(backend):
     assert np.all(model(np.array([[0.1, 0.2]])) == 0.0)
     assert model(model.grid).shape == (6, 7)
     assert model.hessian(model.grid).shape == (6, 7, 2, 2)
-    assert "zero everywhere" in model.history.notes[0]
+    assert any("zero everywhere" in note for note in model.history.notes)
     assert model.history.stages == ()
 
 
@@ -154,9 +154,9 @@ def test_hold_out():
         fit(u[:6, :], Grid((6, 16)), off_grid="holdout")
 
 
-def test_off_grid_is_not_measured_without_validation_points():
+def test_off_grid_is_measured_only_where_it_is_asked_for():
     u = get_problem("logcos").samples(20)
-    model = fit(u, Grid(20, periodic=False), QUICK)
+    model = fit(u, Grid(20, periodic=False), QUICK, off_grid="none")
     assert model.history.off_grid == "none"
     assert model.history.stages[0].rms_off_grid is None
 
@@ -188,9 +188,7 @@ def test_impossible_options_are_found_before_training(options, message):
         fit(u, grid, QUICK, callbacks=[Never()], **options)
 
 
-def test_interpolation_needs_periodic_samples():
-    with pytest.raises(ConfigError, match="periodic along every axis"):
-        fit(np.arange(8.0), Grid(8, periodic=False), off_grid="interpolation")
+def test_samples_need_a_grid_and_functions_a_domain():
     with pytest.raises(DataError, match="needs a Grid or a Box"):
         fit(smooth)
     with pytest.raises(DataError, match="samples need a Grid"):

@@ -159,7 +159,7 @@ def test_wrong_shapes_say_what_to_do(points, values, message):
 
 
 def test_what_belongs_to_points_is_refused_elsewhere():
-    with pytest.raises(DataError, match="box, periodic: these describe scattered points"):
+    with pytest.raises(DataError, match="box, periodic: a Grid has its own"):
         fit(np.ones(8), Grid(8), box=Box(0, 1))
     with pytest.raises(DataError, match="a function is fitted on a Grid or a Box"):
         fit(smooth, Scatter(random_points(8)))

@@ -293,7 +293,7 @@ def test_the_command_prints_and_writes_once(tmp_path):
     report = json.loads(done.stdout)
     assert done.stderr == ""
     assert report["backend"] == "mpi"
-    assert main([*arguments[2:], "--backend", "numpy"]) == 0
+    assert main([*arguments[2:], "--backend", "numpy", "--force"]) == 0
     numpy = load_model(tmp_path / "v.safetensors")
     assert abs(report["stages"][0]["rms_on_grid"] - numpy.history.stages[0].rms_on_grid) <= EPS
 

@@ -79,13 +79,14 @@ def test_fit_predict_and_verify_by_the_commands(tmp_path, capsys, device):
     assert report["stages"][-1]["rms_on_grid"] <= EPS
     written = []
     for name in (named, "numpy"):
-        assert main(["predict", str(model), "--grid", "16", "18", "--backend", name, "-o", str(values), "--json"]) == 0
+        where = ["--grid", "16", "18", "-o", str(values), "--force"]
+        assert main(["predict", str(model), *where, "--backend", name, "--json"]) == 0
         capsys.readouterr()
         written.append(np.load(values))
     assert np.max(np.abs(written[0] - field(grid))) <= 16 * EPS * np.max(field(grid))
     assert np.max(np.abs(written[0] - written[1])) <= 16 * EPS * np.max(field(grid))
     for option in ("--gradient", "--hessian"):
-        assert main(["predict", str(model), "--grid", "8", "--backend", named, option, "-o", str(values)]) == 0
+        assert main(["predict", str(model), *where, "--backend", named, option]) == 0
     assert main(["verify", "--backend", named]) == 0
     assert f"checks passed on backend torch ({device}" in capsys.readouterr().out
 

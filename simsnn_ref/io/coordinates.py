@@ -8,7 +8,7 @@ import numpy as np
 from simsnn_ref.backend import host_array
 from simsnn_ref.errors import DataError
 from simsnn_ref.io.field_info import Attributes, Axis, FieldInfo, Scalar, default_info
-from simsnn_ref.io.gaps import without_gaps
+from simsnn_ref.io.gaps import lines_without_gaps, without_gaps
 from simsnn_ref.io.periodicity import AxisPeriod, Periodic, find_period, per_axis
 from simsnn_ref.io.samples import check_samples
 from simsnn_ref.spectrum import Box, Grid, Scatter
@@ -119,14 +119,12 @@ def on_grid(raw: Labelled, source: str, box: Box | None, periodic: Periodic = No
             notes.append(f"{axis.name} does not exist; the box is [-1, 1] there, or give one")
         notes += axis.notes
         axes.append(axis)
-    # Missing values say nothing of a seam.
-    whole = without_gaps(values, (False,) * d, where)[0]
     ends, bounds = [], []
     for i, axis in enumerate(axes):
-        found = find_period(whole, i, asked[i], axis.values, axis.attrs, axis.dim)
+        found = find_period(lines_without_gaps(values, i), 0, asked[i], axis.values, axis.attrs, axis.dim)
         if found.drops_end:
             kept = (*(slice(None),) * i, slice(None, -1))
-            values, whole = values[kept], whole[kept]
+            values = values[kept]
             axes[i] = axis.without_end()
         ends.append(found.repeats)
         bounds.append((box.lower[i], box.upper[i]) if box is not None else axes[i].bounds(values.shape[i], found))

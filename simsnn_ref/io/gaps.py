@@ -14,7 +14,7 @@ from simsnn_ref.errors import DataError
 from simsnn_ref.io.samples import LEAST_SAMPLES, check_range, check_samples
 from simsnn_ref.spectrum import Scatter
 
-__all__ = ["EDGE", "LOWEST", "check_scattered", "fill_gaps", "order_of", "without_gaps"]
+__all__ = ["EDGE", "LOWEST", "check_scattered", "fill_gaps", "lines_without_gaps", "order_of", "without_gaps"]
 
 TENSION = 1e-8
 """Weight of the first differences beside the second ones. It decides where these leave a plane free, as where a single
@@ -35,6 +35,9 @@ LARGEST_DIRECT = {1: math.inf, 2: 1.5e6, 3: 1e5}
 MOST_ROUNDING = 0.03
 """Largest rounding of the equations relative to their smallest eigenvalue, that of the longest wave in a gap; about a
 hundredth of it is what is then seen of rounding."""
+
+MOST_LINES = 32
+"""Lines that are filled to see what a field does at its seam."""
 
 RELATIVE_RESIDUAL = 1e-9
 """Of the iteration in three dimensions. What is left is far below what tells a continuation from the field."""
@@ -63,6 +66,32 @@ def without_gaps(values: np.ndarray, periodic: Sequence[bool], name: str) -> tup
         " the others, so that predictions there are interpolation (--gaps error refuses gaps)"
     )
     return fill_gaps(values, periodic), [note]
+
+
+def lines_without_gaps(values: np.ndarray, axis: int) -> np.ndarray:
+    """Lines of samples along an axis, shape (n, m), that tell whether the field goes on across the seam.
+
+    That is all lines without gaps; where there are none, some of those that have samples at both ends, each filled by
+    itself: a gap at the seam would be filled as what is to be found out says.
+
+    Examples
+    --------
+    >>> lines_without_gaps(np.asarray([[1.0, np.nan, 3.0], [4.0, 5.0, 6.0]]), 0).tolist()
+    [[1.0, 3.0], [4.0, 6.0]]
+    """
+    lines = np.moveaxis(values, axis, 0).reshape(values.shape[axis], -1)
+    missing = np.isnan(lines)
+    whole = ~np.any(missing, axis=0)
+    if np.any(whole):
+        return lines[:, whole]
+    near = len(lines) // 4
+    at_ends = ~np.any(missing[[*range(near), *range(-near, 0)]], axis=0)
+    enough = np.count_nonzero(~missing, axis=0) >= LEAST_SAMPLES
+    chosen = np.flatnonzero(at_ends & enough) if np.any(at_ends & enough) else np.flatnonzero(enough)
+    if not len(chosen):
+        return np.moveaxis(fill_gaps(values, (False,) * values.ndim), axis, 0).reshape(lines.shape)
+    some = chosen[np.unique(np.linspace(0, len(chosen) - 1, MOST_LINES).astype(int))]
+    return np.stack([fill_gaps(line, (False,)) for line in lines[:, some].T], axis=1)
 
 
 def check_scattered(

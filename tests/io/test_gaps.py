@@ -250,3 +250,19 @@ def test_the_sea_in_a_file_with_land(tmp_path, monkeypatch, capsys):
     assert refused.count("\n") == 1
     in_memory = read_field(dataset.sst, periodic=(False, True))
     assert np.array_equal(in_memory.values, read_field("sst.nc", periodic=(False, True)).values)
+
+
+@pytest.mark.parametrize("whole_lines", [True, False])
+@pytest.mark.parametrize("repeats", [True, False])
+def test_a_gap_at_the_seam_says_nothing_of_it(tmp_path, whole_lines, repeats):
+    """Filled one way or the other it would say what was taken when it was filled."""
+    n = 48
+    x, y = mesh((n, 40))
+    turn = 2.0 * np.pi / (n if repeats else n + 17.0)
+    u = np.exp(np.sin(turn * x)) * np.cos(0.1 * y)
+    gap = (np.abs(x - n / 2) > n / 2 - 5) & (y < 25)
+    if not whole_lines:
+        gap |= (np.abs(x - 20.0) < 2.0) & (y >= 25)
+    np.save(tmp_path / "u.npy", np.where(gap, np.nan, u))
+    read = read_field(tmp_path / "u.npy")
+    assert read.where.periodic[0] is repeats

@@ -34,7 +34,7 @@ TAIL_OF_GOAL = 0.1
 WORTH_OF_FLOOR = 0.1
 """Share of the error to be expected of an interpolant to which a start has to follow it."""
 
-LEFT = 0.5
+LEFT = 0.1
 """Share of a residue that the modes of the extended box leave, from which mirrored modes serve: what is not smooth."""
 
 
@@ -125,11 +125,14 @@ def sample_and_start(number: int, state: FitState, setup: Setup, events: Events)
     """`accurate_start`; a function is sampled twice as finely until it is as good between the points as at them.
 
     Where no sampling does that, the coarsest is taken that is within `WORTH_FINER` of the best, for good. Samples that
-    the modes of the extended box do not follow are met by mirrored ones, without the points between them.
+    the modes of the extended box do not follow, or not by the last stage, are met by mirrored ones, without the points
+    between them.
     """
-    start = _finest_start(number, state, setup, events)
-    if setup.interpolant is None or start.truncation_error < LEFT:
-        return start
+    is_last = 1 < number == setup.config.n_stages
+    if setup.interpolant is None or not is_last:
+        start = _finest_start(number, state, setup, events)
+        if setup.interpolant is None or start.truncation_error < LEFT:
+            return start
     at_samples = Residue.of(at_samples_only(setup.samples, setup.interpolant.grid), setup.backend, state.stages)
     return accurate_start(number, at_samples, setup, mirrored=True)
 

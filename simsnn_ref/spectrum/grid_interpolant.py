@@ -5,14 +5,20 @@ method that best predicts samples left out (`line_interpolation`).
 """
 
 import math
-from functools import cached_property
+from collections.abc import Callable
+from functools import cached_property, partial
+from typing import Any, TypeAlias
 
 import numpy as np
+from scipy import sparse
 
 from simsnn_ref.spectrum.grid import Grid
-from simsnn_ref.spectrum.line_interpolation import Choice, Line, choose_line_method, interpolate_lines, lines_along
+from simsnn_ref.spectrum.line_interpolation import Choice, choose_line_method, interpolate_lines, lines_along
 
 __all__ = ["GridInterpolant"]
+
+Basis: TypeAlias = Callable[[np.ndarray], Any]
+"""From positions (m,) along an axis to the functions of a sum there, (m, k)."""
 
 BLOCK = 2**21
 """Numbers in a block of weights or of values at points."""
@@ -42,47 +48,50 @@ class GridInterpolant:
         )
         """Per axis the method; None where the axis repeats."""
 
+    @cached_property
+    def _sum(self) -> tuple[np.ndarray, list[Basis]]:
+        """Coefficients, and per axis the functions: the interpolant is the sum of the products of both."""
+        coefficients = self.samples
+        bases: list[Basis] = []
+        for axis, choice in enumerate(self.choices):
+            moved = np.moveaxis(coefficients, axis, 0)
+            if choice is None:
+                bases.append(partial(_dirichlet, n=len(moved)))
+                continue
+            lines = moved.reshape(len(moved), -1)
+            line = interpolate_lines(choice.name, self.grid.scaled_axes()[axis], lines)
+            coefficients = np.moveaxis(line.coefficients.reshape(-1, *moved.shape[1:]), 0, axis)
+            bases.append(line.basis)
+        return coefficients, bases
+
     def on(self, grid: Grid) -> np.ndarray:
         """Values on another grid of the same box, float64 of shape grid.shape; those at samples are the samples."""
-        values = self.samples
-        for axis, x in enumerate(grid.scaled_axes()):
+        values, bases = self._sum
+        for axis, (x, basis) in enumerate(zip(grid.scaled_axes(), bases, strict=True)):
             moved = np.moveaxis(values, axis, 0)
-            line = self._line(axis, moved.reshape(len(moved), -1))
-            values = np.moveaxis(line(x).reshape(len(x), *moved.shape[1:]), 0, axis)
+            lines = basis(x) @ moved.reshape(len(moved), -1)
+            values = np.moveaxis(lines.reshape(len(x), *moved.shape[1:]), 0, axis)
         values = np.ascontiguousarray(values)
-        strides = [new // old for new, old in zip(grid.intervals, self.grid.intervals, strict=True)]
-        if all(
-            old * stride == new for old, stride, new in zip(self.grid.intervals, strides, grid.intervals, strict=True)
-        ):
-            values[tuple(slice(None, None, stride) for stride in strides)] = self.samples
+        pairs = list(zip(self.grid.intervals, grid.intervals, strict=True))
+        if all(new % old == 0 for old, new in pairs):
+            values[tuple(slice(None, None, new // old) for old, new in pairs)] = self.samples
         return values
 
     def __call__(self, points: np.ndarray) -> np.ndarray:
         """Values at physical points (n, d), float64 of shape (n,)."""
         scaled = np.asarray(self.grid.box.to_scaled(points), dtype=np.float64)
-        if self.grid.ndim == 1:
-            return self._line(0, self.samples[:, np.newaxis])(scaled[:, 0])[:, 0]
-        block = max(1, BLOCK // math.prod(self.grid.shape[1:]))
+        coefficients, _ = self._sum
+        block = max(1, BLOCK // math.prod(coefficients.shape[1:]))
         return np.concatenate([self._at(scaled[start : start + block]) for start in range(0, len(scaled), block)])
 
     def _at(self, points: np.ndarray) -> np.ndarray:
-        n, values = len(points), self.samples
-        weights = [weigh(points[:, axis]) for axis, weigh in enumerate(self._weights)]
-        values = np.asarray(weights[0] @ values.reshape(len(values), -1)).reshape(n, *values.shape[1:])
-        for weight in weights[1:]:
-            values = np.einsum("ij,ij...->i...", weight, values)
+        values, (first, *others) = self._sum
+        shape = values.shape[1:]
+        values = np.asarray(first(points[:, 0]) @ values.reshape(len(values), -1)).reshape(len(points), *shape)
+        for axis, basis in enumerate(others, start=1):
+            there = basis(points[:, axis])
+            values = np.einsum("ij,ij...->i...", there.todense() if sparse.issparse(there) else there, values)
         return values
-
-    @cached_property
-    def _weights(self) -> list[Line]:
-        """Per axis, from positions (m,) to the weights (m, n) of its samples, in which all methods are linear here."""
-        return [self._line(axis, np.eye(n)) for axis, n in enumerate(self.grid.shape)]
-
-    def _line(self, axis: int, values: np.ndarray) -> Line:
-        choice = self.choices[axis]
-        if choice is None:
-            return lambda positions: _dirichlet(positions, len(values)) @ values
-        return interpolate_lines(choice.name, self.grid.scaled_axes()[axis], values)
 
 
 def _dirichlet(positions: np.ndarray, n: int) -> np.ndarray:

@@ -9,18 +9,16 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeAlias
+from typing import Any
 
 import numpy as np
-from scipy.interpolate import AAA, FloaterHormannInterpolator, make_interp_spline
+from scipy import sparse
+from scipy.interpolate import AAA, BSpline, FloaterHormannInterpolator, make_interp_spline
 from scipy.linalg import lstsq
 
 from simsnn_ref.backend import EPS, rms
 
 __all__ = ["Choice", "Line", "choose_line_method", "interpolate_lines", "lines_along", "periodic_prediction_error"]
-
-Line: TypeAlias = Callable[[np.ndarray], np.ndarray]
-"""From positions (m,) to values (m, lines)."""
 
 SPLINES, RATIONAL = (3, 5, 7, 9), (3, 5, 8, 12)
 """Degrees of the splines and blending degrees of the rational functions."""
@@ -80,19 +78,45 @@ def lines_along(u: np.ndarray, axis: int) -> np.ndarray:
     return np.moveaxis(u, axis, 0).reshape(u.shape[axis], -1)
 
 
+@dataclass(frozen=True)
+class Line:
+    """An interpolant as a sum of functions of the position along the axis.
+
+    Attributes
+    ----------
+    coefficients : ndarray of float64, shape (k, lines)
+    basis : callable
+        From positions (m,) to the functions there, (m, k).
+    """
+
+    coefficients: np.ndarray
+    basis: Callable[[np.ndarray], Any]
+
+    def __call__(self, positions: np.ndarray) -> np.ndarray:
+        values: np.ndarray = self.basis(positions) @ self.coefficients
+        return values
+
+    def plus(self, other: "Line") -> "Line":
+        """The sum of two."""
+        return Line(
+            np.concatenate([self.coefficients, other.coefficients]),
+            lambda positions: sparse.hstack([self.basis(positions), other.basis(positions)], format="csr"),
+        )
+
+
 def _spline(x: np.ndarray, u: np.ndarray, degree: int) -> Line:
-    spline: Line = make_interp_spline(x, u, degree)
-    return spline
+    spline = make_interp_spline(x, u, degree)
+    return Line(spline.c, lambda positions: BSpline.design_matrix(positions, spline.t, degree, extrapolate=True))
 
 
 def _rational(x: np.ndarray, u: np.ndarray, degree: int) -> Line:
-    function = FloaterHormannInterpolator(x, u, d=degree)
-    return lambda positions: np.asarray(function(positions)).reshape(len(positions), -1)
+    weights = FloaterHormannInterpolator(x, np.eye(len(x)), d=degree)
+    return Line(u, lambda positions: np.asarray(weights(positions)).reshape(len(positions), -1))
 
 
 def _aaa(x: np.ndarray, u: np.ndarray) -> Line:
     function = AAA(x, u[:, 0])
-    return lambda positions: np.asarray(function(positions))[:, np.newaxis]
+    return Line(np.ones((1, 1)), lambda positions: np.asarray(function(positions))[:, np.newaxis])
 
 
 def _extension(x: np.ndarray, u: np.ndarray) -> Line:
@@ -103,8 +127,7 @@ def _extension(x: np.ndarray, u: np.ndarray) -> Line:
         phase = np.multiply.outer(positions - start, unit * 2.0 * np.arange(n + 1))
         return np.concatenate([np.cos(phase), np.sin(phase[:, 1:])], axis=1)
 
-    coefficients = lstsq(basis(x), u, cond=TRUNCATION, check_finite=False)[0]
-    return lambda positions: basis(positions) @ coefficients
+    return Line(lstsq(basis(x), u, cond=TRUNCATION, check_finite=False)[0], basis)
 
 
 def _methods(n: int, n_lines: int) -> dict[str, Callable[[np.ndarray, np.ndarray], Line]]:
@@ -137,10 +160,9 @@ def interpolate_lines(name: str, x: np.ndarray, u: np.ndarray) -> Line:
     scale = _scale(u)
     line = _methods(len(x), u.shape[1])[name](x, u / scale)
     left = u / scale - line(x)
-    if not np.any(left):
-        return lambda positions: scale * line(positions)
-    correction = _spline(x, left, 3)
-    return lambda positions: scale * (line(positions) + correction(positions))
+    if np.any(left):
+        line = line.plus(_spline(x, left, 3))
+    return Line(scale * line.coefficients, line.basis)
 
 
 def choose_line_method(x: np.ndarray, u: np.ndarray, *, linear: bool = False) -> Choice:

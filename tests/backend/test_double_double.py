@@ -35,8 +35,9 @@ from simsnn_ref.network import (
     is_extended,
     network_map,
 )
-from simsnn_ref.network.double_double_maps import ModesMap, double_double_map, interpolate
+from simsnn_ref.network.double_double_maps import DoubleDoubleBackend, double_double_map, interpolate
 from simsnn_ref.network.extended_precision import scaled_axes
+from simsnn_ref.network.features.modes import ModesMap
 from simsnn_ref.spectrum import shift_samples
 
 N = 400
@@ -252,7 +253,7 @@ def test_shifted_networks():
 
 def test_equal_modes_are_refused():
     with pytest.raises(ConfigError, match="same Fourier mode"):
-        ModesMap(Grid((8,)), np.array([[1], [2], [1]]))
+        ModesMap(Grid((8,)), np.array([[1], [2], [1]]), DoubleDoubleBackend())
 
 
 @pytest.mark.parametrize("n", [1, 2, 7, 24])

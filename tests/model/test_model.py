@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from conftest import StrictBackend
 
-from simsnn_ref import DataError, FitConfig, Grid, ModelFileError, fit, load_model
+from simsnn_ref import DataError, FitConfig, Grid, ModelFileError, NumpyBackend, fit, load_model
 from simsnn_ref.io import read_file, write_file
+from simsnn_ref.model import evaluation_points
 
 EPS = np.finfo(float).eps
 BOXES = {1: ((0.0,), (3.0,)), 2: ((0.0, -1.0), (3.0, 4.0)), 3: ((0.0, -1.0, 10.0), (3.0, 4.0, 10.5))}
@@ -117,6 +119,40 @@ def test_derivatives_on_a_grid(backend):
         np.testing.assert_allclose(
             ours.reshape(theirs.shape), theirs, rtol=0.0, atol=500 * EPS * np.max(np.abs(theirs))
         )
+
+
+@pytest.mark.parametrize("first_layer", ["si", "msnn", "none"])
+@pytest.mark.parametrize(
+    ("library", "d"), [(NumpyBackend, 1), (NumpyBackend, 2), (NumpyBackend, 3), (StrictBackend, 2)]
+)
+def test_blocks_add_up_to_the_whole(library, d, first_layer, monkeypatch):
+    model = fitted(d, library(), first_layer)
+    grid = model.grid.refined(2)
+    shifted = Grid(grid.shape, [lo + 0.1 for lo in grid.lower], grid.upper)
+    for order, evaluate in enumerate((model, model.gradient, model.hessian)):
+        for where in (grid, shifted, grid.points()):
+            whole = evaluate(where)
+            with monkeypatch.context() as patch:
+                patch.setattr(evaluation_points, "BLOCK_BYTES", 10 * grid.size)  # six units take 48 bytes or more
+                blocks = evaluate(where)
+            # As in `test_points_grids_and_axes_agree`; each derivative multiplies errors of |k.x| eps by |k|.
+            bound = 200 * 3**order * EPS * np.max(np.abs(whole))
+            np.testing.assert_allclose(blocks, whole, rtol=0.0, atol=bound)
+
+
+@pytest.mark.parametrize("first_layer", ["si", "msnn"])
+def test_derivatives_take_bounded_memory(first_layer, monkeypatch):
+    model, n = fitted(2, first_layer=first_layer), 256
+    monkeypatch.setattr(evaluation_points, "BLOCK_BYTES", 2**20)
+    grid = Grid((n, n), model.grid.lower, model.grid.upper)
+    tracemalloc.start()
+    try:
+        model.hessian(grid)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    # The result twice, for it is scaled, and some fields of the layers; all of the first layer's would be 19 MiB.
+    assert peak < 2 * 4 * 8 * n**2 + 8 * 2**20
 
 
 @pytest.mark.parametrize("first_layer", ["si", "ffm", "msnn", "none", "fourier"])

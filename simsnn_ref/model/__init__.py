@@ -16,8 +16,9 @@ from simsnn_ref.model.config import (
     config_from_toml,
     zero_to_none,
 )
+from simsnn_ref.model.evaluation_points import OUTSIDE, check_outside
 from simsnn_ref.model.history import Callback, History, StageRecord, Step
-from simsnn_ref.model.model import Model, load_model
+from simsnn_ref.model.model import PRECISIONS, Model, load_model
 from simsnn_ref.model.option_groups import (
     METHODS,
     OPTIMIZERS,
@@ -54,6 +55,8 @@ __all__ = [
     "METHODS",
     "OPTIMIZERS",
     "OPTIONS",
+    "OUTSIDE",
+    "PRECISIONS",
     "RECORD",
     "Arrays",
     "Callback",
@@ -76,6 +79,7 @@ __all__ = [
     "Step",
     "TrainingOptions",
     "certify",
+    "check_outside",
     "check_snapshot",
     "check_state",
     "compare_with_paper",

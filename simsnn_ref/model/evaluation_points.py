@@ -14,7 +14,7 @@ from simsnn_ref.errors import ConfigError, DataError, OutsideBoxWarning
 from simsnn_ref.network import Network, block_map, extended_backend, network_map, tensor_map
 from simsnn_ref.spectrum import Grid, Scatter
 
-__all__ = ["OUTSIDE", "EvaluationPoints", "Where"]
+__all__ = ["OUTSIDE", "EvaluationPoints", "Where", "check_outside"]
 
 Where: TypeAlias = "np.ndarray | Sequence[Sequence[float]] | Grid | tuple[np.ndarray, ...]"
 """Where to evaluate: points (n, d), a `Grid`, or a tuple of d coordinate arrays whose tensor product is meant."""
@@ -30,6 +30,12 @@ BLOCK_BYTES = 2**28
 
 SCATTERED_BLOCK = 2**14
 """Most scattered points in a block."""
+
+
+def check_outside(outside: str) -> None:
+    """Raise ConfigError unless `outside` is one of `OUTSIDE`."""
+    if outside not in OUTSIDE:
+        raise ConfigError(f"outside = {outside!r}: choose one of {', '.join(OUTSIDE)}")
 
 
 @dataclass(frozen=True)
@@ -60,8 +66,7 @@ class EvaluationPoints:
         ConfigError
             If `outside` is none of `OUTSIDE`.
         """
-        if outside not in OUTSIDE:
-            raise ConfigError(f"outside = {outside!r}: choose one of {', '.join(OUTSIDE)}")
+        check_outside(outside)
         if not isinstance(where, Grid | tuple):
             points, eps = _points(where, grid.ndim)
             masks = [_mask(x, grid, axis, eps) for axis, x in enumerate(points.T)]

@@ -3,6 +3,7 @@
 import json
 import tracemalloc
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from conftest import StrictBackend
 from simsnn_ref import DataError, FitConfig, Grid, ModelFileError, NumpyBackend, fit, load_model
 from simsnn_ref.io import read_file, write_file
 from simsnn_ref.model import evaluation_points
+from simsnn_ref.spectrum import PI
 
 EPS = np.finfo(float).eps
 BOXES = {1: ((0.0,), (3.0,)), 2: ((0.0, -1.0), (3.0, 4.0)), 3: ((0.0, -1.0, 10.0), (3.0, 4.0, 10.5))}
@@ -172,6 +174,44 @@ def test_save_and_load_keep_every_bit(tmp_path, backend, first_layer):
     assert np.array_equal(again.history.spectrum.energy, model.history.spectrum.energy)
     again.save(tmp_path / "again")
     assert (tmp_path / "again").read_bytes() == path.read_bytes()
+
+
+def by_the_format(path, points):
+    """Values at points (n, d), by docs/format.md alone: long double, no class of this package but the reader."""
+    content, arrays = read_file(path)
+    lower, upper = (np.asarray(content["grid"][name]) for name in ("lower", "upper"))
+    y = 2 * (points - lower) / (upper - lower) - 1
+    u = np.zeros(len(points), dtype=np.longdouble)
+    for s, stage in reversed(list(enumerate(content["stages"], start=1))):
+        a = {name.partition("/")[2]: value for name, value in arrays.items() if name.startswith(f"stage{s}/")}
+        h = y.T
+        if stage["first_layer"] != "none":
+            if stage["period"] is not None:
+                period = [Fraction(p) for p in stage["period"]]
+                m = a["indices"] * np.array([p.denominator for p in period])
+                K = PI * m / np.array([p.numerator for p in period])
+            else:
+                K = stage["scale"] * a["B"].astype(np.longdouble)
+                K = np.concatenate([K, K]) if stage["paired"] else K
+            h = a["A"][:, None] * np.cos(K @ y.T + a["b"][:, None])
+        for layer in range(1, len(stage["hidden"]) + 1):
+            h = np.tanh(a[f"W{layer}"] @ h + a[f"c{layer}"][:, None])
+        last = len(stage["hidden"]) + 1
+        u = u + stage["eps"] * (a[f"W{last}"] @ h + a[f"c{last}"][:, None])[0]
+    return u
+
+
+@pytest.mark.parametrize("first_layer", ["si", "ffm", "msnn", "none", "fourier"])
+def test_the_format_is_enough_to_evaluate_a_model(tmp_path, first_layer):
+    model = fitted(2, first_layer=first_layer)
+    model.save(tmp_path / "model")
+    points = np.random.default_rng(4).uniform(*BOXES[2], (20, 2)).astype(np.longdouble)
+    values = by_the_format(tmp_path / "model", points)
+    eps = np.finfo(np.longdouble).eps
+    # Arguments of up to 20, in the same arithmetic but another order.
+    np.testing.assert_allclose(
+        values, model(points, precision="extended"), rtol=0.0, atol=200 * eps * np.max(np.abs(values))
+    )
 
 
 def test_provenance_names_the_libraries(tmp_path):

@@ -7,6 +7,11 @@ import pytest
 
 from simsnn_ref import Box, ConfigError, DataError, Grid, OutsideBoxWarning, Scatter, SIMSNNRegressor, fit, load_model
 from simsnn_ref.commands.main import main
+from simsnn_ref.model import PRECISIONS
+from simsnn_ref.model.certificate import evaluate_by_definition
+from simsnn_ref.network import extended_eps, is_extended
+
+EPS = np.finfo(float).eps
 
 FAST = {"stages": 1, "certify": False}
 
@@ -145,3 +150,66 @@ def test_the_command(model, tmp_path, monkeypatch, capsys):
         assert main(["predict", "m.safetensors", "inside.npy", "--outside", "error"]) == 0
     assert capsys.readouterr().err == ""
     assert np.array_equal(np.load("m.prediction.npy"), load_model("m.safetensors")(OUT[~IS_OUT]))
+
+
+@pytest.fixture(scope="module")
+def precise():
+    """A fit in one dimension whose own error is far below the rounding of float64."""
+    grid = Grid(48, 0.0, 2.0, periodic=False)
+    return fit(lambda x: np.exp(np.sin(3.0 * x[:, 0])), grid, hidden=(6, 6), seed=2)
+
+
+def test_extended_precision_gives_what_the_certificate_speaks_of(precise):
+    model, x = precise, np.random.default_rng(0).uniform(0.0, 2.0, 300)
+    truth = np.exp(np.sin(3 * x.astype(np.longdouble)))
+    error = {
+        precision: float(np.sqrt(np.mean((model(x, precision=precision) - truth) ** 2))) / model.history.rms
+        for precision in PRECISIONS
+    }
+    assert model(x, precision="extended").dtype == np.longdouble
+    assert model(x).dtype == np.float64
+    # Half an eps of the sum and of each cosine's argument, at least, and a few of them.
+    assert 1e-17 < error["double"] < 10 * EPS
+    # Where long double is float64, the sum is rounded to it.
+    assert error["extended"] < (3 * model.history.certified["rms_off_grid"] if is_extended() else EPS)
+
+
+def test_extended_precision_is_the_formula(precise):
+    """By every route: points, a grid, axes, blocks; against the definition of the network at single points."""
+    model = precise
+    grid = Grid(31, 0.0, 2.0, periodic=False)
+    stages = [(stage.eps, stage.network, stage.params) for stage in model.stages]
+    points = grid.scaled_points(np.longdouble)
+    by_definition = np.asarray(evaluate_by_definition(stages, points, model.backend))
+    # The arguments of the cosines, up to 70, are rounded once or twice.
+    bound = 200 * max(extended_eps(), float(np.finfo(np.longdouble).eps)) * np.max(np.abs(by_definition))
+    exact = grid.box.to_physical(points)
+    for where in (grid, exact):
+        values = model(where, precision="extended")
+        assert np.max(np.abs(values.ravel() - by_definition)) < bound
+    axes = model(tuple(axis + 0.0 for axis in grid.axes()), precision="extended")
+    there = model(grid.points(), precision="extended")
+    assert np.max(np.abs(axes - there)) < bound
+
+
+def test_a_precision_that_is_none(precise):
+    with pytest.raises(ConfigError, match="precision = 'quad': choose one of double, extended"):
+        precise(np.zeros(1), precision="quad")
+
+
+def test_extended_precision_at_the_command_line(precise, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    precise.save("m.safetensors")
+    x = np.linspace(0.1, 1.9, 7)
+    np.save("x.npy", x)
+    predict = ["predict", "m.safetensors", "x.npy", "--precision", "extended"]
+    assert main([*predict, "-o", "v.npy"]) == 0
+    values = precise(x, precision="extended")
+    assert np.array_equal(np.load("v.npy"), values)
+    assert np.load("v.npy").dtype == np.longdouble
+    assert main([*predict, "-o", "v.npz"]) == 0
+    with np.load("v.npz") as archive:
+        assert np.array_equal(archive["u"], values.astype(np.float64))
+    capsys.readouterr()
+    assert main([*predict, "--gradient"]) == 2
+    assert "--precision extended: derivatives are evaluated in float64 only" in capsys.readouterr().err

@@ -151,10 +151,13 @@ def prepare(data: FieldData, config: FitConfig, backend: Backend) -> Setup:
     if isinstance(grid, Scatter):
         samples, grid, held_out = hold_out_points(samples, grid, config)
         if held_out is not None:
-            notes = (*notes, f"{len(held_out[1])} of the points, drawn at random, are held out to check the fit")
+            text = f"{len(held_out[1])} of the points, drawn at random, are held out to check the fit"
+            notes = (*notes, f"{text}; the model is fitted to the other {grid.size}")
     elif config.sampling.off_grid == "holdout":
-        samples, grid, held_out = hold_out(samples, grid)
+        whole = grid
+        samples, grid, held_out = hold_out(samples, whole)
         function = None
+        notes = (*notes, _held_out_words(whole, grid))
     if config.run.deterministic:
         _require_deterministic(config, backend)
     require_memory(forecast(grid, config, is_function=function is not None, processes=backend.processes))
@@ -164,6 +167,18 @@ def prepare(data: FieldData, config: FitConfig, backend: Backend) -> Setup:
     training = training_set(samples, grid, function, config)
     off_grid = choose_off_grid(config, training, function, held_out, backend)
     return Setup(grid, training, off_grid, function, config, backend, data.info, notes)
+
+
+def _held_out_words(whole: Grid, grid: Grid) -> str:
+    """That, and where, the model is one of some of the samples only."""
+    sizes = [" x ".join(map(str, one.shape)) for one in (grid, whole)]
+    text = (
+        f"off_grid = 'holdout': the model is fitted to every second sample along each axis, {sizes[0]} of {sizes[1]},"
+        " and the others check it; fit again without it for a model of all"
+    )
+    shorter = [axis for axis in range(grid.ndim) if grid.upper[axis] != whole.upper[axis]]
+    ends = [f"at {grid.upper[axis]:.10g}, not {whole.upper[axis]:.10g}, on axis {axis}" for axis in shorter]
+    return f"{text}. Its box ends {' and '.join(ends)}" if ends else text
 
 
 def _require_deterministic(config: FitConfig, backend: Backend) -> None:

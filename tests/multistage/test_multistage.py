@@ -140,6 +140,9 @@ def test_hold_out():
     model = fit(u, grid, QUICK, off_grid="holdout")
     assert model.grid.shape == (9, 8)
     assert model.grid.upper == (1.0, grid.axes()[1][14])
+    note = next(note for note in model.history.notes if "holdout" in note)
+    assert "fitted to every second sample along each axis, 9 x 8 of 17 x 16" in note
+    assert note.endswith(". Its box ends at 0.8666666667, not 1, on axis 1")
     with pytest.warns(OutsideBoxWarning, match="17 of 272 points"):
         e = model(grid)[:, :15] - u[:, :15]
     is_validation = np.ones(e.shape, dtype=bool)
@@ -153,6 +156,14 @@ def test_hold_out():
         fit(u, Grid((17, 16)), off_grid="holdout")
     with pytest.raises(DataError, match="too few"):
         fit(u[:6, :], Grid((6, 16)), off_grid="holdout")
+
+
+@pytest.mark.parametrize("off_grid", ["auto", "holdout"])
+def test_points_that_are_held_out_are_said(off_grid):
+    points = np.random.default_rng(0).uniform(-1.0, 1.0, (40, 1))
+    model = fit(points, np.exp(points[:, 0]), stages=1, certify=False, off_grid=off_grid)
+    held = "4 of the points, drawn at random, are held out to check the fit; the model is fitted to the other 36"
+    assert held in model.history.notes
 
 
 def test_off_grid_is_measured_only_where_it_is_asked_for():

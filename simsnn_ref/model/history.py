@@ -112,6 +112,20 @@ class History:
     noise_floor: float
     certified: dict[str, Any] | None = None
 
+    def __repr__(self) -> str:
+        certified = "" if self.certified is None else ", certified"
+        notes = f"{len(self.notes)} note{'s' * (len(self.notes) != 1)}"
+        return f"History({self.errors()}, {notes}, {self.seconds:.1f} s{certified})"
+
+    def errors(self) -> str:
+        """The number of stages and the RMS errors after the last one, in words."""
+        if not self.stages:
+            return "no stages"
+        last, n = self.stages[-1], len(self.stages)
+        between = self.error_between(last)
+        off = "not known" if between is None else f"{between:.1e}"
+        return f"{n} stage{'s' * (n > 1)}, relative RMS error {last.rms_on_grid:.1e} at the samples, {off} between them"
+
     def error_between(self, record: StageRecord) -> float | None:
         """RMS error to expect of a stage at other points of the field, relative to it; None where nothing is known.
 

@@ -58,6 +58,10 @@ class Model:
     backend: Backend
     field: FieldInfo | None = None
 
+    def __repr__(self) -> str:
+        name = "" if self.field is None else f"{self.field.name}, "
+        return f"Model({name}{self.grid!r}, {self.history.errors()})"
+
     def __call__(self, where: Where, *, precision: str = "double", outside: str = "extrapolate") -> np.ndarray:
         """Values of the model.
 

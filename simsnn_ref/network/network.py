@@ -97,6 +97,11 @@ class Network:
     indices: np.ndarray | None = None
     period: Period | None = None
 
+    def __repr__(self) -> str:
+        features = "" if self.amplitudes is None else f", {self.n_features} features"
+        frozen = f", frozen {', '.join(sorted(self.frozen))}" if self.frozen else ""
+        return f"Network({self.first_layer!r}{features}, hidden {self.hidden}{frozen}, {self.backend.name})"
+
     @property
     def xp(self) -> ModuleType | Any:
         return self.backend.xp

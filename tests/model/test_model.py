@@ -2,7 +2,7 @@
 
 import json
 import tracemalloc
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -10,9 +10,10 @@ import pytest
 from conftest import StrictBackend
 
 from simsnn_ref import DataError, FitConfig, Grid, ModelFileError, NumpyBackend, fit, load_model
-from simsnn_ref.io import read_file, write_file
+from simsnn_ref.io import FieldInfo, read_file, write_file
+from simsnn_ref.io.field_info import Axis
 from simsnn_ref.model import evaluation_points
-from simsnn_ref.spectrum import PI
+from simsnn_ref.spectrum import PI, fourier_modes
 
 EPS = np.finfo(float).eps
 BOXES = {1: ((0.0,), (3.0,)), 2: ((0.0, -1.0), (3.0, 4.0)), 3: ((0.0, -1.0, 10.0), (3.0, 4.0, 10.5))}
@@ -212,6 +213,38 @@ def test_the_format_is_enough_to_evaluate_a_model(tmp_path, first_layer):
     np.testing.assert_allclose(
         values, model(points, precision="extended"), rtol=0.0, atol=200 * eps * np.max(np.abs(values))
     )
+
+
+def parts_of(thing):
+    """A dataclass and all that it holds."""
+    yield thing
+    if is_dataclass(thing):
+        for item in fields(thing):
+            yield from parts_of(getattr(thing, item.name))
+    elif isinstance(thing, tuple | list):
+        for item in thing:
+            yield from parts_of(item)
+
+
+@pytest.mark.parametrize("first_layer", ["si", "ffm", "none", "scattered", "zero"])
+def test_what_a_model_looks_like_is_short(first_layer):
+    if first_layer == "scattered":
+        points = np.random.default_rng(0).uniform(-1.0, 1.0, (300, 2))
+        model = fit(points, np.exp(points[:, 0]), stages=1, certify=False, hidden=(6,))
+    elif first_layer == "zero":
+        model = fit(np.zeros(300))
+    else:
+        model = fitted(2, first_layer=first_layer)
+    axis = Axis("x", values=np.linspace(0.0, 1.0, 900))
+    modes = fourier_modes(np.ones((30, 30)), Grid((30, 30)), NumpyBackend())
+    for part in (*parts_of(replace(model, field=FieldInfo("u", (axis, Axis("y"))))), modes):
+        if is_dataclass(part):
+            assert len(repr(part)) < 1000
+            assert repr(part).count("\n") < 3
+    if first_layer == "si":
+        assert repr(model).startswith("Model(Grid(shape=(7, 6), lower=(0.0, -1.0), upper=(3.0, 4.0), periodic=(False")
+        assert "2 stages, relative RMS error" in repr(model)
+        assert "W1 (6, 10), c1 (6,), W2 (5, 6)" in repr(model.stages[0])
 
 
 def test_provenance_names_the_libraries(tmp_path):

@@ -5,7 +5,8 @@ import json
 from typing import Any
 
 from simsnn_ref.commands.base import command
-from simsnn_ref.commands.input import add_input, add_values, read_input
+from simsnn_ref.commands.input import add_input, add_values
+from simsnn_ref.commands.model_input import read_samples_of
 from simsnn_ref.errors import CertificationError
 from simsnn_ref.model import load_model
 from simsnn_ref.multistage import certify_model
@@ -33,7 +34,7 @@ def add(commands: Any) -> None:
 
 def _run_certify(arguments: argparse.Namespace) -> None:
     model = load_model(arguments.model)
-    u, grid, _ = read_input(arguments)
+    u, grid = read_samples_of(model, arguments)
     certificate = certify_model(model, u, grid, arguments.digits).to_dict()
     last = model.history.stages[-1].summary() if model.history.stages else dict.fromkeys(_ERRORS, 0.0)
     claimed = {name: last[name] for name in _ERRORS}

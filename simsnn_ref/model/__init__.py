@@ -32,6 +32,7 @@ from simsnn_ref.model.option_groups import (
 from simsnn_ref.model.options import Option, shown
 from simsnn_ref.model.paper_settings import PaperSettings, compare_with_paper
 from simsnn_ref.model.run_log import ENDS, LogFile, parse_line
+from simsnn_ref.model.samples_grid import is_samples_grid, samples_grid, with_bounds_of
 from simsnn_ref.model.serialization import (
     Arrays,
     Stage,
@@ -89,6 +90,7 @@ __all__ = [
     "digest",
     "digits_of_independent_evaluation",
     "is_held",
+    "is_samples_grid",
     "load_model",
     "log_file",
     "pack_field",
@@ -98,6 +100,7 @@ __all__ = [
     "pack_stages",
     "parse_line",
     "reading_states",
+    "samples_grid",
     "shown",
     "state_files",
     "unpack_field",
@@ -105,5 +108,6 @@ __all__ = [
     "unpack_records",
     "unpack_snapshot",
     "unpack_stages",
+    "with_bounds_of",
     "zero_to_none",
 ]

@@ -133,17 +133,18 @@ def test_the_command(model, tmp_path, monkeypatch, capsys):
     model.save("m.safetensors")
     np.save("points.npy", OUT)
     np.save("inside.npy", OUT[~IS_OUT])
-    predict = ["predict", "m.safetensors", "points.npy", "-o", "values.npy"]
-    assert main(predict) == 0
+    predict = ["predict", "m.safetensors", "points.npy", "-o"]
+    assert main([*predict, "values.npy"]) == 0
     notes = capsys.readouterr().err.splitlines()
     assert len(notes) == 1
     assert notes[0].startswith("note: 2 of 4 points are outside the box of the fit")
     assert np.all(np.isfinite(np.load("values.npy")))
     for order in ([], ["--gradient"], ["--hessian"]):
-        assert main([*predict, *order, "--outside", "nan"]) == 0
-        assert np.all(np.isnan(np.load("values.npy")[IS_OUT]))
+        name = f"nan{''.join(order)}.npy"
+        assert main([*predict, name, *order, "--outside", "nan"]) == 0
+        assert np.all(np.isnan(np.load(name)[IS_OUT]))
     capsys.readouterr()
-    assert main([*predict, "--outside", "error"]) == 2
+    assert main([*predict, "refused.npy", "--outside", "error"]) == 2
     assert capsys.readouterr().err.startswith("simsnn: error: points: 2 of 4 points are outside")
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -1,6 +1,7 @@
 """`certify` and `report` know from the model where its samples are, and whether they repeat."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -104,3 +105,33 @@ def test_python_needs_no_grid():
     points = np.random.default_rng(0).uniform(0.0, 1.0, (30, 1))
     scattered = fit(np.exp(points[:, 0]), Scatter(points), stages=1, off_grid="none")
     assert certify_model(scattered, np.exp(points[:, 0])).agrees
+
+
+def test_a_model_without_a_stage_claims_the_field_as_its_error(capsys):
+    grid = GRIDS[0][0]
+    model = fit(field(grid), grid, stages=1)
+    empty = replace(model, stages=(), history=replace(model.history, stages=()))
+    empty.save("m.safetensors")
+    np.save("u.npy", field(grid))
+    assert main(["certify", "m.safetensors", "u.npy", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["claimed"]["rms_on_grid"] == 1.0
+    assert found["certified"]["max_on_grid"] == pytest.approx(found["claimed"]["max_on_grid"], rel=1e-12)
+    for command in (["info"], ["report"], ["predict", "--grid", "3"]):
+        assert main([command[0], "m.safetensors", *command[1:]]) == 0
+    assert not np.any(np.load("m.prediction.npy"))
+
+
+def test_a_field_of_zeros(capsys):
+    """Through every command that a user meets it with."""
+    np.save("u.npy", np.zeros((6, 8)))
+    assert main(["fit", "u.npy", *FAST]) == 0
+    assert main(["info", "m.safetensors"]) == 0
+    assert "1 fourier" in capsys.readouterr().out
+    assert main(["certify", "m.safetensors", "u.npy"]) == 0
+    assert main(["report", "m.safetensors", "u.npy"]) == 0
+    assert main(["predict", "m.safetensors", "--grid", "3", "--precision", "extended"]) == 0
+    assert np.array_equal(np.load("m.prediction.npy"), np.zeros((3, 3)))
+    capsys.readouterr()
+    assert main(["spectrum", "u.npy"]) == 0
+    assert "E(k) is 0: so is the field." in capsys.readouterr().out

@@ -100,8 +100,11 @@ class Model:
         >>> import numpy as np
         >>> from simsnn_ref import Grid, fit
         >>> model = fit(lambda x: np.exp(x[:, 0]), Grid(40, 0.0, 1.0, periodic=False))
-        >>> [float(value) for value in model(np.array([0.5, 1.5]), outside="nan")]
-        [1.6487212707001282, nan]
+        >>> x = np.array([0.5])
+        >>> bool(abs(model(x)[0] - np.exp(0.5)) < 1e-14)
+        True
+        >>> bool(abs(model(x, precision="extended")[0] - np.exp(np.longdouble(0.5))) < 2.3e-16)
+        True
         """
         if precision not in PRECISIONS:
             raise ConfigError(f"precision = {precision!r}: choose one of {', '.join(PRECISIONS)}")

@@ -1,5 +1,6 @@
 """Points outside the box of an axis that does not repeat, and values in extended precision."""
 
+import doctest
 import warnings
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from simsnn_ref import Box, ConfigError, DataError, Grid, OutsideBoxWarning, Scatter, SIMSNNRegressor, fit, load_model
 from simsnn_ref.commands.main import main
 from simsnn_ref.model import PRECISIONS
+from simsnn_ref.model import model as model_module
 from simsnn_ref.model.certificate import evaluate_by_definition
 from simsnn_ref.network import extended_eps, is_extended
 
@@ -36,6 +38,12 @@ def everything(model):
 
 OUT = np.array([[0.5, 1.0], [1.5, 1.0], [-0.25, 9.0], [1.0, -7.0]])
 IS_OUT = np.array([False, True, True, False])
+
+
+def test_the_examples_of_the_documentation():
+    failed, attempted = doctest.testmod(model_module)
+    assert failed == 0
+    assert attempted > 0
 
 
 def test_points_outside_are_extrapolated_with_a_warning(model):

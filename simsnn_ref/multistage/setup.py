@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from simsnn_ref.backend import Backend, NumpyBackend, rms
+from simsnn_ref.backend import EPS, Backend, NumpyBackend, rms
 from simsnn_ref.errors import ConfigError
 from simsnn_ref.io import FieldInfo, blas_threads, check_range
 from simsnn_ref.model import FitConfig
@@ -27,14 +27,15 @@ from simsnn_ref.spectrum import (
     unit_of_rounding,
 )
 
-__all__ = ["UNRESOLVED", "Setup", "prepare"]
+__all__ = ["UNRESOLVED", "WITHIN_TARGET", "Setup", "prepare"]
 
 UNRESOLVED = 1e-12
 """RMS, relative to the field, above which the noise floor of the samples, or what a start leaves between the training
 points, is more than rounding: of smooth functions the modes of the extended box leave up to some 1e-13."""
 
 WITHIN_TARGET = 0.5
-"""Share of the target of the whole fit at which a stage may end: the errors of the stages add up."""
+"""Share of the target of the whole fit, or of the rounding of the samples, at which a stage may end: the errors of the
+stages add up."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,16 @@ class Setup:
     def max(self) -> float:
         """Largest |u| at the samples."""
         return float(np.max(np.abs(self.samples)))
+
+    @property
+    def rounding(self) -> float:
+        """RMS, relative to the field's, that periodic samples in float64 are met to, unless a target asks for more.
+
+        A function is asked in extended precision, as exactly as it is wanted.
+        """
+        asks_for_more = self.config.stages.target < FitConfig().stages.target
+        is_periodic = isinstance(self.grid, Grid) and all(self.grid.periodic)
+        return EPS if is_periodic and self.function is None and not asks_for_more else 0.0
 
     @cached_property
     def is_constant(self) -> bool:

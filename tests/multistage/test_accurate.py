@@ -25,11 +25,27 @@ from simsnn_ref.network import (
     network_map,
 )
 from simsnn_ref.problems import get_problem
-from simsnn_ref.spectrum import count_extension_modes, extension_modes, extension_period, fourier_modes
+from simsnn_ref.spectrum import count_extension_modes, count_modes, extension_modes, extension_period, fourier_modes
 from simsnn_ref.spectrum.fourier_extension import FourierExtension, _axis
 
 EPS = np.finfo(float).eps
 needs_long_double = pytest.mark.skipif(not is_extended(), reason="long double is no wider than float64 here")
+
+
+@needs_long_double
+@pytest.mark.parametrize("shape", [(64,), (24, 20), (10, 8, 12)])
+def test_modes_that_are_only_rounding_are_left_out(shape):
+    """A few modes and the rounding of float64, which is some of every mode there is."""
+    grid = Grid(shape, 0.0, 2.0 * np.pi)
+    u = np.sin(grid.points()).prod(axis=1).reshape(shape)
+    model = fit(u, grid, hidden=(8, 8), certify=False)
+    # The field has at most four modes, the nonlinearity's harmonics some more, the coordinates' rounding those beside.
+    assert sum(stage.n_modes for stage in model.history.stages) < 64
+    assert model.history.stages[-1].rms_on_grid <= EPS
+    assert "no further stage" in model.history.notes[-1]
+    closer = fit(u, grid, hidden=(8, 8), certify=False, target=1e-17)
+    assert closer.history.stages[-1].rms_on_grid < 1e-17
+    assert sum(stage.n_modes for stage in closer.history.stages) > count_modes(grid) / 2
 
 
 def si_network(grid, n_features=12, hidden=(5, 4)):

@@ -18,6 +18,7 @@ from simsnn_ref.errors import DataError, OutputError
 from simsnn_ref.io import check_writable
 from simsnn_ref.model import Model, is_samples_grid, load_model
 from simsnn_ref.report import TrainingData, box_words, html_report
+from simsnn_ref.spectrum import Scatter
 
 __all__ = ["add"]
 
@@ -66,7 +67,9 @@ def _run_report(arguments: argparse.Namespace) -> None:
 def _samples(model: Model, arguments: argparse.Namespace) -> np.ndarray:
     """The samples that the model was fitted to."""
     u, where = read_samples_of(model, arguments)
-    if not is_samples_grid(model, where):
+    # Which points are the model's is left to `training_samples`.
+    is_scattered = isinstance(where, Scatter) and isinstance(model.grid, Scatter)
+    if not is_scattered and not is_samples_grid(model, where):
         raise DataError(f"data: on {where}, but the model was fitted on {model.grid}")
     samples = training_samples(model, u, where)
     size = rms(np, samples)

@@ -195,14 +195,16 @@ def rounding_of_sum(
     with 16 times the norm of the result. A bound by the features alone, as of a sum of them, misses that.
     """
     total = np.zeros(len(points))
+    # Squares of eps itself may leave the range of float64.
+    largest = max((eps for eps, _, _ in stages), default=0.0) or 1.0
     for eps, network, params in stages:
         host = {name: backend.to_numpy(value) for name, value in params.items()}
         amplitudes = None if network.amplitudes is None else backend.to_numpy(network.amplitudes)
         network = replace(network, backend=NumpyBackend(), amplitudes=amplitudes)  # noqa: PLW2901 - the same on the host
         step = max(1, BLOCK_ELEMENTS // max(1, network.n_features))
         blocks = [points[i : i + step, :] for i in range(0, len(points), step)]
-        total += eps**2 * np.concatenate([_rounding_variance(network, host, block) for block in blocks])
-    return np.sqrt(total)
+        total += (eps / largest) ** 2 * np.concatenate([_rounding_variance(network, host, block) for block in blocks])
+    return largest * np.sqrt(total)
 
 
 def _rounding_variance(network: Network, params: Parameters, points: np.ndarray) -> np.ndarray:

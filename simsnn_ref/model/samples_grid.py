@@ -53,9 +53,12 @@ def with_bounds_of(model: Model, where: Grid, info: FieldInfo | None) -> Grid:
 
 
 def is_samples_grid(model: Model, where: Grid | Scatter) -> bool:
-    """Whether samples on `where` are those the model was fitted to, as far as their places tell."""
+    """Whether samples on `where` are those the model was fitted to, as far as their places tell.
+
+    Scattered points have to be those of the model, without those that were held out.
+    """
     if isinstance(where, Scatter) or isinstance(model.grid, Scatter):
-        return isinstance(where, Scatter) == isinstance(model.grid, Scatter)
+        return where == model.grid
     expected = samples_grid(model, where.shape)
     halved = tuple((n + 1) // 2 for n in where.shape)
     is_whole = where.shape == model.grid.shape if model.history.off_grid != "holdout" else halved == model.grid.shape

@@ -16,14 +16,11 @@ from simsnn_ref.commands.input import add_input, add_values
 from simsnn_ref.commands.model_input import read_samples_of
 from simsnn_ref.errors import DataError, OutputError
 from simsnn_ref.io import check_writable
-from simsnn_ref.model import Model, is_samples_grid, load_model
+from simsnn_ref.model import Model, has_rms, is_samples_grid, load_model
 from simsnn_ref.report import TrainingData, box_words, html_report
 from simsnn_ref.spectrum import Scatter
 
 __all__ = ["add"]
-
-SAME = 1e-9
-"""Relative difference up to which two RMS count as those of the same samples, summed in another order or precision."""
 
 _INPUT_OPTIONS = (
     *("var", "select", "isel", "example", "size", "reynolds", "time", "field_seed", "initial_spectrum"),
@@ -73,7 +70,7 @@ def _samples(model: Model, arguments: argparse.Namespace) -> np.ndarray:
         raise DataError(f"data: on {where}, but the model was fitted on {model.grid}")
     samples = training_samples(model, u, where)
     size = rms(np, samples)
-    if not abs(size - model.history.rms) <= SAME * model.history.rms:
+    if not has_rms(model, size):
         raise DataError(
             f"data: their RMS is {size:.10g}, that of the samples that were fitted {model.history.rms:.10g};"
             " give the samples that were fitted"

@@ -32,7 +32,7 @@ from simsnn_ref.model.option_groups import (
 from simsnn_ref.model.options import Option, shown
 from simsnn_ref.model.paper_settings import PaperSettings, compare_with_paper
 from simsnn_ref.model.run_log import ENDS, LogFile, parse_line
-from simsnn_ref.model.samples_grid import is_samples_grid, samples_grid, with_bounds_of
+from simsnn_ref.model.samples_grid import has_rms, is_samples_grid, samples_grid, with_bounds_of
 from simsnn_ref.model.serialization import (
     Arrays,
     Stage,
@@ -89,6 +89,7 @@ __all__ = [
     "config_from_toml",
     "digest",
     "digits_of_independent_evaluation",
+    "has_rms",
     "is_held",
     "is_samples_grid",
     "load_model",

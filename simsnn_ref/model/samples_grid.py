@@ -1,4 +1,4 @@
-"""The grid of the samples that a model was fitted to: its own, or with samples held out the one of all of them."""
+"""Which samples a model was fitted to: on which grid, that of all where some were held out, and of which RMS."""
 
 from dataclasses import replace
 
@@ -9,10 +9,18 @@ from simsnn_ref.io import FieldInfo
 from simsnn_ref.model.model import Model
 from simsnn_ref.spectrum import Grid, Scatter
 
-__all__ = ["is_samples_grid", "samples_grid", "with_bounds_of"]
+__all__ = ["has_rms", "is_samples_grid", "samples_grid", "with_bounds_of"]
 
 ROUNDING = 8.0
 """Bounds that differ by so many eps of the larger one are the same: one of them was computed from spacings."""
+
+SAME = 1e-9
+"""Relative difference up to which two RMS count as those of the same samples, summed in another order or precision."""
+
+
+def has_rms(model: Model, size: float) -> bool:
+    """Whether samples of RMS `size` can be those that the model was fitted to."""
+    return abs(size - model.history.rms) <= SAME * model.history.rms
 
 
 def samples_grid(model: Model, shape: tuple[int, ...]) -> Grid | Scatter:

@@ -67,6 +67,15 @@ def test_another_box_is_refused(capsys):
         assert "but the model was fitted on" in capsys.readouterr().err
 
 
+def test_other_samples_do_not_agree():
+    """However large the errors of the fit are, in which those of other samples may hide."""
+    grid = GRIDS[0][0]
+    model = fit(field(grid), grid, stages=1, n_features=2)
+    assert model.history.stages[-1].rms_on_grid > 0.1
+    assert certify_model(model, field(grid)).agrees
+    assert not certify_model(model, 1.1 * field(grid)).agrees
+
+
 def test_coordinates_go_before_the_models(capsys):
     """Samples from elsewhere do not pass for those that were fitted."""
     pytest.importorskip("xarray")

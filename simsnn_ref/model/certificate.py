@@ -158,7 +158,7 @@ def certify(
         errors = (np.asarray(e) / scale for e in (sample.values - model, sample.residue))
         certified, fitted = ([_rms(e[sample.random]), float(np.max(np.abs(e)))] for e in errors)
         points = np.asarray(sample.points, dtype=np.float64)
-        rounding = MARGIN * extended_eps() * rounding_of_sum(stages, points, backend) / scale
+        rounding = MARGIN * extended_eps() * rounding_of_sum(stages, points, backend, scale)
         resolved = [_rms(rounding[sample.random]), float(np.max(rounding))]
         agrees = agrees and all(
             abs(a - b) <= AGREEMENT * max(a, b) + r for a, b, r in zip(certified, fitted, resolved, strict=True)
@@ -177,9 +177,11 @@ def _rms(e: np.ndarray) -> float:
 
 
 def rounding_of_sum(
-    stages: Sequence[tuple[float, Network, Parameters]], points: np.ndarray, backend: Backend
+    stages: Sequence[tuple[float, Network, Parameters]], points: np.ndarray, backend: Backend, field_rms: float = 1.0
 ) -> np.ndarray:
     """RMS rounding error of sum_s eps_s u_s, in units of the arithmetic's eps, at points (n, d) in [-1, 1]^d.
+
+    Relative to `field_rms`.
 
     First order, with roundings independent of each other (Higham & Mary, SIAM J. Sci. Comput. 41, 2019): where a number
     v is rounded with an error of variance s^2, u gets (du/dv)^2 s^2, and the variances add. With g_l = du/dz_l, which
@@ -204,7 +206,7 @@ def rounding_of_sum(
         step = max(1, BLOCK_ELEMENTS // max(1, network.n_features))
         blocks = [points[i : i + step, :] for i in range(0, len(points), step)]
         total += (eps / largest) ** 2 * np.concatenate([_rounding_variance(network, host, block) for block in blocks])
-    return largest * np.sqrt(total)
+    return (largest / field_rms) * np.sqrt(total)
 
 
 def _rounding_variance(network: Network, params: Parameters, points: np.ndarray) -> np.ndarray:

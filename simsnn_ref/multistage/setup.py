@@ -22,6 +22,7 @@ from simsnn_ref.spectrum import (
     GridInterpolant,
     Scatter,
     ScatteredModes,
+    count_modes,
     energy_spectrum,
     expected_error,
     unit_of_rounding,
@@ -32,6 +33,10 @@ __all__ = ["UNRESOLVED", "WITHIN_TARGET", "Setup", "prepare"]
 UNRESOLVED = 1e-12
 """RMS, relative to the field, above which the noise floor of the samples, or what a start leaves between the training
 points, is more than rounding: of smooth functions the modes of the extended box leave up to some 1e-13."""
+
+MANY_MODES = 2**13
+"""From so many modes of a grid on those that are only rounding of the samples are not worth it: with 30 units a network
+of all of them has a quarter of a million parameters."""
 
 WITHIN_TARGET = 0.5
 """Share of the target of the whole fit, or of the rounding of the samples, at which a stage may end: the errors of the
@@ -86,13 +91,15 @@ class Setup:
 
     @property
     def rounding(self) -> float:
-        """RMS, relative to the field's, that periodic samples in float64 are met to, unless a target asks for more.
+        """RMS, relative to the field's, at which what is left of many periodic samples in float64 is their rounding.
 
-        A function is asked in extended precision, as exactly as it is wanted.
+        It is 0, so that the target alone counts, where the grid has fewer modes than `MANY_MODES`, where a target below
+        the default asks for more, and for functions, which are asked in extended precision.
         """
         asks_for_more = self.config.stages.target < FitConfig().stages.target
         is_periodic = isinstance(self.grid, Grid) and all(self.grid.periodic)
-        return EPS if is_periodic and self.function is None and not asks_for_more else 0.0
+        is_large = isinstance(self.grid, Grid) and count_modes(self.grid) > MANY_MODES
+        return EPS if is_periodic and is_large and self.function is None and not asks_for_more else 0.0
 
     @cached_property
     def is_constant(self) -> bool:

@@ -11,6 +11,7 @@ from simsnn_ref.errors import (
     ModelFileError,
     NotFittedError,
     OutputError,
+    OutsideBoxWarning,
     SimsnnError,
 )
 from simsnn_ref.io import (
@@ -56,6 +57,7 @@ __all__ = [
     "NotFittedError",
     "NumpyBackend",
     "OutputError",
+    "OutsideBoxWarning",
     "SIMSNNRegressor",
     "SampledField",
     "Scatter",

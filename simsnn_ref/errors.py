@@ -1,4 +1,4 @@
-"""Typed errors. Each message is one line that names the culprit and says what to do."""
+"""Typed errors and warnings. Each message is one line that names the culprit and says what to do."""
 
 from typing import Any
 
@@ -13,6 +13,7 @@ __all__ = [
     "ModelFileError",
     "NotFittedError",
     "OutputError",
+    "OutsideBoxWarning",
     "SimsnnError",
     "VerificationError",
 ]
@@ -83,3 +84,7 @@ class CheckpointError(SimsnnError, OSError):
 
 class OutputError(SimsnnError, OSError):
     """A file that cannot be written."""
+
+
+class OutsideBoxWarning(UserWarning):
+    """Predictions outside the box of an axis that does not repeat."""

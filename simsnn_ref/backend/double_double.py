@@ -33,6 +33,7 @@ __all__ = [
     "reshape",
     "sin",
     "stack",
+    "take",
     "tanh",
     "two_prod",
     "two_sum",
@@ -254,6 +255,11 @@ def permute_dims(x: DoubleDouble, axes: tuple[int, ...]) -> DoubleDouble:
 def flip(x: DoubleDouble, axis: int) -> DoubleDouble:
     """See `numpy.flip`."""
     return rearranged(lambda parts: np.flip(parts[0], axis=axis), [x])
+
+
+def take(x: DoubleDouble, indices: np.ndarray, axis: int) -> DoubleDouble:
+    """See `numpy.take`."""
+    return rearranged(lambda parts: np.take(parts[0], indices, axis=axis), [x])
 
 
 def empty(shape: tuple[int, ...], dtype: Any = None, device: Any = None) -> DoubleDouble:

@@ -19,10 +19,13 @@ from simsnn_ref.backend.numpy_backend import NumpyBackend
 from simsnn_ref.backend.protocol import Backend, Processes, missing_members
 from simsnn_ref.errors import BackendError
 
-__all__ = ["ENTRY_POINT_GROUP", "available_backends", "load_backend"]
+__all__ = ["ENTRY_POINT_GROUP", "PLUGINS", "available_backends", "load_backend"]
 
 ENTRY_POINT_GROUP = "simsnn_ref.backends"
 """Entry-point group in which plug-ins register."""
+
+PLUGINS = ("cupy", "mpi", "torch")
+"""Backends of this project that are distributions of their own, ``simsnn-ref-NAME``."""
 
 
 def available_backends() -> list[str]:
@@ -58,10 +61,10 @@ def load_backend(name: str = "numpy") -> Backend:
         _require_members(name, backend)
         loaded: Backend = backend
         return loaded
-    raise BackendError(
-        f"backend {name!r} is not installed; available: {', '.join(available_backends())}"
-        f" (a plug-in is installed with: pip install simsnn-ref-{name})"
-    )
+    available = f"available: {', '.join(available_backends())}"
+    if name in PLUGINS:
+        raise BackendError(f"backend {name!r} is not installed; {available}; pip install simsnn-ref-{name} brings it")
+    raise BackendError(f"backend {name!r} is not known; {available}; plug-ins of this project: {', '.join(PLUGINS)}")
 
 
 def _require_members(name: str, backend: Any) -> None:

@@ -63,7 +63,8 @@ def _run_info(arguments: argparse.Namespace) -> None:
         for count, lo, hi, periodic in zip(counts, grid.lower, grid.upper, grid.periodic, strict=True)
     ]
     scattered = "" if isinstance(grid, Grid) else f"{grid.size} scattered points of "
-    print(f"{arguments.model}: {len(model.stages)} stages, fitted to {scattered}{' x '.join(axes)}")
+    stages = f"{len(model.stages)} stage{'' if len(model.stages) == 1 else 's'}"
+    print(f"{arguments.model}: {stages}, fitted to {scattered}{' x '.join(axes)}")
     if model.field is not None:
         print(f"field: {model.field}")
         for name, value in (model.field.attrs | model.field.dataset_attrs).items():

@@ -12,17 +12,15 @@ import numpy as np
 from simsnn_ref.backend import rms
 from simsnn_ref.commands.base import add_force, command
 from simsnn_ref.commands.finish import training_samples
-from simsnn_ref.commands.input import add_input, add_values, read_input
+from simsnn_ref.commands.input import add_input, add_values
+from simsnn_ref.commands.model_input import read_samples_of
 from simsnn_ref.errors import DataError, OutputError
 from simsnn_ref.io import check_writable
-from simsnn_ref.model import Model, load_model
+from simsnn_ref.model import Model, has_rms, is_samples_grid, load_model
 from simsnn_ref.report import TrainingData, box_words, html_report
-from simsnn_ref.spectrum import Grid
+from simsnn_ref.spectrum import Scatter
 
 __all__ = ["add"]
-
-SAME = 1e-9
-"""Relative difference up to which two RMS count as those of the same samples, summed in another order or precision."""
 
 _INPUT_OPTIONS = (
     *("var", "select", "isel", "example", "size", "reynolds", "time", "field_seed", "initial_spectrum"),
@@ -65,15 +63,14 @@ def _run_report(arguments: argparse.Namespace) -> None:
 
 def _samples(model: Model, arguments: argparse.Namespace) -> np.ndarray:
     """The samples that the model was fitted to."""
-    u, where, _ = read_input(arguments)
-    holds_out = model.history.off_grid == "holdout"
-    if isinstance(where, Grid) != isinstance(model.grid, Grid) or (
-        isinstance(where, Grid) and where != model.grid and not (holds_out and where.every_second() == model.grid)
-    ):
+    u, where = read_samples_of(model, arguments)
+    # Which points are the model's is left to `training_samples`.
+    is_scattered = isinstance(where, Scatter) and isinstance(model.grid, Scatter)
+    if not is_scattered and not is_samples_grid(model, where):
         raise DataError(f"data: on {where}, but the model was fitted on {model.grid}")
     samples = training_samples(model, u, where)
     size = rms(np, samples)
-    if not abs(size - model.history.rms) <= SAME * model.history.rms:
+    if not has_rms(model, size):
         raise DataError(
             f"data: their RMS is {size:.10g}, that of the samples that were fitted {model.history.rms:.10g};"
             " give the samples that were fitted"

@@ -77,8 +77,11 @@ def _run_spectrum(arguments: argparse.Namespace) -> None:
     ]
     print(table_with_legend(MODE_COLUMNS, rows))
     filled = np.flatnonzero(spectrum.energy)
-    shown = filled[np.unique(np.geomspace(1, max(1, filled.size), min(20, max(1, filled.size))).astype(int) - 1)]
-    rows = [[f"{spectrum.wavenumber[i]:.4g}", f"{spectrum.energy[i]:.6e}"] for i in shown] if filled.size else []
+    if not filled.size:
+        print("\nE(k) is 0: so is the field.")
+        return
+    shown = filled[np.unique(np.geomspace(1, filled.size, min(20, filled.size)).astype(int) - 1)]
+    rows = [[f"{spectrum.wavenumber[i]:.4g}", f"{spectrum.energy[i]:.6e}"] for i in shown]
     print()
     print(table_with_legend(ENERGY_COLUMNS, rows))
     if len(shown) < filled.size:

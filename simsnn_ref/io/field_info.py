@@ -83,7 +83,7 @@ class Axis:
 
     name: str
     attrs: Attributes = field(default_factory=dict)
-    values: np.ndarray | None = None
+    values: np.ndarray | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,9 @@ from simsnn_ref.model.config import (
     config_from_toml,
     zero_to_none,
 )
+from simsnn_ref.model.evaluation_points import OUTSIDE, check_outside
 from simsnn_ref.model.history import Callback, History, StageRecord, Step
-from simsnn_ref.model.model import Model, load_model
+from simsnn_ref.model.model import PRECISIONS, Model, load_model
 from simsnn_ref.model.option_groups import (
     METHODS,
     OPTIMIZERS,
@@ -31,6 +32,7 @@ from simsnn_ref.model.option_groups import (
 from simsnn_ref.model.options import Option, shown
 from simsnn_ref.model.paper_settings import PaperSettings, compare_with_paper
 from simsnn_ref.model.run_log import ENDS, LogFile, parse_line
+from simsnn_ref.model.samples_grid import has_rms, is_samples_grid, samples_grid, with_bounds_of
 from simsnn_ref.model.serialization import (
     Arrays,
     Stage,
@@ -54,6 +56,8 @@ __all__ = [
     "METHODS",
     "OPTIMIZERS",
     "OPTIONS",
+    "OUTSIDE",
+    "PRECISIONS",
     "RECORD",
     "Arrays",
     "Callback",
@@ -76,6 +80,7 @@ __all__ = [
     "Step",
     "TrainingOptions",
     "certify",
+    "check_outside",
     "check_snapshot",
     "check_state",
     "compare_with_paper",
@@ -84,7 +89,9 @@ __all__ = [
     "config_from_toml",
     "digest",
     "digits_of_independent_evaluation",
+    "has_rms",
     "is_held",
+    "is_samples_grid",
     "load_model",
     "log_file",
     "pack_field",
@@ -94,6 +101,7 @@ __all__ = [
     "pack_stages",
     "parse_line",
     "reading_states",
+    "samples_grid",
     "shown",
     "state_files",
     "unpack_field",
@@ -101,5 +109,6 @@ __all__ = [
     "unpack_records",
     "unpack_snapshot",
     "unpack_stages",
+    "with_bounds_of",
     "zero_to_none",
 ]

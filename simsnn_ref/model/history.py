@@ -10,6 +10,9 @@ from simsnn_ref.spectrum import EnergySpectrum
 
 __all__ = ["Callback", "History", "StageRecord", "Step"]
 
+ERRORS = ("rms_on_grid", "max_on_grid", "rms_off_grid", "max_off_grid")
+"""The errors of a model, relative to the RMS of its field."""
+
 
 @dataclass(frozen=True)
 class StageRecord:
@@ -111,6 +114,29 @@ class History:
     seconds: float
     noise_floor: float
     certified: dict[str, Any] | None = None
+
+    def __repr__(self) -> str:
+        certified = "" if self.certified is None else ", certified"
+        notes = f"{len(self.notes)} note{'s' * (len(self.notes) != 1)}"
+        return f"History({self.errors()}, {notes}, {self.seconds:.1f} s{certified})"
+
+    def last_errors(self) -> dict[str, float | None]:
+        """The errors after the last stage by their names in `StageRecord`; without a stage the error is the field."""
+        if self.stages:
+            return {name: getattr(self.stages[-1], name) for name in ERRORS}
+        rms, largest = (1.0, self.max / self.rms) if self.rms else (0.0, 0.0)
+        is_measured = self.off_grid != "none"
+        values = (rms, largest, rms if is_measured else None, largest if is_measured else None)
+        return dict(zip(ERRORS, values, strict=True))
+
+    def errors(self) -> str:
+        """The number of stages and the RMS errors after the last one, in words."""
+        if not self.stages:
+            return "no stages"
+        last, n = self.stages[-1], len(self.stages)
+        between = self.error_between(last)
+        off = "not known" if between is None else f"{between:.1e}"
+        return f"{n} stage{'s' * (n > 1)}, relative RMS error {last.rms_on_grid:.1e} at the samples, {off} between them"
 
     def error_between(self, record: StageRecord) -> float | None:
         """RMS error to expect of a stage at other points of the field, relative to it; None where nothing is known.

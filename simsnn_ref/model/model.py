@@ -1,16 +1,16 @@
 """The fitted sum u(x) = sum_s eps_s u_s(x): call it anywhere, differentiate it, save and load it."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
-from simsnn_ref.backend import Array, Backend, NumpyBackend, host_array
-from simsnn_ref.errors import DataError, ModelFileError, SimsnnError
+from simsnn_ref.backend import Array, Backend, NumpyBackend
+from simsnn_ref.errors import ConfigError, ModelFileError, SimsnnError
 from simsnn_ref.io import FieldInfo, read_file, write_file
 from simsnn_ref.model.config import FitConfig, config_from_file
+from simsnn_ref.model.evaluation_points import EvaluationPoints, Where
 from simsnn_ref.model.history import History
 from simsnn_ref.model.serialization import (
     Stage,
@@ -24,16 +24,12 @@ from simsnn_ref.model.serialization import (
     unpack_stages,
 )
 from simsnn_ref.model.validation import check_model
-from simsnn_ref.network import LinearMap, Network, Parameters, SeparableMap, network_map
+from simsnn_ref.network import extend, extended_backend
 from simsnn_ref.spectrum import EnergySpectrum, Grid, Scatter
 
-__all__ = ["Model", "load_model"]
+__all__ = ["PRECISIONS", "Model", "load_model"]
 
-Where: TypeAlias = "np.ndarray | Sequence[Sequence[float]] | Grid | tuple[np.ndarray, ...]"
-"""Where to evaluate: points (n, d), a `Grid`, or a tuple of d coordinate arrays whose tensor product is meant."""
-
-SCATTERED_BLOCK = 2**14
-"""Scattered points evaluated at a time."""
+PRECISIONS = ("double", "extended")
 
 
 @dataclass(frozen=True)
@@ -62,7 +58,11 @@ class Model:
     backend: Backend
     field: FieldInfo | None = None
 
-    def __call__(self, where: Where) -> np.ndarray:
+    def __repr__(self) -> str:
+        name = "" if self.field is None else f"{self.field.name}, "
+        return f"Model({name}{self.grid!r}, {self.history.errors()})"
+
+    def __call__(self, where: Where, *, precision: str = "double", outside: str = "extrapolate") -> np.ndarray:
         """Values of the model.
 
         Parameters
@@ -70,99 +70,81 @@ class Model:
         where : array_like of shape (n, d); Grid; or tuple of d ndarrays
             Physical coordinates. In one dimension points may have shape (n,). A tuple, and no list, stands for the
             tensor grid of its coordinate arrays.
+        precision : {'double', 'extended'}
+            'extended' sums the stages in extended precision, to the errors that the history and the certificate speak
+            of, and takes many times as long; in float64 the values are off by a few 1e-16 of the field.
+        outside : {'extrapolate', 'nan', 'error'}
+            What to do with points outside the box of an axis that is not periodic; there is a warning in any case. No
+            error of the fit speaks of extrapolated values. Points outside by rounding are inside.
 
         Returns
         -------
-        ndarray of float64
-            Shape (n,) for points, else the shape of the grid.
+        ndarray of float64, or of long double for 'extended'
+            Shape (n,) for points, else the shape of the grid. Where long double is no wider than float64, 'extended'
+            sums in double-double arithmetic and rounds the sum to float64.
 
         Raises
         ------
         DataError
-            If the points have the wrong dimension or are not finite.
+            If the points have the wrong dimension or are not finite, or are outside where that is an error.
+        ConfigError
+            If `precision` or `outside` is none of those.
+
+        Warns
+        -----
+        OutsideBoxWarning
+            If there are points outside.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from simsnn_ref import Grid, fit
+        >>> model = fit(lambda x: np.exp(x[:, 0]), Grid(40, 0.0, 1.0, periodic=False))
+        >>> x = np.array([0.5])
+        >>> bool(abs(model(x)[0] - np.exp(0.5)) < 1e-14)
+        True
+        >>> bool(abs(model(x, precision="extended")[0] - np.exp(np.longdouble(0.5))) < 2.3e-16)
+        True
         """
+        if precision not in PRECISIONS:
+            raise ConfigError(f"precision = {precision!r}: choose one of {', '.join(PRECISIONS)}")
+        return self._sum(where, 0, outside, is_extended=precision == "extended")
 
-        def evaluate(network: Network, params: Parameters, fmap: Any) -> Array:
-            return network.forward(params, fmap)[None, :]
-
-        return self._sum(where, evaluate, ())
-
-    def gradient(self, where: Where) -> np.ndarray:
-        """First derivatives in physical units, shape (..., d); `where` as in `__call__`."""
+    def gradient(self, where: Where, *, outside: str = "extrapolate") -> np.ndarray:
+        """First derivatives in physical units, shape (..., d); parameters as of `__call__`."""
         scale = 2.0 / np.asarray(self.grid.box.lengths)
-        return self._sum(where, self._derivative(1), (self.grid.ndim,)) * scale
+        return self._sum(where, 1, outside) * scale
 
-    def hessian(self, where: Where) -> np.ndarray:
-        """Second derivatives in physical units, shape (..., d, d); `where` as in `__call__`."""
+    def hessian(self, where: Where, *, outside: str = "extrapolate") -> np.ndarray:
+        """Second derivatives in physical units, shape (..., d, d); parameters as of `__call__`."""
         scale = 2.0 / np.asarray(self.grid.box.lengths)
-        return self._sum(where, self._derivative(2), (self.grid.ndim,) * 2) * np.multiply.outer(scale, scale)
+        return self._sum(where, 2, outside) * np.multiply.outer(scale, scale)
 
-    def _derivative(self, order: int) -> Any:
-        def evaluate(network: Network, params: Parameters, fmap: Any) -> Array:
-            derivative = network.derivatives(params, fmap, self.grid.ndim)[order]
-            return self.backend.xp.reshape(derivative, (-1, fmap.n_points))
+    def _sum(self, where: Where, order: int, outside: str, *, is_extended: bool = False) -> np.ndarray:
+        """sum_s eps_s u_s or its derivatives of an order, smallest share first, which loses least; block by block."""
+        d, backend = self.grid.ndim, extended_backend() if is_extended else self.backend
+        places = EvaluationPoints.of(where, self.grid, backend, outside)
+        stages = [self._extended(stage) if is_extended else stage for stage in reversed(self.stages)]
+        dtype = np.dtype(np.longdouble if is_extended else np.float64)
+        total = np.zeros((*(d,) * order, *places.shape), dtype)
+        # u and its derivatives up to the order, for each unit of the widest first layer.
+        fields = (1, 1 + d, 1 + d + d * (d + 1) // 2)[order]
+        units = max((stage.params["W1"].shape[0] for stage in stages), default=1)
+        for block in places.blocks(units * fields * (16 if is_extended else 8)):
+            share: Array = 0.0
+            for stage in stages:
+                fmap = places.feature_map(stage.network, block, backend)
+                share = share + stage.eps * _evaluate(stage, fmap, d, order)
+            if stages:
+                entries: Any = (..., *block)
+                here = total[entries]
+                here[...] = np.asarray(share if is_extended else backend.to_numpy(share)).reshape(here.shape)
+        if places.outside is not None and outside == "nan":
+            total[..., places.outside] = np.nan
+        return np.moveaxis(total, range(order), range(-order, 0))
 
-        return evaluate
-
-    def _sum(self, where: Where, evaluate: Any, value_shape: tuple[int, ...]) -> np.ndarray:
-        """sum_s eps_s evaluate(u_s), smallest share first, which loses least; values of `value_shape` at each point."""
-        if isinstance(where, Grid | tuple):
-            shape, places = self._tensor(where)
-        else:
-            points = self._points(where)
-            shape = (points.shape[0],)
-            places = [points[i : i + SCATTERED_BLOCK, :] for i in range(0, shape[0], SCATTERED_BLOCK)]
-        blocks = [np.zeros((int(np.prod(value_shape, dtype=int)), 0))]
-        for place in places:
-            total: Array = 0.0
-            for stage in reversed(self.stages):
-                share = evaluate(stage.network, stage.params, self._map(stage.network, place))
-                total = total + stage.eps * share
-            if not self.stages:
-                total = self.backend.asarray(np.zeros((blocks[0].shape[0], _size(place))))
-            blocks.append(self.backend.to_numpy(total))
-        return np.moveaxis(np.concatenate(blocks, axis=1), 0, -1).reshape(*shape, *value_shape)
-
-    def _points(self, where: Any) -> np.ndarray:
-        points = host_array(where, "points")
-        if points.dtype.kind not in "fiu":
-            raise DataError(f"points: {points.dtype} values are not real coordinates")
-        points = np.ma.filled(points.astype(np.float64), np.nan)
-        if points.ndim == 1 and self.grid.ndim == 1:
-            points = points[:, None]
-        if points.ndim != 2 or points.shape[1] != self.grid.ndim:
-            raise DataError(f"points: shape {points.shape}, expected (n, {self.grid.ndim})")
-        if not np.all(np.isfinite(points)):
-            raise DataError(f"points: not finite at row {int(np.argmin(np.all(np.isfinite(points), axis=1)))}")
-        scaled: np.ndarray = self.grid.box.to_scaled(points)
-        return scaled
-
-    def _tensor(self, where: Grid | tuple[np.ndarray, ...]) -> tuple[tuple[int, ...], list[Any]]:
-        """Shape and place of a tensor grid: a Grid of the training lattice as it is, any other one as scaled axes."""
-        if isinstance(where, Grid):
-            axes = where.axes()
-        else:
-            axes = tuple(host_array(axis, "where").astype(np.float64) for axis in where)
-        if len(axes) != self.grid.ndim or any(axis.ndim != 1 or not np.all(np.isfinite(axis)) for axis in axes):
-            raise DataError(f"where: expected {self.grid.ndim} one-dimensional arrays of finite coordinates")
-        shape = tuple(axis.shape[0] for axis in axes)
-        if isinstance(where, Grid) and where.box == self.grid.box:
-            return shape, [where]
-        box = self.grid.box
-        scaled = [
-            2.0 * ((axis - lo) / (hi - lo)) - 1.0 for axis, lo, hi in zip(axes, box.lower, box.upper, strict=True)
-        ]
-        return shape, [scaled]
-
-    def _map(self, network: Network, place: Any) -> Any:
-        if isinstance(place, Grid):
-            return network_map(network, place, self.backend)
-        if isinstance(place, np.ndarray):
-            return network_map(network, self.backend.asarray(place), self.backend)
-        if network.amplitudes is None:
-            mesh = np.meshgrid(*place, indexing="ij")
-            return LinearMap(self.backend.asarray(np.stack([x.ravel() for x in mesh], axis=-1)), self.backend)
-        return SeparableMap.from_axes(place, self.backend)
+    def _extended(self, stage: Stage) -> Stage:
+        return Stage(stage.eps, *extend(stage.network, stage.params, self.backend))
 
     def save(self, path: str | Path) -> None:
         """Write the model to `path` (docs/format.md describes the format).
@@ -200,10 +182,11 @@ class Model:
         write_file(path, content, {**spectrum, **points, **coordinates, **parameters, **curves})
 
 
-def _size(place: Any) -> int:
-    if isinstance(place, Grid):
-        return place.size
-    return place.shape[0] if isinstance(place, np.ndarray) else int(np.prod([len(axis) for axis in place]))
+def _evaluate(stage: Stage, fmap: Any, ndim: int, order: int) -> Array:
+    """u_s or its derivatives of an order at the points of a map."""
+    if order == 0:
+        return stage.network.forward(stage.params, fmap)
+    return stage.network.derivatives(stage.params, fmap, ndim, order)[order]
 
 
 def load_model(path: str | Path, backend: Backend | None = None) -> Model:

@@ -61,6 +61,10 @@ class Stage:
     network: Network
     params: Parameters
 
+    def __repr__(self) -> str:
+        shapes = ", ".join(f"{name} {tuple(value.shape)}" for name, value in self.params.items())
+        return f"Stage(eps {self.eps:.6g}, {self.network!r}, {shapes})"
+
 
 def pack_stages(stages: Sequence[Stage], backend: Backend) -> tuple[list[dict[str, Any]], Arrays]:
     """An object for each stage, and arrays ``stage1/W1`` and the like."""

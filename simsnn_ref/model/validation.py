@@ -53,7 +53,7 @@ HISTORY = {
     "max": float,
     "seconds": float,
     "resolved_level": float,
-    "certified": ({item.name: item.type for item in fields(Certificate)}, None),
+    "certified": ({item.name: item.type for item in fields(Certificate) if item.name != "resolution"}, None),
 }
 CONTENT = {"config": {str: object}, "provenance": {str: str | None}, "stages": [STAGE], "history": HISTORY}
 DATA = {"config": {"backend": str, ...: object}, "field": object, "digest": str, "about": {str: object}}

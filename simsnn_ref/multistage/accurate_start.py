@@ -12,7 +12,7 @@ from simsnn_ref.backend import Array
 from simsnn_ref.multistage.events import Events
 from simsnn_ref.multistage.residue import Residue
 from simsnn_ref.multistage.sampling import at_samples_only, finer, rounding_of
-from simsnn_ref.multistage.setup import UNRESOLVED, Setup
+from simsnn_ref.multistage.setup import UNRESOLVED, WITHIN_TARGET, Setup
 from simsnn_ref.multistage.start import Start, generator
 from simsnn_ref.multistage.state import FitState
 from simsnn_ref.network import near_linear_network
@@ -29,6 +29,9 @@ OWN_TAIL = 2.0
 
 TAIL_OF_GOAL = 0.1
 """Modes are discarded while their sum is below this share of the goal of the stage."""
+
+MOSTLY_ROUNDING = 4
+"""Where the modes that carry all but the rounding of the samples are so many times fewer, the others are discarded."""
 
 
 WORTH_OF_FLOOR = 0.1
@@ -74,6 +77,9 @@ def accurate_start(number: int, residue: Residue, setup: Setup, *, mirrored: boo
 def _find_modes(field: Array, asked: int | None, residue: Residue, setup: Setup, mirrored: bool) -> _Found:
     """`asked` modes, or those that carry all but `tail_tolerance` or a tenth of the goal, whichever is more.
 
+    The rounding of samples is white noise, of all modes there are: they would make the network many times as large, to
+    follow what says nothing of the field.
+
     They belong to the extended box if not all axes are periodic. Where they are found by least squares all are taken:
     small ones, too, are part of what keeps the sum small between the points.
     """
@@ -94,7 +100,11 @@ def _find_modes(field: Array, asked: int | None, residue: Residue, setup: Setup,
         asked = asked or len(modes)
     energy = backend.to_numpy(modes.amplitudes) ** 2 / 2.0
     tail = np.append(np.sqrt(np.cumsum(energy[::-1])[::-1]), 0.0)
-    needed = int(np.sum(tail > max(config.first_layer.tail_tolerance, TAIL_OF_GOAL * setup.goal(residue.rms))))
+    goal = max(config.first_layer.tail_tolerance, TAIL_OF_GOAL * setup.goal(residue.rms))
+    rounding = WITHIN_TARGET * setup.rounding * setup.rms / residue.rms
+    needed, above_rounding = (int(np.sum(tail > level)) for level in (goal, rounding))
+    if MOSTLY_ROUNDING * above_rounding < needed:
+        needed = above_rounding
     n = min(asked or max(1, needed), config.max_features, len(modes))
     return _Found(modes.largest(n), fit_residual, float(tail[n]))
 

@@ -83,8 +83,14 @@ def _reason_to_stop(number: int, state: FitState, setup: Setup) -> str:
     off_grid = last.rms_off_grid if config.mode == "accurate" else None
     if setup.interpolant is not None and (state.residue.training.stride == 1 or (off_grid or 0.0) < setup.noise_floor):
         off_grid = None
-    if max(last.rms_on_grid, off_grid or 0.0) < config.stages.target:
+    error = max(last.rms_on_grid, off_grid or 0.0)
+    if error < config.stages.target:
         return f"RMS below the target {config.stages.target:g} with stage {number - 1}; no further stage"
+    if config.mode == "accurate" and error <= setup.rounding:
+        return (
+            f"RMS {error:.1e} with stage {number - 1}, which is the rounding of samples in float64; no further stage"
+            " (a smaller target follows it)"
+        )
     if config.mode == "accurate" and setup.least_squares is not None:
         residue = state.residue.rounded.astype(np.float64) / state.residue.rms
         if setup.least_squares.fit(residue, NumpyBackend()).predicted >= PREDICTABLE:

@@ -16,14 +16,12 @@ __all__ = ["fit_constant"]
 
 
 def fit_constant(setup: Setup, state: FitState, events: Events) -> None:
-    """Add the one stage that fits the constant, or none where it is 0."""
+    """Add the one stage that fits the constant; of the field 0 its eps is 0, and all errors are 0 too."""
     value = float(state.residue.rounded.flat[0])
-    if value == 0.0:
-        events.note("the field is zero everywhere: fitted exactly by no stage at all")
-        return
-    events.note(f"the field is constant, {value!r}: fitted exactly by a single mode k = 0")
+    what = f"constant, {value!r}" if value else "zero everywhere"
+    events.note(f"the field is {what}: fitted exactly by a single mode k = 0")
     state.clock.start_stage()
-    network, params = constant_network(1.0 if value > 0.0 else -1.0, setup.grid.ndim, setup.backend)
+    network, params = constant_network(-1.0 if value < 0.0 else 1.0, setup.grid.ndim, setup.backend)
     kind = "fft" if isinstance(setup.grid, Grid) else "dense"
     events.stage_start(1, setup.config.n_stages, describe(network, params, setup.grid.ndim, kind, abs(value)))
     nothing = np.zeros(0)

@@ -11,7 +11,7 @@ import numpy as np
 
 from simsnn_ref.errors import ConfigError, DataError, NotFittedError
 from simsnn_ref.io import LEAST_SAMPLES, follows
-from simsnn_ref.model import OPTIONS, FitConfig, Model
+from simsnn_ref.model import OPTIONS, FitConfig, Model, check_outside
 from simsnn_ref.multistage.fitting import fit
 from simsnn_ref.spectrum import Box, Grid
 
@@ -23,7 +23,7 @@ MOST_FEATURES = 3
 _Parameters: Any = make_dataclass(
     "_Parameters",
     [(name, option.type, option.default) for name, option in OPTIONS.items()]
-    + [("box", Box | None, None), ("periodic", bool | Sequence[bool], False)],
+    + [("box", Box | None, None), ("periodic", bool | Sequence[bool], False), ("outside", str, "extrapolate")],
     kw_only=True,
     eq=False,
     repr=False,
@@ -41,10 +41,12 @@ class SIMSNNRegressor(_Parameters):  # type: ignore[misc] # the options are not 
     **options
         Every option of `simsnn_ref.FitConfig` by its flat name, with its default; they are checked by `fit`.
     box : Box, optional
-        The domain, in the units of X; the bounding box of the points by default. Predictions outside it are not
-        refused, and mean nothing.
+        The domain, in the units of X; the bounding box of the points by default.
     periodic : bool or sequence of d bools, default False
         Per feature; needs `box`, whose length is the period.
+    outside : {'extrapolate', 'nan', 'error'}
+        What `predict` does with points outside the box along a feature that is not periodic, beside warning of them:
+        see `simsnn_ref.Model.__call__`. Each fold of a cross-validation has some unless `box` is given.
 
     Attributes
     ----------
@@ -89,6 +91,7 @@ class SIMSNNRegressor(_Parameters):  # type: ignore[misc] # the options are not 
         if d > MOST_FEATURES:
             raise DataError(f"X: {d} features, a field has 1 to {MOST_FEATURES} coordinates")
         values = _target(y, n)
+        check_outside(self.outside)
         config = FitConfig.of(**{name: getattr(self, name) for name in OPTIONS})
         self._remember(X, d)
         found = _grid_of(points, self.box, self.periodic)
@@ -107,7 +110,13 @@ class SIMSNNRegressor(_Parameters):  # type: ignore[misc] # the options are not 
         NotFittedError
             Before `fit`.
         DataError
-            A ValueError: if the points have another number of features, or are not finite.
+            A ValueError: if the points have another number of features, or are not finite, or are outside the box
+            where that is an error.
+
+        Warns
+        -----
+        OutsideBoxWarning
+            If there are points outside the box.
         """
         if not self.__sklearn_is_fitted__():
             raise _not_fitted()(f"this {type(self).__name__} is not fitted yet; call fit(X, y) first")
@@ -118,7 +127,7 @@ class SIMSNNRegressor(_Parameters):  # type: ignore[misc] # the options are not 
                 f"X has {points.shape[1]} features, but {type(self).__name__} is expecting"
                 f" {self.n_features_in_} features as input"
             )
-        return self.model_(points)
+        return self.model_(points, outside=self.outside)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Coefficient of determination R^2 = 1 - sum w (y - predict(X))^2 / sum w (y - mean of y)^2, at most 1.

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,10 @@ from simsnn_ref.model import (
     History,
     LogFile,
     Model,
+    has_rms,
+    is_samples_grid,
     reading_states,
+    with_bounds_of,
 )
 from simsnn_ref.multistage.algorithm import fit_stages
 from simsnn_ref.multistage.checkpointing import elsewhere, pack_data, unpack_data, unpack_state
@@ -170,7 +174,7 @@ def certify_model(model: Model, u: Any, grid: Grid | Box | Scatter | None = None
     Parameters
     ----------
     u, grid
-        As for `fit`; values and a `Scatter` of scattered points.
+        As for `fit`; values and a `Scatter` of scattered points. Without a grid samples are on the model's.
     digits : int
         18 is long double; more is mpmath, which takes a tenth of the points. Where long double is no wider than
         float64, 18 is mpmath too, or if that is not installed double-double.
@@ -180,14 +184,23 @@ def certify_model(model: Model, u: Any, grid: Grid | Box | Scatter | None = None
     DataError
         If the data are not on the grid the model was fitted on.
     """
+    if grid is None and (callable(u) or isinstance(model.grid, Scatter)):
+        grid = model.grid
     periodic = model.grid.periodic if grid is None else None
-    setup = prepare(take_in(u, grid, periodic=periodic), model.config, model.backend)
-    if setup.grid != model.grid:
-        raise DataError(f"data: on {setup.grid}, but the model was fitted on {model.grid}")
+    data = take_in(u, grid, periodic=periodic)
+    if grid is None and isinstance(data.grid, Grid):
+        data = replace(data, grid=with_bounds_of(model, data.grid, data.info))
+    setup = prepare(data, model.config, model.backend)
+    # Without those held out points can be compared; of grids only what the intake gave tells.
+    where = setup.grid if isinstance(setup.grid, Scatter) else data.grid
+    if not is_samples_grid(model, where):
+        raise DataError(f"data: on {where}, but the model was fitted on {model.grid}")
     state = FitState.of(setup)
     for stage in model.stages:
         state.add(stage, state.residue.minus(stage))
-    return certificate(state, setup, digits)
+    found = certificate(state, setup, digits)
+    # Where the errors are large, those of other samples may be no larger.
+    return found if has_rms(model, setup.rms) else replace(found, agrees=False)
 
 
 def _run(setup: Setup, events: Events, notes: Sequence[str] = ()) -> Model:

@@ -26,6 +26,8 @@ RESOLUTION = 4.0
 def measure(number: int, trained: TrainedStage, state: FitState, setup: Setup) -> StageRecord:
     """The record of stage `number`, which is the last one of `state`."""
     stage, result, residue = state.stages[-1], trained.result, state.residue
+    # Of a field that is 0 all errors are 0.
+    field_rms, field_max = setup.rms or 1.0, setup.max or 1.0
     at_samples = residue.at_samples
     largest = float(np.max(np.abs(at_samples)))
     off_rms, off_max = state.off_grid.errors() or (None, None)
@@ -38,12 +40,12 @@ def measure(number: int, trained: TrainedStage, state: FitState, setup: Setup) -
         optimizer=result.optimizer,
         steps=result.steps,
         eps=stage.eps,
-        loss=float(LpLoss(setup.config.p).forward(np, residue.rounded)) / stage.eps,
-        rms_on_grid=_resolved(rms(np, at_samples) / setup.rms),
-        max_on_grid=_resolved(largest / setup.rms),
-        max_on_grid_to_max=_resolved(largest / setup.max),
-        rms_off_grid=None if off_rms is None else _resolved(off_rms / setup.rms),
-        max_off_grid=None if off_max is None else _resolved(off_max / setup.rms),
+        loss=float(LpLoss(setup.config.p).forward(np, residue.rounded)) / (stage.eps or 1.0),
+        rms_on_grid=_resolved(rms(np, at_samples) / field_rms),
+        max_on_grid=_resolved(largest / field_rms),
+        max_on_grid_to_max=_resolved(largest / field_max),
+        rms_off_grid=None if off_rms is None else _resolved(off_rms / field_rms),
+        max_off_grid=None if off_max is None else _resolved(off_max / field_rms),
         nonlinear_share=_nonlinear_fraction(stage.network, stage.params, state, setup),
         seconds=state.clock.stage_seconds,
         stopped_because=result.stopped_because,

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from simsnn_ref.backend import Backend, NumpyBackend, rms
+from simsnn_ref.backend import EPS, Backend, NumpyBackend, rms
 from simsnn_ref.errors import ConfigError
 from simsnn_ref.io import FieldInfo, blas_threads, check_range
 from simsnn_ref.model import FitConfig
@@ -22,19 +22,25 @@ from simsnn_ref.spectrum import (
     GridInterpolant,
     Scatter,
     ScatteredModes,
+    count_modes,
     energy_spectrum,
     expected_error,
     unit_of_rounding,
 )
 
-__all__ = ["UNRESOLVED", "Setup", "prepare"]
+__all__ = ["UNRESOLVED", "WITHIN_TARGET", "Setup", "prepare"]
 
 UNRESOLVED = 1e-12
 """RMS, relative to the field, above which the noise floor of the samples, or what a start leaves between the training
 points, is more than rounding: of smooth functions the modes of the extended box leave up to some 1e-13."""
 
+MANY_MODES = 2**13
+"""From so many modes of a grid on those that are only rounding of the samples are not worth it: with 30 units a network
+of all of them has a quarter of a million parameters."""
+
 WITHIN_TARGET = 0.5
-"""Share of the target of the whole fit at which a stage may end: the errors of the stages add up."""
+"""Share of the target of the whole fit, or of the rounding of the samples, at which a stage may end: the errors of the
+stages add up."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +88,18 @@ class Setup:
     def max(self) -> float:
         """Largest |u| at the samples."""
         return float(np.max(np.abs(self.samples)))
+
+    @property
+    def rounding(self) -> float:
+        """RMS, relative to the field's, at which what is left of many periodic samples in float64 is their rounding.
+
+        It is 0, so that the target alone counts, where the grid has fewer modes than `MANY_MODES`, where a target below
+        the default asks for more, and for functions, which are asked in extended precision.
+        """
+        asks_for_more = self.config.stages.target < FitConfig().stages.target
+        is_periodic = isinstance(self.grid, Grid) and all(self.grid.periodic)
+        is_large = isinstance(self.grid, Grid) and count_modes(self.grid) > MANY_MODES
+        return EPS if is_periodic and is_large and self.function is None and not asks_for_more else 0.0
 
     @cached_property
     def is_constant(self) -> bool:
@@ -151,10 +169,13 @@ def prepare(data: FieldData, config: FitConfig, backend: Backend) -> Setup:
     if isinstance(grid, Scatter):
         samples, grid, held_out = hold_out_points(samples, grid, config)
         if held_out is not None:
-            notes = (*notes, f"{len(held_out[1])} of the points, drawn at random, are held out to check the fit")
+            text = f"{len(held_out[1])} of the points, drawn at random, are held out to check the fit"
+            notes = (*notes, f"{text}; the model is fitted to the other {grid.size}")
     elif config.sampling.off_grid == "holdout":
-        samples, grid, held_out = hold_out(samples, grid)
+        whole = grid
+        samples, grid, held_out = hold_out(samples, whole)
         function = None
+        notes = (*notes, _held_out_words(whole, grid))
     if config.run.deterministic:
         _require_deterministic(config, backend)
     require_memory(forecast(grid, config, is_function=function is not None, processes=backend.processes))
@@ -164,6 +185,18 @@ def prepare(data: FieldData, config: FitConfig, backend: Backend) -> Setup:
     training = training_set(samples, grid, function, config)
     off_grid = choose_off_grid(config, training, function, held_out, backend)
     return Setup(grid, training, off_grid, function, config, backend, data.info, notes)
+
+
+def _held_out_words(whole: Grid, grid: Grid) -> str:
+    """That, and where, the model is one of some of the samples only."""
+    sizes = [" x ".join(map(str, one.shape)) for one in (grid, whole)]
+    text = (
+        f"off_grid = 'holdout': the model is fitted to every second sample along each axis, {sizes[0]} of {sizes[1]},"
+        " and the others check it; fit again without it for a model of all"
+    )
+    shorter = [axis for axis in range(grid.ndim) if grid.upper[axis] != whole.upper[axis]]
+    ends = [f"at {grid.upper[axis]:.10g}, not {whole.upper[axis]:.10g}, on axis {axis}" for axis in shorter]
+    return f"{text}. Its box ends {' and '.join(ends)}" if ends else text
 
 
 def _require_deterministic(config: FitConfig, backend: Backend) -> None:

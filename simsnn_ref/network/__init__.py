@@ -4,7 +4,7 @@ Every backward pass stands below its forward pass.
 """
 
 from simsnn_ref.network.definition import evaluate_network, pre_activations
-from simsnn_ref.network.evaluation import evaluate_extended, network_map, scaled_points
+from simsnn_ref.network.evaluation import block_map, evaluate_extended, network_map, scaled_points, tensor_map
 from simsnn_ref.network.extended_precision import (
     ExtendedBackend,
     extend,
@@ -51,6 +51,7 @@ __all__ = [
     "Parameters",
     "SeparableMap",
     "affine_transpose",
+    "block_map",
     "constant_network",
     "cos_and_sin",
     "evaluate_extended",
@@ -73,6 +74,7 @@ __all__ = [
     "step_seconds",
     "tanh_jvp",
     "tanh_vjp",
+    "tensor_map",
     "tile",
     "untile",
 ]

@@ -1,19 +1,22 @@
 """A network at points: the feature map that serves it there, and its values in extended precision."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from simsnn_ref.backend import Array, Backend, Processes
-from simsnn_ref.network.double_double_maps import DoubleDoubleBackend, double_double_map
+from simsnn_ref.network.double_double_maps import DoubleDoubleBackend, double_double_map, double_double_tensor_map
 from simsnn_ref.network.extended_precision import ExtendedBackend, extended_backend, is_extended, scaled_axes
 from simsnn_ref.network.features.choose import make_map
 from simsnn_ref.network.features.cost import MapSizes
 from simsnn_ref.network.features.linear import LinearMap
+from simsnn_ref.network.features.modes import ModesMap
+from simsnn_ref.network.features.separable import SeparableMap
 from simsnn_ref.network.network import Network, Parameters
 from simsnn_ref.spectrum import Grid, Scatter
 
-__all__ = ["evaluate_extended", "network_map", "scaled_points"]
+__all__ = ["block_map", "evaluate_extended", "network_map", "scaled_points", "tensor_map"]
 
 
 def network_map(
@@ -47,6 +50,25 @@ def network_map(
         tolerance=tolerance,
         sizes=MapSizes(network.n_features, (*network.hidden, 1)[0], "B" not in network.frozen),
     )
+
+
+def tensor_map(network: Network, axes: Sequence[Array], backend: Any) -> Any:
+    """The feature map for `network` on the tensor product of `axes`, host arrays of coordinates with any spacing."""
+    if isinstance(backend, DoubleDoubleBackend):
+        return double_double_tensor_map(network, axes, backend)
+    if network.amplitudes is None:
+        mesh = np.meshgrid(*axes, indexing="ij")
+        return LinearMap(backend.asarray(np.stack([x.ravel() for x in mesh], axis=-1)), backend)
+    return SeparableMap.from_axes(axes, backend)
+
+
+def block_map(network: Network, grid: Grid, block: tuple[slice, ...], backend: Any) -> Any:
+    """The feature map for `network`, forward only, on a block of a grid: `block` has a slice for each axis."""
+    if network.indices is not None:
+        return ModesMap(grid, network.indices, backend, network.period, block)
+    is_extended = isinstance(backend, ExtendedBackend | DoubleDoubleBackend)
+    axes = scaled_axes(grid) if is_extended else grid.scaled_axes(backend.real_dtype)
+    return tensor_map(network, [axis[cut] for axis, cut in zip(axes, block, strict=True)], backend)
 
 
 def evaluate_extended(

@@ -99,7 +99,7 @@ def _inverse(phi: Network, params: Parameters, target: Array, backend: Backend) 
     def inverse(t: Array) -> Array:
         s = t
         for _ in range(NEWTON_STEPS):
-            value, slope, _ = phi.derivatives(params, LinearMap(s[:, None], backend), 1)
+            value, slope = phi.derivatives(params, LinearMap(s[:, None], backend), 1, order=1)
             moved = s - (value - t) / xp.clip(slope[0, :], min=LEAST_SLOPE)
             # Where phi^-1(t) does not exist, t itself is the best start.
             s = xp.where(slope[0, :] > LEAST_SLOPE, moved, t)

@@ -97,6 +97,11 @@ class Network:
     indices: np.ndarray | None = None
     period: Period | None = None
 
+    def __repr__(self) -> str:
+        features = "" if self.amplitudes is None else f", {self.n_features} features"
+        frozen = f", frozen {', '.join(sorted(self.frozen))}" if self.frozen else ""
+        return f"Network({self.first_layer!r}{features}, hidden {self.hidden}{frozen}, {self.backend.name})"
+
     @property
     def xp(self) -> ModuleType | Any:
         return self.backend.xp
@@ -214,8 +219,8 @@ class Network:
             return params | {"c1": params["c1"] + params["W1"] @ delta}
         return params | {"b": params["b"] + self._wavenumbers(params["B"]) @ delta}
 
-    def derivatives(self, params: Parameters, fmap: FeatureMap, ndim: int) -> tuple[Array, Array, Array]:
-        """u, its gradient and its Hessian with respect to x in [-1, 1]^d at the map's points.
+    def derivatives(self, params: Parameters, fmap: FeatureMap, ndim: int, order: int = 2) -> tuple[Array, ...]:
+        """u, its gradient and, of `order` 2, its Hessian with respect to x in [-1, 1]^d at the map's points.
 
         A derivative of a cosine is a cosine a quarter turn on, d/dx_i cos(k.x + b) = k_i cos(k.x + b + pi/2), so the
         first layer's derivatives come from the same feature map; tanh layers follow by the chain rule to second order.
@@ -228,9 +233,9 @@ class Network:
         """
         xp = self.xp
         axes = range(ndim)
-        pairs = [(i, j) for i in axes for j in axes if i <= j]
+        pairs = [(i, j) for i in axes for j in axes if i <= j] if order == 2 else []
         z = fmap.forward(params["W1"], self.features(params)) + params["c1"][:, None]
-        first, second = self._first_layer_derivatives(params, fmap, ndim, xp.zeros_like(z))
+        first, second = self._first_layer_derivatives(params, fmap, ndim, pairs, xp.zeros_like(z))
         for layer in range(1, self.depth + 1):
             W = params[f"W{layer + 1}"]
             h = tanh_forward(xp, z)
@@ -238,15 +243,16 @@ class Network:
             first = [W @ tanh_jvp(h, z_i) for z_i in first]
             z = affine_forward(W, params[f"c{layer + 1}"], h)
         gradient = xp.stack([z_i[0, :] for z_i in first])
+        if order == 1:
+            return z[0, :], gradient
         hessian = xp.stack([xp.stack([second[min(i, j), max(i, j)][0, :] for j in axes]) for i in axes])
         return z[0, :], gradient, hessian
 
     def _first_layer_derivatives(
-        self, params: Parameters, fmap: FeatureMap, ndim: int, zero: Array
+        self, params: Parameters, fmap: FeatureMap, ndim: int, pairs: list[tuple[int, int]], zero: Array
     ) -> tuple[list[Array], dict[tuple[int, int], Array]]:
         W, features = params["W1"], self.features(params)
         axes = range(ndim)
-        pairs = [(i, j) for i in axes for j in axes if i <= j]
         if features is None:
             return [zero + W[:, i : i + 1] for i in axes], dict.fromkeys(pairs, zero)
         K = features.wavenumbers

@@ -131,7 +131,7 @@ def _shown(value: Any) -> str:
 def _errors(model: Model, data: TrainingData | None) -> Html:
     """The errors that training measured, those of an independent evaluation, and with the samples those of now."""
     history = model.history
-    last = history.stages[-1].summary() if history.stages else dict.fromkeys(ERRORS, 0.0)
+    last = history.last_errors()
     certified = history.certified or {}
     columns = {
         "error": "at the samples (on the grid) or between them (off the grid)",
@@ -185,7 +185,7 @@ def _figures(model: Model, data: TrainingData | None) -> Html:
         picture(
             svg(figure_of_training(history, model.config.p)),
             f"RMS of the error against {steps} steps of training in {len(history.stages)} stages, down to"
-            f" {_number(history.stages[-1].rms_on_grid if history.stages else 0.0)} of the field's RMS.",
+            f" {_number(history.last_errors()['rms_on_grid'])} of the field's RMS.",
             "Training: errors before each step, and (dots) after each stage at the samples, relative to the field.",
         ),
         picture(

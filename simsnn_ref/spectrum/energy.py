@@ -26,6 +26,9 @@ class EnergySpectrum:
     wavenumber: np.ndarray
     energy: np.ndarray
 
+    def __repr__(self) -> str:
+        return f"EnergySpectrum({len(self.wavenumber)} bins)"
+
 
 def energy_spectrum(u: Array, grid: Grid, backend: Backend, bins: int = 200) -> EnergySpectrum:
     """Angle-averaged power spectrum, eq. 13: E(k) = sum of |u~(k')|^2 over k - dk <= |k'| < k + dk.

@@ -57,6 +57,9 @@ class Modes:
     amplitudes: Array
     phases: Array
 
+    def __repr__(self) -> str:
+        return f"Modes({len(self)} modes of period {', '.join(map(str, self.period))} times the box)"
+
     def __len__(self) -> int:
         return int(self.indices.shape[0])
 

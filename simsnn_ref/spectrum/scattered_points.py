@@ -75,6 +75,9 @@ class Scatter:
 
     __hash__ = None  # type: ignore[assignment]  # an array decides equality
 
+    def __repr__(self) -> str:
+        return f"Scatter({self.size} points, box={self.box}, periodic={self.periodic})"
+
     def __str__(self) -> str:
         return f"{self.size} scattered points of [{self.lower}, {self.upper}]"
 

@@ -4,6 +4,8 @@ import doctest
 import os
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,6 +27,7 @@ from simsnn_ref.backend import (
     missing_members,
     norms,
 )
+from simsnn_ref.backend.loading import ENTRY_POINT_GROUP, PLUGINS
 from simsnn_ref.commands.main import main
 from simsnn_ref.errors import BackendError, SimsnnError
 
@@ -221,7 +224,7 @@ def test_a_device_follows_the_first_colon(plugins, name, device):
         ("device:gpu:2", "no device 'gpu:2'"),
         ("fixed:gpu", "backend 'fixed:gpu': 'fixed' has no choice of devices; leave it out"),
         ("broken:gpu", "backend 'broken' is installed but does not load: libplug.so.7: cannot open shared object file"),
-        ("goood:gpu", "backend 'goood' is not installed"),
+        ("goood:gpu", "backend 'goood' is not known"),
     ],
 )
 def test_an_unknown_device_is_one_clear_line(plugins, capsys, name, message):
@@ -243,13 +246,31 @@ def test_an_unknown_name_lists_what_there_is(plugins):
     with pytest.raises(BackendError) as caught:
         load_backend("goood")
     message = str(caught.value)
-    assert "'goood' is not installed" in message
-    assert "numpy" in message
+    assert "'goood' is not known; available: numpy, " in message
     assert "good," in message
-    assert "pip install simsnn-ref-goood" in message
+    assert "pip" not in message  # anyone may register a name that nobody has taken
+    assert message.endswith("plug-ins of this project: cupy, mpi, torch")
     assert loaded() == set()
     assert isinstance(caught.value, SimsnnError)
     assert isinstance(caught.value, ImportError)
+
+
+def test_plugins_of_this_project_are_those_in_its_repository():
+    folders = Path(__file__).parents[2].glob("backends/*/pyproject.toml")
+    projects = [tomllib.loads(path.read_text())["project"] for path in folders]
+    brought = {
+        name: project["name"]
+        for project in projects
+        for name in project.get("entry-points", {}).get(ENTRY_POINT_GROUP, {})
+    }
+    assert brought == {name: f"simsnn-ref-{name}" for name in PLUGINS}
+
+
+@pytest.mark.parametrize("name", PLUGINS)
+def test_a_plugin_of_this_project_that_is_missing_says_how_to_install_it(monkeypatch, name):
+    monkeypatch.setattr("simsnn_ref.backend.loading.entry_points", lambda **_: ())
+    with pytest.raises(BackendError, match=f"{name!r} is not installed.*pip install simsnn-ref-{name}"):
+        load_backend(name)
 
 
 def test_import_of_the_package_imports_nothing_optional(plugins):

@@ -23,6 +23,7 @@ from simsnn_ref.backend.double_double import (
 )
 from simsnn_ref.errors import ConfigError
 from simsnn_ref.model import certificate as certify_module
+from simsnn_ref.model import evaluation_points
 from simsnn_ref.model.certificate import evaluate_by_definition
 from simsnn_ref.network import (
     DenseMap,
@@ -35,8 +36,9 @@ from simsnn_ref.network import (
     is_extended,
     network_map,
 )
-from simsnn_ref.network.double_double_maps import ModesMap, double_double_map, interpolate
+from simsnn_ref.network.double_double_maps import DoubleDoubleBackend, double_double_map, interpolate
 from simsnn_ref.network.extended_precision import scaled_axes
+from simsnn_ref.network.features.modes import ModesMap
 from simsnn_ref.spectrum import shift_samples
 
 N = 400
@@ -252,7 +254,7 @@ def test_shifted_networks():
 
 def test_equal_modes_are_refused():
     with pytest.raises(ConfigError, match="same Fourier mode"):
-        ModesMap(Grid((8,)), np.array([[1], [2], [1]]))
+        ModesMap(Grid((8,)), np.array([[1], [2], [1]]), DoubleDoubleBackend())
 
 
 @pytest.mark.parametrize("n", [1, 2, 7, 24])
@@ -295,6 +297,24 @@ def test_a_fit_goes_on_below_float64(tmp_path):
     exact_model = evaluate_by_definition(stages, points_of(model.grid)[chosen], loaded.backend, digits=40)
     residue = np.asarray(DoubleDouble(u.ravel()[chosen]) - exact_model)
     assert np.sqrt(np.mean(residue**2)) < 1e-24 * np.sqrt(np.mean(u**2))
+
+
+@pytest.mark.parametrize("first_layer", ["si", "msnn", "none"])
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_a_model_in_extended_precision(d, first_layer, request, monkeypatch):
+    """In double-double, rounded to float64 at the end, by every route: the same as mpmath."""
+    grid = Grid((6, 5, 4)[:d], periodic=False)
+    options = {"mode": "paper", "optimizer": "adam", "steps": 5, "hidden": (4, 3), "stages": 2, "n_features": 4}
+    model = fit(lambda x: np.exp(x).prod(axis=1), grid, first_layer=first_layer, certify=False, **options)
+    request.getfixturevalue("narrow")
+    stages = [(stage.eps, stage.network, stage.params) for stage in model.stages]
+    exact = np.asarray(evaluate_by_definition(stages, points_of(grid), model.backend, digits=40))
+    monkeypatch.setattr(evaluation_points, "BLOCK_BYTES", 500)
+    for where in (grid, grid.axes(), grid.points()):
+        values = model(where, precision="extended")
+        # Coordinates in float64 are not those of the grid: a rounding of theirs, times a slope of a few units.
+        bound = 1 if where is grid else 50
+        assert np.max(np.abs(values.ravel() - exact)) <= bound * np.spacing(np.max(np.abs(exact)))
 
 
 @pytest.mark.parametrize("has_mpmath", [True, False])

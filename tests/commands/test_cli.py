@@ -379,7 +379,7 @@ def bad_files():
         (["good.npy", "-o", "."], "is a folder"),
         (["good.npy", "--figure", "no/f.png"], "folder no does not exist"),
         (["good.npy", "--figure", "f.xyz"], "f.xyz"),
-        (["good.npy", "--backend", "cuppy"], "backend 'cuppy' is not installed"),
+        (["good.npy", "--backend", "cuppy"], "backend 'cuppy' is not known"),
         (["good.npy", "--first-layer", "sj"], "first_layer = 'sj'"),
         (["good.npy", "--stages", "two"], "invalid int value: 'two'"),
         (["good.npy", "--steps", "1,x"], "argument --steps: invalid comma-separated int value: '1,x'"),

@@ -1,5 +1,6 @@
 """Fits that are stopped anywhere and go on: the same bits; folders and signals; faults while saving."""
 
+import contextlib
 import errno
 import hashlib
 import json
@@ -169,6 +170,35 @@ def test_a_function_that_was_sampled_more_finely(tmp_path):
     model, interruptions = run_in_pieces(u, grid, tmp_path / "run", [2, 3], **options)
     assert interruptions == 2
     assert fingerprint(model, tmp_path) == fingerprint(whole, tmp_path)
+
+
+class Slow(Callback):
+    """Makes the first stage take long enough to be seen in the seconds of a later one."""
+
+    def on_step(self, step):
+        if step.stage == 1:
+            time.sleep(0.02)
+
+
+@pytest.mark.parametrize("stops", [[], [5, 10, 15]])
+def test_each_stage_has_its_own_seconds(stops, tmp_path):
+    """Not those of the stages before, however often a state was saved or taken up: together no more than the fit's."""
+    u, options = periodic(), {**SMALL, "mode": "paper", "optimizer": "adam", "steps": 10, "certify": False}
+    for attempt, stop in enumerate([*stops, 0]):
+        with (
+            Checkpoints(tmp_path / "run", every_steps=1, every_minutes=0.0) as checkpoints,
+            contextlib.suppress(Interrupted),
+        ):
+            callbacks = [Slow(), StopAt(checkpoints, stop)]
+            model = (
+                resume(checkpoints, callbacks=callbacks)
+                if attempt
+                else fit(u, checkpoint=checkpoints, callbacks=callbacks, **options)
+            )
+    seconds = [stage.seconds for stage in model.history.stages]
+    assert len(seconds) == 2
+    assert seconds[0] > 10 * 0.02
+    assert sum(seconds) < model.history.seconds
 
 
 def test_python_interface(tmp_path):

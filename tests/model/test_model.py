@@ -2,13 +2,18 @@
 
 import json
 import tracemalloc
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
+from conftest import StrictBackend
 
-from simsnn_ref import DataError, FitConfig, Grid, ModelFileError, fit, load_model
-from simsnn_ref.io import read_file, write_file
+from simsnn_ref import DataError, FitConfig, Grid, ModelFileError, NumpyBackend, fit, load_model
+from simsnn_ref.io import FieldInfo, read_file, write_file
+from simsnn_ref.io.field_info import Axis
+from simsnn_ref.model import evaluation_points
+from simsnn_ref.spectrum import PI, fourier_modes
 
 EPS = np.finfo(float).eps
 BOXES = {1: ((0.0,), (3.0,)), 2: ((0.0, -1.0), (3.0, 4.0)), 3: ((0.0, -1.0, 10.0), (3.0, 4.0, 10.5))}
@@ -119,6 +124,40 @@ def test_derivatives_on_a_grid(backend):
         )
 
 
+@pytest.mark.parametrize("first_layer", ["si", "msnn", "none"])
+@pytest.mark.parametrize(
+    ("library", "d"), [(NumpyBackend, 1), (NumpyBackend, 2), (NumpyBackend, 3), (StrictBackend, 2)]
+)
+def test_blocks_add_up_to_the_whole(library, d, first_layer, monkeypatch):
+    model = fitted(d, library(), first_layer)
+    grid = model.grid.refined(2)
+    shifted = Grid(grid.shape, [lo + 0.1 for lo in grid.lower], grid.upper)
+    for order, evaluate in enumerate((model, model.gradient, model.hessian)):
+        for where in (grid, shifted, grid.points()):
+            whole = evaluate(where)
+            with monkeypatch.context() as patch:
+                patch.setattr(evaluation_points, "BLOCK_BYTES", 10 * grid.size)  # six units take 48 bytes or more
+                blocks = evaluate(where)
+            # As in `test_points_grids_and_axes_agree`; each derivative multiplies errors of |k.x| eps by |k|.
+            bound = 200 * 3**order * EPS * np.max(np.abs(whole))
+            np.testing.assert_allclose(blocks, whole, rtol=0.0, atol=bound)
+
+
+@pytest.mark.parametrize("first_layer", ["si", "msnn"])
+def test_derivatives_take_bounded_memory(first_layer, monkeypatch):
+    model, n = fitted(2, first_layer=first_layer), 256
+    monkeypatch.setattr(evaluation_points, "BLOCK_BYTES", 2**20)
+    grid = Grid((n, n), model.grid.lower, model.grid.upper)
+    tracemalloc.start()
+    try:
+        model.hessian(grid)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    # The result twice, for it is scaled, and some fields of the layers; all of the first layer's would be 19 MiB.
+    assert peak < 2 * 4 * 8 * n**2 + 8 * 2**20
+
+
 @pytest.mark.parametrize("first_layer", ["si", "ffm", "msnn", "none", "fourier"])
 def test_save_and_load_keep_every_bit(tmp_path, backend, first_layer):
     model = fitted(2, backend, first_layer)
@@ -136,6 +175,76 @@ def test_save_and_load_keep_every_bit(tmp_path, backend, first_layer):
     assert np.array_equal(again.history.spectrum.energy, model.history.spectrum.energy)
     again.save(tmp_path / "again")
     assert (tmp_path / "again").read_bytes() == path.read_bytes()
+
+
+def by_the_format(path, points):
+    """Values at points (n, d), by docs/format.md alone: long double, no class of this package but the reader."""
+    content, arrays = read_file(path)
+    lower, upper = (np.asarray(content["grid"][name]) for name in ("lower", "upper"))
+    y = 2 * (points - lower) / (upper - lower) - 1
+    u = np.zeros(len(points), dtype=np.longdouble)
+    for s, stage in reversed(list(enumerate(content["stages"], start=1))):
+        a = {name.partition("/")[2]: value for name, value in arrays.items() if name.startswith(f"stage{s}/")}
+        h = y.T
+        if stage["first_layer"] != "none":
+            if stage["period"] is not None:
+                period = [Fraction(p) for p in stage["period"]]
+                m = a["indices"] * np.array([p.denominator for p in period])
+                K = PI * m / np.array([p.numerator for p in period])
+            else:
+                K = stage["scale"] * a["B"].astype(np.longdouble)
+                K = np.concatenate([K, K]) if stage["paired"] else K
+            h = a["A"][:, None] * np.cos(K @ y.T + a["b"][:, None])
+        for layer in range(1, len(stage["hidden"]) + 1):
+            h = np.tanh(a[f"W{layer}"] @ h + a[f"c{layer}"][:, None])
+        last = len(stage["hidden"]) + 1
+        u = u + stage["eps"] * (a[f"W{last}"] @ h + a[f"c{last}"][:, None])[0]
+    return u
+
+
+@pytest.mark.parametrize("first_layer", ["si", "ffm", "msnn", "none", "fourier"])
+def test_the_format_is_enough_to_evaluate_a_model(tmp_path, first_layer):
+    model = fitted(2, first_layer=first_layer)
+    model.save(tmp_path / "model")
+    points = np.random.default_rng(4).uniform(*BOXES[2], (20, 2)).astype(np.longdouble)
+    values = by_the_format(tmp_path / "model", points)
+    eps = np.finfo(np.longdouble).eps
+    # Arguments of up to 20, in the same arithmetic but another order.
+    np.testing.assert_allclose(
+        values, model(points, precision="extended"), rtol=0.0, atol=200 * eps * np.max(np.abs(values))
+    )
+
+
+def parts_of(thing):
+    """A dataclass and all that it holds."""
+    yield thing
+    if is_dataclass(thing):
+        for item in fields(thing):
+            yield from parts_of(getattr(thing, item.name))
+    elif isinstance(thing, tuple | list):
+        for item in thing:
+            yield from parts_of(item)
+
+
+@pytest.mark.parametrize("first_layer", ["si", "ffm", "none", "scattered", "zero"])
+def test_what_a_model_looks_like_is_short(first_layer):
+    if first_layer == "scattered":
+        points = np.random.default_rng(0).uniform(-1.0, 1.0, (300, 2))
+        model = fit(points, np.exp(points[:, 0]), stages=1, certify=False, hidden=(6,))
+    elif first_layer == "zero":
+        model = fit(np.zeros(300))
+    else:
+        model = fitted(2, first_layer=first_layer)
+    axis = Axis("x", values=np.linspace(0.0, 1.0, 900))
+    modes = fourier_modes(np.ones((30, 30)), Grid((30, 30)), NumpyBackend())
+    for part in (*parts_of(replace(model, field=FieldInfo("u", (axis, Axis("y"))))), modes):
+        if is_dataclass(part):
+            assert len(repr(part)) < 1000
+            assert repr(part).count("\n") < 3
+    if first_layer == "si":
+        assert repr(model).startswith("Model(Grid(shape=(7, 6), lower=(0.0, -1.0), upper=(3.0, 4.0), periodic=(False")
+        assert "2 stages, relative RMS error" in repr(model)
+        assert "W1 (6, 10), c1 (6,), W2 (5, 6)" in repr(model.stages[0])
 
 
 def test_provenance_names_the_libraries(tmp_path):

@@ -9,12 +9,13 @@ import pytest
 
 from simsnn_ref import ConfigError, DataError, FitConfig, Grid, NumpyBackend, fit
 from simsnn_ref.model import ErrorSample, certify
-from simsnn_ref.model.certificate import evaluate_by_definition
+from simsnn_ref.model.certificate import MARGIN, evaluate_by_definition, rounding_of_sum
 from simsnn_ref.multistage import certify_model, training_set
 from simsnn_ref.network import (
     DenseMap,
     ExtendedBackend,
     FFTMap,
+    Network,
     SeparableMap,
     extend,
     extended_eps,
@@ -24,11 +25,32 @@ from simsnn_ref.network import (
     network_map,
 )
 from simsnn_ref.problems import get_problem
-from simsnn_ref.spectrum import count_extension_modes, extension_modes, extension_period, fourier_modes
+from simsnn_ref.spectrum import count_extension_modes, count_modes, extension_modes, extension_period, fourier_modes
 from simsnn_ref.spectrum.fourier_extension import FourierExtension, _axis
 
 EPS = np.finfo(float).eps
 needs_long_double = pytest.mark.skipif(not is_extended(), reason="long double is no wider than float64 here")
+
+
+@needs_long_double
+@pytest.mark.parametrize("shape", [(64,), (24, 20), (10, 8, 12)])
+def test_modes_that_are_only_rounding_are_left_out(shape, monkeypatch):
+    """A few modes and the rounding of float64, which is some of every mode there is; of large grids, here of any."""
+    monkeypatch.setattr("simsnn_ref.multistage.setup.MANY_MODES", 0)
+    grid = Grid(shape, 0.0, 2.0 * np.pi)
+    u = np.sin(grid.points()).prod(axis=1).reshape(shape)
+    model = fit(u, grid, hidden=(8, 8), certify=False)
+    # The field has at most four modes, the nonlinearity's harmonics some more, the coordinates' rounding those beside.
+    assert sum(stage.n_modes for stage in model.history.stages) < 64
+    assert model.history.stages[-1].rms_on_grid <= EPS
+    assert "no further stage" in model.history.notes[-1]
+    # A smaller target follows the rounding to the end, and small grids always are.
+    closer = [fit(u, grid, hidden=(8, 8), certify=False, target=1e-17)]
+    monkeypatch.undo()
+    closer.append(fit(u, grid, hidden=(8, 8), certify=False))
+    for other in closer:
+        assert other.history.stages[-1].rms_on_grid < 1e-17
+        assert sum(stage.n_modes for stage in other.history.stages) > count_modes(grid) / 2
 
 
 def si_network(grid, n_features=12, hidden=(5, 4)):
@@ -257,6 +279,56 @@ def test_a_wrong_error_is_found():
     assert certify_model(changed, problem.target, problem.grid(24)).rms_on_grid > certified["rms_on_grid"]
     with pytest.raises(DataError, match="the model was fitted on"):
         certify_model(model, problem.target, problem.grid(25))
+
+
+def cancelling(scale, seed=0):
+    """A stage whose output is `scale` times the difference of two networks that differ by 1 / `scale`."""
+    rng = np.random.default_rng(seed)
+    grid, h, n_f = Grid((16, 16)), 6, 40
+    modes = fourier_modes(rng.standard_normal(grid.shape), grid, NumpyBackend(), n_f)
+    hidden = (2 * h, 2 * h)
+    network = Network(NumpyBackend(), "si", hidden, modes.amplitudes, frozen=frozenset("B"))
+    network = replace(network, indices=modes.indices, period=modes.period)
+    W1 = rng.standard_normal((h, n_f))
+    W2, w = rng.standard_normal((h, h)) / 2.0, rng.standard_normal((1, h))
+    params = {
+        "B": modes.wavenumbers,
+        "b": modes.phases,
+        "W1": np.concatenate([W1, W1 + rng.standard_normal(W1.shape) / scale]),
+        "c1": np.zeros(2 * h),
+        "W2": np.kron(np.eye(2), W2),
+        "c2": np.zeros(2 * h),
+        "W3": scale * np.concatenate([w, -w], axis=1),
+        "c3": np.zeros(1),
+    }
+    return 1.0, network, params
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e3, 1e6])
+def test_rounding_of_networks_whose_terms_cancel(scale):
+    """The estimate is that of the errors found with 40 digits, however much cancels."""
+    stages = [cancelling(scale)]
+    points = np.random.default_rng(1).uniform(-1.0, 1.0, (60, 2))
+    wide = evaluate_by_definition(stages, points, NumpyBackend())
+    exact = evaluate_by_definition(stages, points, NumpyBackend(), digits=40)
+    errors = np.abs(np.asarray(wide - exact)) / extended_eps()
+    estimates = rounding_of_sum(stages, points, NumpyBackend())
+    assert np.all(errors <= MARGIN * estimates)
+    # It is an RMS and no bound for the worst case: the errors are not far below.
+    assert 0.05 < np.sqrt(np.mean(errors**2)) / np.sqrt(np.mean(estimates**2)) < 1.0
+    # What cancels is in it: numbers of order `scale` are rounded.
+    assert np.sqrt(np.mean(estimates**2)) > 10.0 * scale
+
+
+@pytest.mark.slow
+def test_a_spike_is_certified():
+    """One sample of 1 among zeros: what the stages leave is the rounding of numbers that cancel."""
+    u = np.zeros((24, 24))
+    u[0, 0] = 1.0
+    options = {"mode": "paper", "optimizer": "second_order", "train_wavenumbers": False, "stages": 2}
+    model = fit(u, **options)
+    assert model.history.certified["agrees"]
+    assert not any("CERTIFICATION FAILED" in note for note in model.history.notes)
 
 
 def test_zero_and_constant_fields_are_certified():

@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from simsnn_ref import Box, Callback, ConfigError, DataError, FitConfig, Grid, fit
+from simsnn_ref import Box, Callback, ConfigError, DataError, FitConfig, Grid, OutsideBoxWarning, fit
 from simsnn_ref.problems import get_problem
 
 EPS = np.finfo(float).eps
@@ -104,7 +104,11 @@ def test_zero_field_is_fitted_exactly(backend):
     assert model(model.grid).shape == (6, 7)
     assert model.hessian(model.grid).shape == (6, 7, 2, 2)
     assert any("zero everywhere" in note for note in model.history.notes)
-    assert model.history.stages == ()
+    # One stage, as any field has: what looks at the last one finds it.
+    assert len(model.stages) == 1
+    last = model.history.stages[-1]
+    assert (last.eps, last.rms_on_grid, last.max_on_grid, last.rms_off_grid, last.loss) == (0.0,) * 5
+    assert model.history.certified["agrees"]
 
 
 @pytest.mark.parametrize("scale", [1e-300, 1e300])
@@ -140,7 +144,11 @@ def test_hold_out():
     model = fit(u, grid, QUICK, off_grid="holdout")
     assert model.grid.shape == (9, 8)
     assert model.grid.upper == (1.0, grid.axes()[1][14])
-    e = model(grid)[:, :15] - u[:, :15]
+    note = next(note for note in model.history.notes if "holdout" in note)
+    assert "fitted to every second sample along each axis, 9 x 8 of 17 x 16" in note
+    assert note.endswith(". Its box ends at 0.8666666667, not 1, on axis 1")
+    with pytest.warns(OutsideBoxWarning, match="17 of 272 points"):
+        e = model(grid)[:, :15] - u[:, :15]
     is_validation = np.ones(e.shape, dtype=bool)
     is_validation[::2, ::2] = False
     size = np.sqrt(np.mean(u[::2, ::2] ** 2))
@@ -152,6 +160,14 @@ def test_hold_out():
         fit(u, Grid((17, 16)), off_grid="holdout")
     with pytest.raises(DataError, match="too few"):
         fit(u[:6, :], Grid((6, 16)), off_grid="holdout")
+
+
+@pytest.mark.parametrize("off_grid", ["auto", "holdout"])
+def test_points_that_are_held_out_are_said(off_grid):
+    points = np.random.default_rng(0).uniform(-1.0, 1.0, (40, 1))
+    model = fit(points, np.exp(points[:, 0]), stages=1, certify=False, off_grid=off_grid)
+    held = "4 of the points, drawn at random, are held out to check the fit; the model is fitted to the other 36"
+    assert held in model.history.notes
 
 
 def test_off_grid_is_measured_only_where_it_is_asked_for():
@@ -172,7 +188,7 @@ def test_off_grid_is_measured_only_where_it_is_asked_for():
         ({"first_layer": "rff", "train_wavenumbers": True}, "first_layer rff has none that could train"),
         ({"first_layer": "ffm", "n_features": 5}, "even number"),
         ({"off_grid": "random"}, "needs a function"),
-        ({"backend": "cuppy"}, "not installed"),
+        ({"backend": "cuppy"}, "not known"),
     ],
 )
 def test_impossible_options_are_found_before_training(options, message):

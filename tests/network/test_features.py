@@ -13,6 +13,7 @@ import simsnn_ref.network.features.separable as separable_module
 from simsnn_ref.backend import NumpyBackend
 from simsnn_ref.errors import ConfigError
 from simsnn_ref.network import DenseMap, Features, FFTMap, LinearMap, MapSizes, SeparableMap, make_map
+from simsnn_ref.network.features.modes import ModesMap
 from simsnn_ref.spectrum import Grid, count_modes, fourier_modes
 
 GRIDS = [
@@ -115,6 +116,19 @@ def build(kind, grid, indices, backend):
     if kind == "dense":
         return dense_map(grid, backend)
     return SeparableMap.from_grid(grid, backend) if kind == "separable" else FFTMap(grid, indices, backend)
+
+
+@pytest.mark.parametrize("grid", GRIDS, ids=name)
+def test_modes_on_a_block_of_a_grid(backend, grid):
+    case = Case(grid)
+    block = tuple(slice(n // 3, n // 3 + max(1, n // 2)) for n in grid.shape)
+    W, features = (backend.asarray(case.W), Features(*map(backend.asarray, (case.A, case.K, case.b))))
+    fmap = ModesMap(grid, case.indices, backend, block=block)
+    there = np.arange(grid.size).reshape(grid.shape)[block]
+    reference = dense_map(grid, backend).forward(W, features)
+    reference = backend.to_numpy(reference)[:, there.ravel()]
+    assert fmap.grid_shape == there.shape
+    assert_close({"z": backend.to_numpy(fmap.forward(W, features))}, {"z": reference}, case.bounds())
 
 
 # Dense: the definition

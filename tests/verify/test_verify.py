@@ -244,7 +244,7 @@ def test_command_fails_where_a_check_does(monkeypatch, capsys):
 
 def test_unknown_backend(capsys):
     assert main(["verify", "--backend", "nothing"]) == 2
-    assert "backend 'nothing' is not installed" in capsys.readouterr().err
+    assert "backend 'nothing' is not known" in capsys.readouterr().err
 
 
 def test_subjects_have_nothing_to_hide():

@@ -22,14 +22,14 @@ def read_samples_of(model: Model, arguments: argparse.Namespace) -> tuple[Any, G
     is_table = arguments.input is not None and Path(arguments.input).suffix.lower() in TABLE_SUFFIXES
     is_scattered = is_table or arguments.values is not None or arguments.coords is not None
     if arguments.input is None or is_scattered != isinstance(grid, Scatter):
-        u, where, _ = read_input(arguments)
+        u, where, _ = read_input(arguments, quiet=True)
         return u, where
     if arguments.periodic is None:
         words = [str(periodic).lower() for periodic in grid.periodic]
         arguments.periodic = words[0] if len(set(words)) == 1 else ",".join(words)
     if not is_box_given and isinstance(grid, Scatter):
         arguments.box, is_box_given = _bounds(grid), True
-    u, where, about = read_input(arguments)
+    u, where, about = read_input(arguments, quiet=True)
     if is_box_given or isinstance(where, Scatter):
         return u, where
     placed = with_bounds_of(model, where, about["field"])

@@ -34,7 +34,7 @@ MOSTLY_ROUNDING = 4
 """Where the modes that carry all but the rounding of the samples are so many times fewer, the others are discarded."""
 
 
-WORTH_OF_FLOOR = 0.1
+WORTH_OF_FLOOR = 0.01
 """Share of the error to be expected of an interpolant to which a start has to follow it."""
 
 LEFT = 0.1

@@ -10,7 +10,6 @@ from functools import cached_property, partial
 from typing import Any, TypeAlias
 
 import numpy as np
-from scipy import sparse
 
 from simsnn_ref.spectrum.grid import Grid
 from simsnn_ref.spectrum.line_interpolation import Choice, choose_line_method, interpolate_lines, lines_along
@@ -90,7 +89,7 @@ class GridInterpolant:
         values = np.asarray(first(points[:, 0]) @ values.reshape(len(values), -1)).reshape(len(points), *shape)
         for axis, basis in enumerate(others, start=1):
             there = basis(points[:, axis])
-            values = np.einsum("ij,ij...->i...", there.todense() if sparse.issparse(there) else there, values)
+            values = np.einsum("ij,ij...->i...", there @ np.eye(values.shape[1]), values)
         return values
 
 

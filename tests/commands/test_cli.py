@@ -150,18 +150,20 @@ def test_fit_of_a_file(capsys):
     output = run_json(capsys, "fit", "u.npy", "--box", "0", "3", "--periodic", "false", *FAST)
     assert output["problem"]["periodic"] == [False]
     assert output["problem"]["upper"] == [3.0]
-    assert output["stages"][0]["rms_off_grid"] is None
-    assert output["off_grid"] == "none"
-    converted, *of_the_method, unresolved = output["notes"]
+    assert output["off_grid"] == "interpolation"
+    converted, taken, *of_the_method, between, expected = output["notes"]
+    assert taken == "u.npy: axis 0 in [0, 3] is taken as not periodic, as asked"
+    assert between.startswith("between the samples the field is interpolated: axis 0 by ")
     assert [note.split(":")[0] for note in of_the_method] == [
         "as in the paper",
         "left open by the paper",
         "as in the paper, but",
     ]
     assert converted == "u.npy is float32: below about 6e-08 of its size nothing is signal; it is computed in float64"
-    # 6e-8 of rounding to float32, in 20 samples of which the extension follows some.
-    assert "the noise floor of the samples is at an RMS of" in unresolved
+    # 6e-8 of rounding to float32, of which an interpolant takes some from its neighbours.
+    assert "(estimated from samples left out)" in expected
     assert 1e-9 < output["resolved_level"] < 1e-6
+    assert output["expected_off_grid"] >= output["resolved_level"]
     assert Path("u.safetensors").is_file()
     output = run_json(capsys, "fit", "u.npy", "--periodic", "false", "--off-grid", "holdout", "--force", *FAST)
     assert output["off_grid"] == "holdout"
@@ -318,7 +320,7 @@ def test_certify_fails_loudly(capsys):
     status, _, err = run(capsys, "certify", output["model"], "other.npy", "--periodic", "false")
     assert status == 1
     assert "simsnn: error: certification failed" in err
-    assert len(err.splitlines()) == 1
+    assert len([line for line in err.splitlines() if not line.startswith("note: ")]) == 1
     check_one_line(["certify", output["model"], "--example", "logcos", "--size", "21"], "the model was fitted on")
 
 
@@ -364,8 +366,8 @@ def bad_files():
         (["text.npy"], "text.npy: not a .npy file"),
         (["."], "cannot be read: Is a directory"),
         (["good.npy", "--n-features", "22", "--mode", "paper"], "5 x 8 points has 21 Fourier modes"),
-        (["good.npy", "--n-features", "83"], "10 x 16 points has 82 Fourier modes"),
-        (["good.npy", "--n-features", "999", "--periodic", "false"], "5 x 8 points has 8 Fourier modes"),
+        (["good.npy", "--n-features", "83", "--periodic", "true"], "10 x 16 points has 82 Fourier modes"),
+        (["good.npy", "--n-features", "999", "--periodic", "false"], "17 x 29 points has 68 Fourier modes"),
         (["good.npy", "--n-features", "2,30", "--mode", "paper"], "n_features = 30"),
         (["good.npy", "--first-layer", "rff"], "mode 'accurate' has 'si'; use mode 'paper'"),
         (
@@ -387,7 +389,7 @@ def bad_files():
         (["good.npy", "--p", "1"], "p = 1.0: needs a finite value of at least 2"),
         (["good.npy", "--box", "0", "1"], "2 axes need 4 numbers, got 2"),
         (["good.npy", "--box", "1", "0", "0", "1"], "lower < upper"),
-        (["good.npy", "--periodic", "maybe"], "give true or false"),
+        (["good.npy", "--periodic", "maybe"], "give true, false or auto"),
         (["good.npy", "--size", "5"], "--size belongs to --example"),
         (["good.npy", "--nonsense"], "--nonsense"),
         (["--train-wavenumbers", "true"], "--train-wavenumbers takes no value; give --train-wavenumbers or --no-train"),
@@ -425,7 +427,8 @@ def check_one_line(argv, message):
             status = main(list(argv))
         except SystemExit as stop:
             status = stop.code
-    lines = err.getvalue().strip().splitlines()
+    # What was read of the input is said first.
+    lines = [line for line in err.getvalue().strip().splitlines() if not line.startswith("note: ")]
     assert status == 2
     assert len(lines) == 1
     assert lines[0].startswith("simsnn: error: ")

@@ -142,8 +142,8 @@ def test_a_fit_keeps_it(tmp_path):
     model = fit(u, **options)
     model.save(tmp_path / "m.safetensors")
     notes = load_model(tmp_path / "m.safetensors").history.notes
-    assert notes[:3] == compare_with_paper(FitConfig.of(**options)).sentences()
-    assert notes[2] == "as in the paper, but: stages 1; hidden 4; steps 2; learning_rate 0.1"
+    assert notes[1:4] == compare_with_paper(FitConfig.of(**options)).sentences()
+    assert notes[3] == "as in the paper, but: stages 1; hidden 4; steps 2; learning_rate 0.1"
     assert not any("paper" in note for note in fit(u, stages=1).history.notes)
 
 

@@ -231,7 +231,7 @@ def test_fields_that_need_no_training(values):
 
 def test_what_was_not_measured_is_said():
     u = np.exp(np.linspace(0, 1, 20))
-    model = fit(u, Grid((20,), periodic=False), certify=False, **OPTIONS)
+    model = fit(u, Grid((20,), periodic=False), certify=False, off_grid="none", **OPTIONS)
     text = html_report(model, "m.safetensors", figures=False)
     assert "not measured" in text
     assert "were not certified" in text

@@ -42,9 +42,10 @@ def test_equal_meanings_that_are_not_neighbours_stay_apart():
 @pytest.mark.parametrize(
     ("periodic", "off_grid", "words"),
     [
-        (True, "auto", "trigonometric interpolation"),
+        (True, "auto", "against their interpolant"),
         (False, "holdout", "held-out samples"),
-        (False, "auto", "not measured"),
+        (False, "auto", "against their interpolant"),
+        (False, "none", "not measured"),
     ],
 )
 def test_the_legend_of_stages_says_how_the_off_grid_error_was_measured(periodic, off_grid, words):
@@ -52,10 +53,12 @@ def test_the_legend_of_stages_says_how_the_off_grid_error_was_measured(periodic,
     model = fit(np.exp(np.sin(np.pi * grid.axes()[0])), grid, off_grid=off_grid, certify=False, **OPTIONS)
     columns = stage_columns(off_grid_meaning(model))
     assert words in columns["RMS off grid"]
-    (row,) = stage_rows(model.history.stages)
+    (row,) = stage_rows(model.history.stages, model.history)
     cells = dict(zip(columns, row, strict=True))
     record = model.history.stages[0]
     assert cells["stage"] == "1 si"
     assert cells["RMS on grid"] == f"{record.rms_on_grid:.2e}"
+    between = model.history.error_between(record)
+    assert cells["RMS expected"] == ("-" if between is None else f"{between:.2e}")
     assert cells["nonlinear"] == f"{record.nonlinear_share:.2e}"
     assert cells["RMS off grid"] == ("-" if words == "not measured" else f"{record.rms_off_grid:.2e}")

@@ -45,7 +45,7 @@ def recorded(model):
     return model.history.stages[-1].rms_on_grid
 
 
-def checked(u, tmp_path, config=None, grid=None, **options):
+def checked(u, tmp_path, config=None, grid=None, rounding=32 * EPS, **options):
     """The model of a fit, whatever its errors are, after what holds of every one.
 
     The file gives back the same bits, the report is JSON without NaN, and predictions at the samples miss them by the
@@ -62,7 +62,7 @@ def checked(u, tmp_path, config=None, grid=None, **options):
     rms = model.history.rms or 1.0
     error = float(np.sqrt(np.mean((values / rms - u.astype(np.float64) / rms) ** 2)))
     # Values up to some ten RMS, each rounded once a stage and again in the features' sum.
-    assert error == pytest.approx(recorded(model), rel=1e-6, abs=32 * EPS)
+    assert error == pytest.approx(recorded(model), rel=1e-6, abs=rounding)
     return model
 
 
@@ -471,7 +471,7 @@ def test_resolved_fields_are_fitted_to_rounding(tmp_path, name):
     model = checked(u, tmp_path, ACCURATE)
     assert recorded(model) < 0.25 * EPS
     assert model.history.stages[-1].rms_off_grid < 0.25 * EPS
-    assert not note_of(model, "noise floor of the samples")
+    assert not note_of(model, "an RMS error of about")
     assert note_of(model, "RMS below the target 5e-17")
     if name.startswith("offset"):
         signal = u - 1e8
@@ -482,13 +482,15 @@ def test_resolved_fields_are_fitted_to_rounding(tmp_path, name):
 def test_unresolved_fields_are_followed_at_the_samples_and_said_to_be_unresolved(tmp_path, name):
     """Their modes interpolate samples on a periodic grid, whatever they are; the note says what that is worth."""
     u = FIELDS[name]
-    model = checked(u, tmp_path, ACCURATE)
+    model = checked(u, tmp_path, ACCURATE, grid=Grid(u.shape))
     assert recorded(model) < 0.25 * EPS
     level = model.history.noise_floor
     assert level > 1e3 * EPS
-    assert note_of(model, f"the noise floor of the samples is at an RMS of {level:.1e}")
+    assert note_of(model, f"between the samples an RMS error of about {level:.1e}")
     # 24 bits are left of float32, digits before the point of integers; of the others nothing.
-    expected = {"float32": 2.0**-24, "integers": 0.04, "equal but for one": 0.12}.get(name, 0.5)
+    # Bytes and the pattern of zeros are nearly waves that the grid resolves.
+    expected = {"float32": 2.0**-24, "integers": 0.04, "equal but for one": 0.12, "bytes": 0.004}.get(name, 0.5)
+    expected = 0.004 if name == "negative zeros" else expected
     assert expected / 4.0 < level < 4.0 * expected
     if u.dtype == np.float32:
         assert note_of(model, "u is float32: below about 6e-08 of its size nothing is signal")
@@ -498,17 +500,17 @@ def test_unresolved_fields_are_followed_at_the_samples_and_said_to_be_unresolved
     "name", ["spike", "noise", "4 x 4", "equal but for one", "float32", "1e-300", "1e300", "offset"]
 )
 def test_without_periodicity(tmp_path, name):
-    """Modes of the extended box follow smooth samples to some eps; of others they leave what `resolved_level` says."""
+    """All samples are met to rounding; what is to be expected between them is said, and is that of noise or a jump."""
     u = FIELDS[name]
-    model = checked(u, tmp_path, ACCURATE, grid=Grid(u.shape, periodic=False))
+    # Of what is not smooth the modes of the extended box cancel, and float64 keeps so much less of their sum.
+    rounding = 32 * EPS if name in RESOLVED else 2.0**16 * EPS
+    model = checked(u, tmp_path, ACCURATE, Grid(u.shape, periodic=False), rounding)
     if name in RESOLVED:
-        # The coefficients of the extension are some ten times the field.
-        assert recorded(model) < 32 * EPS
-        assert not note_of(model, "noise floor of the samples")
+        assert model.history.noise_floor < 1e-6
     else:
-        assert recorded(model) == pytest.approx(model.history.noise_floor, rel=0.5)
-        assert note_of(model, "noise floor of the samples")
-        assert note_of(model, "stage 2 is not kept")
+        assert model.history.noise_floor > 1e-9
+        assert note_of(model, "estimated from samples left out")
+    assert recorded(model) < EPS
 
 
 def alternating():
@@ -603,13 +605,13 @@ def test_fewer_points_than_four_are_refused(shape):
 
 
 def test_an_offset_is_not_the_signal(tmp_path):
-    """Not periodic in 2-D: 2e-10 of 1e8 is 2 % of the signal; the note gives the level, relative to the RMS with it."""
+    """The error to expect is relative to the RMS with the offset, of which the signal is 1e-8."""
     u = 1e8 + wave_2d(12, 12)
     model = checked(u, tmp_path, grid=Grid(u.shape, periodic=False))
     level = model.history.noise_floor
     assert 1e-11 < level < 1e-8
-    assert note_of(model, "noise floor of the samples")
-    assert 1e-3 < recorded(model) * 1e8 < 1.0
+    assert note_of(model, "estimated from samples left out")
+    assert recorded(model) < EPS
 
 
 @pytest.mark.slow

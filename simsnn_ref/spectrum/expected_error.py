@@ -21,6 +21,10 @@ __all__ = ["expected_error", "unit_of_rounding"]
 BANDS = 6
 """The largest wavenumber is that many bands of wavenumbers away from 0; the last two tell of the decay."""
 
+POPULATED = 0.7
+"""Quantile of the energies of a band that stands for all of it: a few waves that the grid resolves are no noise, and
+of a symmetric field every second mode is empty."""
+
 SINGLE_BITS, FEWER_BITS = 23, 19
 """Of the mantissa of float32, and of numbers that are exact in it by chance, since they are short."""
 
@@ -77,12 +81,15 @@ def _beyond_the_grid(u: np.ndarray) -> float:
     """RMS of what lies beyond the largest wavenumber of samples u that repeat, shape (n, lines), and of its image."""
     n = len(u)
     energy = np.mean(np.abs(np.fft.rfft(u, axis=0) / n) ** 2, axis=1)
-    m = np.arange(len(energy)) / (n / 2.0)
-    last = m > 1.0 - 1.0 / BANDS
-    before = (m > 1.0 - 2.0 / BANDS) & ~last
-    if not np.any(last):
-        last = m == m[-1]
-    level = float(np.mean(energy[last]))
-    decay = min(1.0, level / float(np.mean(energy[before]))) if np.any(before) and np.any(energy[before]) else 1.0
-    beyond = n / BANDS * level * sum(decay**band for band in range(1, BANDS + 1))
+    if n % 2 == 0:
+        # The mode at the limit is its own image.
+        energy[-1] /= 2.0
+    width = max(1, n // (2 * BANDS))
+    level, before = _level(energy[-width:]), _level(energy[-2 * width : -width])
+    decay = min(1.0, level / before) if before > 0.0 else 1.0
+    beyond = 2 * width * level * sum(decay**band for band in range(1, BANDS + 1))
     return math.sqrt(min(2.0 * beyond, n * level))
+
+
+def _level(energy: np.ndarray) -> float:
+    return float(np.quantile(energy, POPULATED))

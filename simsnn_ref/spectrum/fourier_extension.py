@@ -151,6 +151,14 @@ def _along(axis: int, matrix: np.ndarray, field: np.ndarray) -> np.ndarray:
 RCONDS = (1e-14, 1e-16, 1e-18, 1e-20)
 """Truncations tried. The Kronecker product's singular values are accurate far below eps times the largest."""
 
+MILDER, MILDEST = 100.0, 1e-2
+"""Factor from one truncation to the next where the first of them leaves coefficients that are too large."""
+
+LARGEST = 1e3
+"""Sum of the sizes of the coefficients, relative to the RMS of the field, beyond which no smaller singular value is
+taken: eps times as much is what float64 loses of the sum. That of smooth fields is some hundred; noise makes it grow
+without end."""
+
 WORTH_IT = 0.5
 """More modes, or smaller singular values, are taken if they lower the residue to this share."""
 
@@ -200,9 +208,15 @@ class _Fit:
 
 def _fits(t: np.ndarray, grid: Grid, n: tuple[int, ...]) -> list[_Fit]:
     """The fits with each truncation, the lowest RMS of what is left first."""
-    extension, fits = FourierExtension(grid, n), []
-    for rcond in RCONDS:
+    extension = FourierExtension(grid, n)
+    fits: list[_Fit] = []
+    mild = RCONDS[0]
+    while np.sum(np.abs(extension.coefficients(t, mild))) > LARGEST and mild < MILDEST:
+        mild *= MILDER
+    for rcond in RCONDS if mild == RCONDS[0] else (mild,):
         a = extension.coefficients(t, rcond)
+        if fits and np.sum(np.abs(a)) > LARGEST:
+            break
         fits.append(_Fit(extension, a, rcond, float(np.sqrt(np.mean((t - extension.values(a)) ** 2)))))
     return sorted(fits, key=lambda fit: fit.residue)
 

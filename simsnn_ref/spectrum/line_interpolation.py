@@ -6,6 +6,7 @@ Which one suits a field is not known before; that a sample is predicted from the
 """
 
 import math
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -20,8 +21,11 @@ from simsnn_ref.backend import EPS, rms
 
 __all__ = ["Choice", "Line", "choose_line_method", "interpolate_lines", "lines_along", "periodic_prediction_error"]
 
-SPLINES, RATIONAL = (3, 5, 7, 9), (3, 5, 8, 12)
-"""Degrees of the splines and blending degrees of the rational functions."""
+RATIONAL = (3, 5, 8, 12)
+"""Blending degrees of the rational functions."""
+
+CALM = "spline of degree 3"
+"""The method of lowest degree."""
 
 ALL_LEFT_OUT = 65
 """Up to so many samples each is left out by itself; of more, `FOLDS` sets of samples far from each other are."""
@@ -115,8 +119,16 @@ def _rational(x: np.ndarray, u: np.ndarray, degree: int) -> Line:
 
 
 def _aaa(x: np.ndarray, u: np.ndarray) -> Line:
-    function = AAA(x, u[:, 0])
-    return Line(np.ones((1, 1)), lambda positions: np.asarray(function(positions))[:, np.newaxis])
+    # Where it does not converge, its predictions of samples left out tell.
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore", RuntimeWarning)
+        function = AAA(x, u[:, 0])
+    return Line(np.ones((1, 1)), partial(_values_of, function))
+
+
+def _values_of(function: AAA, positions: np.ndarray) -> np.ndarray:
+    with np.errstate(all="ignore"):
+        return np.asarray(function(positions))[:, np.newaxis]
 
 
 def _extension(x: np.ndarray, u: np.ndarray) -> Line:
@@ -196,7 +208,10 @@ def choose_line_method(x: np.ndarray, u: np.ndarray, *, linear: bool = False) ->
         error = _left_out_error(name, x, u)
         if error < least or not best:
             best, least = name, error
-    at_ends = [_rms(_prediction_error(best, x, u, np.asarray([end]))) for end in (0, len(x) - 1)]
+    # Higher degrees carry noise far beyond the last sample; the cubic tells what there is of it.
+    at_ends = [
+        min(_rms(_prediction_error(name, x, u, np.asarray([end]))) for name in (best, CALM)) for end in (0, len(x) - 1)
+    ]
     share = math.sqrt(sum(error**2 for error in at_ends) / len(x))
     return Choice(best, scale * least, scale * math.hypot(BETWEEN * least, AT_ENDS * share))
 
@@ -207,7 +222,9 @@ def _scale(u: np.ndarray) -> float:
 
 
 def _left_out_error(name: str, x: np.ndarray, u: np.ndarray) -> float:
-    """RMS error of a prediction of the samples but those at the ends."""
+    """RMS error of a prediction of the samples but those at the ends; infinite where a method has none."""
+    if not np.all(np.isfinite(_prediction_error(name, x, u, np.arange(0)))):
+        return np.inf
     error = _rms(np.concatenate([_prediction_error(name, x, u, out) for out in _folds(len(x))]))
     every_second = _rms(_prediction_error(name, x, u, np.arange(1, len(x) - 1, 2)))
     return every_second if every_second < KNOTS_ON_KINKS * error else error
@@ -226,14 +243,16 @@ def _folds(n: int) -> Iterator[np.ndarray]:
 
 
 def _prediction_error(name: str, x: np.ndarray, u: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """Errors at samples that are left out, of what the others make; of all samples where none is."""
     kept = np.delete(np.arange(len(x)), out)
+    asked = out if len(out) else kept
     methods = _methods(len(kept), u.shape[1])
     if name not in methods:
-        return np.full((len(out), u.shape[1]), np.inf)
+        return np.full((len(asked), u.shape[1]), np.inf)
     try:
-        error: np.ndarray = methods[name](x[kept], u[kept])(x[out]) - u[out]
+        error: np.ndarray = methods[name](x[kept], u[kept])(x[asked]) - u[asked]
     except (ValueError, np.linalg.LinAlgError):
-        return np.full((len(out), u.shape[1]), np.inf)
+        return np.full((len(asked), u.shape[1]), np.inf)
     return error
 
 

@@ -362,6 +362,7 @@ WITHOUT = {
     ),
     "a size, a name or a choice and no formula": (
         *("network.Network.xp", "network.Network.depth", "network.Network.n_features", "network.Network.trainable"),
+        "network.Network.__repr__",
         *("network.Network.n_parameters", "objective.Objective.xp", "objective.Objective.shard"),
         *("objective.Objective.is_overparameterized", "loss.LpLoss.__post_init__", "levenberg_marquardt.is_small"),
         *("levenberg_marquardt._elements", "levenberg_marquardt._identity"),

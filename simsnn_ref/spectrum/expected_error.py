@@ -21,6 +21,9 @@ __all__ = ["expected_error", "unit_of_rounding"]
 BANDS = 6
 """The largest wavenumber is that many bands of wavenumbers away from 0; the last two tell of the decay."""
 
+LEAST_HALF = 2
+"""Modes in half a band from which the decay is looked at within it, too."""
+
 POPULATED = 0.7
 """Quantile of the energies of a band that stands for all of it: a few waves that the grid resolves are no noise, and
 of a symmetric field every second mode is empty."""
@@ -86,7 +89,15 @@ def _beyond_the_grid(u: np.ndarray) -> float:
         energy[-1] /= 2.0
     width = max(1, n // (2 * BANDS))
     level, before = _level(energy[-width:]), _level(energy[-2 * width : -width])
-    decay = min(1.0, level / before) if before > 0.0 else 1.0
+    decay = level / before if before > 0.0 else 1.0
+    if width >= 2 * LEAST_HALF:
+        # Where noise takes over from the field within the last band, it no longer decays there.
+        first, second = _level(energy[-width : -width // 2]), _level(energy[-(width // 2) :])
+        decay = max(decay, second / first if first > 0.0 else 1.0)
+    elif len(energy) > 2 * width and energy[-2 * width - 1] > 0.0:
+        # Single modes vary: two steps tell more than one.
+        decay = max(decay, math.sqrt(level / float(energy[-2 * width - 1])))
+    decay = min(1.0, decay)
     beyond = 2 * width * level * sum(decay**band for band in range(1, BANDS + 1))
     return math.sqrt(min(2.0 * beyond, n * level))
 

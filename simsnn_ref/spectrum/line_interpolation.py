@@ -38,6 +38,9 @@ MOST_LINES = 64
 AAA_SAMPLES = 1025
 """Up to which AAA is tried, the work of which grows with the samples times the square of its support points."""
 
+SPURIOUS = 0.1
+"""Distance from the axis, in spacings, of a pole that no sample tells of."""
+
 WAVES = 2
 """Samples for each coefficient of the Fourier extension."""
 
@@ -123,6 +126,10 @@ def _aaa(x: np.ndarray, u: np.ndarray) -> Line:
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore", RuntimeWarning)
         function = AAA(x, u[:, 0])
+        poles = np.asarray(function.poles())
+    between = (poles.real > x[0]) & (poles.real < x[-1])
+    if np.any(between & (np.abs(poles.imag) < SPURIOUS * np.min(np.diff(x)))):
+        raise ValueError("AAA has a pole between the samples, which is noise")
     return Line(np.ones((1, 1)), partial(_values_of, function))
 
 

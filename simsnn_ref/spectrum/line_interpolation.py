@@ -121,16 +121,23 @@ def _rational(x: np.ndarray, u: np.ndarray, degree: int) -> Line:
     return Line(u, lambda positions: np.asarray(weights(positions)).reshape(len(positions), -1))
 
 
-def _aaa(x: np.ndarray, u: np.ndarray) -> Line:
+def _fitted_aaa(x: np.ndarray, u: np.ndarray) -> AAA:
     # Where it does not converge, its predictions of samples left out tell.
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore", RuntimeWarning)
-        function = AAA(x, u[:, 0])
-        poles = np.asarray(function.poles())
+        return AAA(x, u[:, 0])
+
+
+def _aaa(x: np.ndarray, u: np.ndarray) -> Line:
+    return Line(np.ones((1, 1)), partial(_values_of, _fitted_aaa(x, u)))
+
+
+def _has_pole_between(x: np.ndarray, u: np.ndarray) -> bool:
+    """Whether AAA has a pole next to the axis, as it has of noise."""
+    with np.errstate(all="ignore"):
+        poles = np.asarray(_fitted_aaa(x, u).poles())
     between = (poles.real > x[0]) & (poles.real < x[-1])
-    if np.any(between & (np.abs(poles.imag) < SPURIOUS * np.min(np.diff(x)))):
-        raise ValueError("AAA has a pole between the samples, which is noise")
-    return Line(np.ones((1, 1)), partial(_values_of, function))
+    return bool(np.any(between & (np.abs(poles.imag) < SPURIOUS * np.min(np.diff(x)))))
 
 
 def _values_of(function: AAA, positions: np.ndarray) -> np.ndarray:
@@ -231,6 +238,8 @@ def _scale(u: np.ndarray) -> float:
 def _left_out_error(name: str, x: np.ndarray, u: np.ndarray) -> float:
     """RMS error of a prediction of the samples but those at the ends; infinite where a method has none."""
     if not np.all(np.isfinite(_prediction_error(name, x, u, np.arange(0)))):
+        return np.inf
+    if name == "AAA" and _has_pole_between(x, u):
         return np.inf
     error = _rms(np.concatenate([_prediction_error(name, x, u, out) for out in _folds(len(x))]))
     every_second = _rms(_prediction_error(name, x, u, np.arange(1, len(x) - 1, 2)))

@@ -81,11 +81,18 @@ def require_agreement(certificate: dict[str, Any] | None) -> None:
         raise CertificationError("certification failed: an independent evaluation does not find the errors claimed")
 
 
-def certified_line(certificate: dict[str, Any]) -> str:
-    """The certificate of a fit in a sentence."""
+_BETWEEN = {
+    "interpolation": "{} to their interpolant between them",
+    "random": "{} to the function at other points",
+    "holdout": "{} at samples held out",
+}
+
+
+def certified_line(certificate: dict[str, Any], off_grid: str) -> str:
+    """The certificate of a fit in a sentence; `off_grid` is how the error between the samples was measured."""
     off = certificate["rms_off_grid"]
-    off_text = "not measured" if off is None else f"{off:.2e}"
+    off_text = "not measured between them" if off is None else _BETWEEN[off_grid].format(f"{off:.2e}")
     return (
         f"Certified by an independent evaluation in {certificate['digits']}-digit arithmetic at {certificate['points']}"
-        f" points: RMS error {certificate['rms_on_grid']:.2e} on the grid, {off_text} off it."
+        f" points: RMS error {certificate['rms_on_grid']:.2e} at the samples, {off_text}."
     )

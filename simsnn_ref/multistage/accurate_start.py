@@ -37,6 +37,10 @@ MOSTLY_ROUNDING = 4
 WORTH_OF_FLOOR = 0.01
 """Share of the error to be expected of an interpolant to which a start has to follow it."""
 
+LARGEST_SUM = 1e3
+"""Sum of the sizes of the coefficients, relative to the residue, up to which the modes of the extended box follow an
+interpolant, which may be rough: eps times as much is what float64 loses of the sum."""
+
 LEFT = 0.1
 """Share of a residue that the modes of the extended box leave, from which mirrored modes serve: what is not smooth."""
 
@@ -96,7 +100,8 @@ def _find_modes(field: Array, asked: int | None, residue: Residue, setup: Setup,
         modes, fit_residual = mirrored_modes(field, grid, backend), 0.0
     else:
         assert isinstance(grid, Grid)
-        modes, fit_residual = extension_modes(backend.to_numpy(field), grid, backend)
+        largest = math.inf if setup.interpolant is None else LARGEST_SUM
+        modes, fit_residual = extension_modes(backend.to_numpy(field), grid, backend, largest)
         asked = asked or len(modes)
     energy = backend.to_numpy(modes.amplitudes) ** 2 / 2.0
     tail = np.append(np.sqrt(np.cumsum(energy[::-1])[::-1]), 0.0)

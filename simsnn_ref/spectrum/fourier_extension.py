@@ -154,11 +154,6 @@ RCONDS = (1e-14, 1e-16, 1e-18, 1e-20)
 MILDER, MILDEST = 100.0, 1e-2
 """Factor from one truncation to the next where the first of them leaves coefficients that are too large."""
 
-LARGEST = 1e3
-"""Sum of the sizes of the coefficients, relative to the RMS of the field, beyond which no smaller singular value is
-taken: eps times as much is what float64 loses of the sum. That of smooth fields is some hundred; noise makes it grow
-without end."""
-
 WORTH_IT = 0.5
 """More modes, or smaller singular values, are taken if they lower the residue to this share."""
 
@@ -167,13 +162,19 @@ ROUNDING = 64.0 * EPS
 """Residues below are as good as each other: what is left is the rounding of the coefficients, up and down with them."""
 
 
-def extension_modes(t: np.ndarray, grid: Grid, backend: Backend) -> tuple[Modes, float]:
+def extension_modes(t: np.ndarray, grid: Grid, backend: Backend, largest: float = math.inf) -> tuple[Modes, float]:
     """Modes of the extended box for samples `t` of RMS 1: the fewest wavenumbers and the mildest truncation that do.
 
     The largest wavenumber along the axes that are not periodic is at most half of what the samples resolve; each is
     tried with every truncation. The wavenumbers are the fewest whose best residue at the samples is within `WORTH_IT`
     of that of all, found by bisection since more of them leave less, and the truncation is the mildest within
     `WORTH_IT` of the best: both keep the sum small between the samples.
+
+    Parameters
+    ----------
+    largest : float, optional
+        Sum of the sizes of the coefficients, relative to the RMS of the field, beyond which no smaller singular value
+        is taken. That of smooth fields is some hundred; noise makes it grow without end.
 
     Returns
     -------
@@ -184,11 +185,11 @@ def extension_modes(t: np.ndarray, grid: Grid, backend: Backend) -> tuple[Modes,
     """
     levels = _levels(grid)
     low, high = 0, len(levels) - 1
-    best = _fits(t, grid, levels[high])
+    best = _fits(t, grid, levels[high], largest)
     lowest = max(best[0].residue, ROUNDING)
     while low < high:
         middle = (low + high) // 2
-        fits = _fits(t, grid, levels[middle])
+        fits = _fits(t, grid, levels[middle], largest)
         lowest = max(min(lowest, fits[0].residue), ROUNDING)
         if WORTH_IT * fits[0].residue <= lowest:
             best, high = fits, middle
@@ -206,16 +207,16 @@ class _Fit:
     residue: float
 
 
-def _fits(t: np.ndarray, grid: Grid, n: tuple[int, ...]) -> list[_Fit]:
+def _fits(t: np.ndarray, grid: Grid, n: tuple[int, ...], largest: float) -> list[_Fit]:
     """The fits with each truncation, the lowest RMS of what is left first."""
     extension = FourierExtension(grid, n)
     fits: list[_Fit] = []
     mild = RCONDS[0]
-    while np.sum(np.abs(extension.coefficients(t, mild))) > LARGEST and mild < MILDEST:
+    while np.sum(np.abs(extension.coefficients(t, mild))) > largest and mild < MILDEST:
         mild *= MILDER
     for rcond in RCONDS if mild == RCONDS[0] else (mild,):
         a = extension.coefficients(t, rcond)
-        if fits and np.sum(np.abs(a)) > LARGEST:
+        if fits and np.sum(np.abs(a)) > largest:
             break
         fits.append(_Fit(extension, a, rcond, float(np.sqrt(np.mean((t - extension.values(a)) ** 2)))))
     return sorted(fits, key=lambda fit: fit.residue)

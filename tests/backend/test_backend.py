@@ -238,7 +238,7 @@ def test_an_unknown_device_is_one_clear_line(plugins, capsys, name, message):
 
 @pytest.mark.parametrize("named", [{"backend": "device:gpu:1"}, {"config": FitConfig.of(backend="device:gpu:1")}])
 def test_the_device_reaches_a_fit(plugins, named):
-    model = fit(np.sin(np.linspace(0.0, 6.0, 16)), stages=1, **named)
+    model = fit(np.sin(np.linspace(0.0, 6.0, 16)), stages=1, periodic=True, **named)
     assert model.backend.device == "gpu:1"
 
 

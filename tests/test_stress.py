@@ -639,9 +639,12 @@ print(json.dumps([model.history.stages[-1].rms_on_grid, peak]))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("mode", "most", "numbers"), [("accurate", 0.25 * EPS, 160), ("paper", 0.1, 80)])
+@pytest.mark.parametrize(("mode", "most", "numbers"), [("accurate", EPS, 160), ("paper", 0.1, 80)])
 def test_a_million_points(mode, most, numbers):
-    """In memory for so many float64 numbers a point, where the two training points a sample have long doubles."""
+    """In memory for so many float64 numbers a point, where the two training points a sample have long doubles.
+
+    Of so many samples modes that are only their rounding are not taken.
+    """
     done = subprocess.run([sys.executable, "-c", MILLION, mode], capture_output=True, text=True, check=True)
     error, peak = json.loads(done.stdout)
     assert error < most

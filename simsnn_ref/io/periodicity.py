@@ -102,7 +102,7 @@ def find_period(
         repeats, drops = seam.repeats, seam.is_end_repeated
         better, worse = sorted((seam.as_periodic, seam.as_bounded))
         why = f"samples left out are predicted to {better:.1e} so, to {worse:.1e} otherwise"
-        if repeats and seam.as_periodic > seam.as_bounded:
+        if repeats and seam.as_periodic >= seam.as_bounded:
             why = f"samples left out are predicted to {worse:.1e} so, and no better otherwise"
     words = "periodic with the end left out" if repeats else "not periodic, both ends included"
     contradiction = _contradiction(seam, repeats) if coordinate is not None else ""

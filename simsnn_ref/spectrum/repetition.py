@@ -32,7 +32,8 @@ class Repetition:
     is_end_repeated : bool
         Whether they repeat without the last sample, which is the first one once more.
     as_periodic, as_bounded : float
-        RMS error of the predictions of samples left out, relative to the RMS of the samples.
+        RMS error of the predictions of samples left out, relative to the RMS of the samples; the same where the first
+        one is at rounding already.
     """
 
     repeats: bool
@@ -63,12 +64,15 @@ def repetition_along(u: np.ndarray, axis: int) -> Repetition:
     scale = rms(np, lines) or 1.0
     n, rounding = len(lines), 64.0 * EPS * float(np.max(np.abs(lines)))
     has_equal_ends = n > 4 and bool(np.all(np.abs(lines[-1] - lines[0]) <= EQUAL * float(np.max(np.abs(lines)))))
-    # AAA predicts a periodic field too, on fewer samples; where the ends are equal, it tells an even field that ends.
-    bounded = choose_line_method(np.linspace(-1.0, 1.0, n), lines, linear=not has_equal_ends).error
     periodic, twice = periodic_prediction_error(lines), False
     if has_equal_ends:
         without = periodic_prediction_error(lines[:-1])
         if max(without, rounding) < max(periodic, rounding):
             periodic, twice = without, True
+    bounded = periodic
+    if periodic > rounding:
+        # AAA predicts a periodic field too, on fewer samples; where the ends are equal, it tells an even field that
+        # ends.
+        bounded = choose_line_method(np.linspace(-1.0, 1.0, n), lines, linear=not has_equal_ends).error
     repeats = max(periodic, rounding) <= BETTER * max(bounded, rounding)
     return Repetition(repeats, repeats and twice, periodic / scale, bounded / scale)

@@ -8,7 +8,7 @@ and plug-ins are loaded by name. Beside them stand double-double arithmetic, the
 from simsnn_ref.backend.block_scale import scale_for
 from simsnn_ref.backend.host_array import host_array
 from simsnn_ref.backend.loading import ENTRY_POINT_GROUP, available_backends, load_backend
-from simsnn_ref.backend.norms import largest, rms
+from simsnn_ref.backend.norms import binary_scale, largest, rms
 from simsnn_ref.backend.numpy_backend import THREADS_VARIABLE, NumpyBackend, default_threads
 from simsnn_ref.backend.processes import SERIAL, SerialProcess, WholeShard
 from simsnn_ref.backend.protocol import EPS, Array, Backend, Processes, Shard, missing_members
@@ -26,6 +26,7 @@ __all__ = [
     "Shard",
     "WholeShard",
     "available_backends",
+    "binary_scale",
     "default_threads",
     "host_array",
     "largest",

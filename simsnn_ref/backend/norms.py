@@ -7,10 +7,12 @@ import math
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+
 from simsnn_ref.backend.processes import WholeShard
 from simsnn_ref.backend.protocol import Array, Shard
 
-__all__ = ["largest", "rms"]
+__all__ = ["binary_scale", "largest", "rms"]
 
 
 def largest(xp: ModuleType | Any, e: Array, shard: Shard | None = None) -> float:
@@ -41,3 +43,12 @@ def rms(xp: ModuleType | Any, e: Array, shard: Shard | None = None) -> float:
     r = e / scale if scale > 0.0 else e
     [mean] = shard.sum(xp.sum(r * r / shard.n_total))
     return scale * math.sqrt(float(mean))
+
+
+def binary_scale(values: np.ndarray) -> float:
+    """A power of two above the largest |value|, NaN apart: dividing by it loses no bit, and squares are in range.
+
+    >>> binary_scale(np.asarray([3.0, -5.0, np.nan]))
+    8.0
+    """
+    return 2.0 ** math.frexp(float(np.nanmax(np.abs(values))))[1]

@@ -121,7 +121,7 @@ def on_grid(raw: Labelled, source: str, box: Box | None, periodic: Periodic = No
         axes.append(axis)
     ends, bounds = [], []
     for i, axis in enumerate(axes):
-        found = find_period(lines_without_gaps(values, i), 0, asked[i], axis.values, axis.attrs, axis.dim)
+        found = find_period(lines_without_gaps(values, i), asked[i], axis.values, axis.attrs, axis.dim)
         if found.drops_end:
             kept = (*(slice(None),) * i, slice(None, -1))
             values = values[kept]

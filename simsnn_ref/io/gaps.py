@@ -9,7 +9,7 @@ import numpy as np
 from scipy import fft, ndimage, sparse
 from scipy.sparse import linalg
 
-from simsnn_ref.backend import EPS, host_array
+from simsnn_ref.backend import EPS, binary_scale, host_array
 from simsnn_ref.errors import DataError
 from simsnn_ref.io.samples import LEAST_SAMPLES, check_range, check_samples
 from simsnn_ref.spectrum import Scatter
@@ -165,7 +165,7 @@ def fill_gaps(values: np.ndarray, periodic: Sequence[bool]) -> np.ndarray:
     # Relative to one of the samples a constant is filled to the bit; a power of two keeps the squares in range.
     origin = values.ravel()[~missing][0]
     relative = values - origin
-    scale = 2.0 ** math.frexp(float(np.nanmax(np.abs(relative))))[1]
+    scale = binary_scale(relative)
     relative = relative / scale
     known = relative.ravel()[~missing]
     operator: Any = 0.0

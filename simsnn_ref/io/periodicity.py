@@ -25,6 +25,9 @@ LONGITUDE_NAMES = ("lon", "longitude", "lons", "long", "nav_lon", "grid_longitud
 CLEARLY = 10.0
 """Ratio of the two predictions of left-out samples from which they contradict what was taken."""
 
+ROUNDING = 1e-13
+"""Error of a prediction, relative to the field, below which it may be the rounding of the samples."""
+
 
 @dataclass(frozen=True)
 class AxisPeriod:
@@ -63,14 +66,13 @@ def per_axis(periodic: Periodic, d: int, where: str = "the field") -> tuple[bool
 
 
 def find_period(
-    values: np.ndarray,
-    axis: int,
+    lines: np.ndarray,
     asked: bool | None = None,
     coordinate: np.ndarray | None = None,
     attrs: Attributes | None = None,
     dim: str = "",
 ) -> AxisPeriod:
-    """Decide whether a field repeats along an axis, and whether its end was sampled twice.
+    """Decide whether a field repeats along lines of one axis, and whether its end was sampled twice.
 
     What was asked for is taken. A longitude that goes round repeats, within half a step, and so does a coordinate
     without units that goes round 360 or 2 pi if the samples do; along any other coordinate nothing repeats. Without a
@@ -78,8 +80,7 @@ def find_period(
 
     Parameters
     ----------
-    values : ndarray of float64
-    axis : int
+    lines : ndarray of float64, shape (n, ...)
     asked : bool, optional
     coordinate : ndarray of float64, optional
         Uniform and ascending.
@@ -88,7 +89,7 @@ def find_period(
     dim : str, optional
         Its name.
     """
-    seam = repetition_along(values, axis)
+    seam = repetition_along(lines, 0)
     circle = None if coordinate is None else _circle(coordinate, attrs or {}, dim, seam)
     if asked is not None:
         drops = asked and seam.is_end_repeated
@@ -117,7 +118,7 @@ def _dropped(drops: bool) -> str:
 def _contradiction(seam: Repetition, repeats: bool) -> str:
     """What the samples say against it; empty if nothing."""
     taken, other = (seam.as_periodic, seam.as_bounded) if repeats else (seam.as_bounded, seam.as_periodic)
-    if max(taken, 1e-13) <= CLEARLY * max(other, 1e-13):
+    if max(taken, ROUNDING) <= CLEARLY * max(other, ROUNDING):
         return ""
     verdict = "do not go on across its seam" if repeats else "go on across its seam"
     return (

@@ -17,6 +17,7 @@ __all__ = [
     "check_grid",
     "check_range",
     "check_samples",
+    "is_constant",
     "load_samples",
     "read_npy",
     "sample_function",
@@ -128,10 +129,15 @@ def _hint(shape: tuple[int, ...], axis: int) -> str:
     return "; coordinates go in as points of shape (n, d): fit(points, values)"
 
 
+def is_constant(u: np.ndarray) -> bool:
+    """Whether all values are the same."""
+    return bool(np.all(u == u.flat[0]))
+
+
 def check_range(u: np.ndarray) -> None:
     """Raise DataError if the largest |u| of a field that is not constant is beyond 2^-1000 or 2^1000."""
     largest = float(np.max(np.abs(u)))
-    if np.any(u != u.flat[0]) and not 1.0 / LARGEST <= largest <= LARGEST:
+    if not is_constant(u) and not 1.0 / LARGEST <= largest <= LARGEST:
         raise DataError(
             f"u: the largest |u| is {largest:.3g}, where residues and predictions leave the range of float64; scale the"
             f" data to between {1.0 / LARGEST:.2g} and {LARGEST:.2g}"

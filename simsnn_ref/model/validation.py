@@ -27,6 +27,7 @@ from simsnn_ref.model.certificate import Certificate
 from simsnn_ref.model.history import StageRecord
 from simsnn_ref.model.option_groups import OFF_GRID_METHODS
 from simsnn_ref.network import FIRST_LAYERS
+from simsnn_ref.spectrum import wavenumber_units
 
 __all__ = ["RECORD", "check_data", "check_model", "check_state"]
 
@@ -258,7 +259,7 @@ def _check_tensor(name: str, array: np.ndarray | None, need: _Needed) -> None:
 
 def _check_modes(number: int, stage: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
     """B = pi m / period, rounded: the transforms take the one, sums of cosines the other."""
-    units = np.asarray([math.pi / float(Fraction(p)) for p in stage["period"]])
+    units = np.asarray(wavenumber_units(tuple(map(Fraction, stage["period"]))))
     B, indices = arrays[f"stage{number}/B"], arrays[f"stage{number}/indices"]
     eps = np.finfo(B.dtype).eps
     for start in range(0, len(B), _BLOCK):

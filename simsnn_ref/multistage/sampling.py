@@ -56,20 +56,18 @@ def training_set(
     target : callable, optional
         The function the samples were taken from, or their interpolant.
     """
-    asarray = extended_backend().asarray
     if isinstance(grid, Scatter):
-        return TrainingSet(grid, asarray(samples), 1)
-    factor = _refinement(grid, target is not None, config)
-    # Samples that neither repeat nor have an interpolant are all the same.
-    is_known = target is not None or all(grid.periodic)
-    if not is_known or (factor == 1 and (target is None or isinstance(target, GridInterpolant))):
         return at_samples_only(samples, grid)
+    factor = _refinement(grid, target is not None, config)
     if target is not None:
         return _sampled(target, grid, factor)
+    # Samples that neither repeat nor have an interpolant are all the same.
+    if factor == 1 or not all(grid.periodic):
+        return at_samples_only(samples, grid)
     return TrainingSet(grid.refined(factor), _interpolated(samples, grid, factor), factor)
 
 
-def at_samples_only(samples: np.ndarray, grid: Grid) -> TrainingSet:
+def at_samples_only(samples: np.ndarray, grid: Grid | Scatter) -> TrainingSet:
     """The samples and nothing between them."""
     return TrainingSet(grid, extended_backend().asarray(samples), 1)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from simsnn_ref.backend import EPS, Backend, NumpyBackend, rms
 from simsnn_ref.errors import ConfigError
-from simsnn_ref.io import FieldInfo, blas_threads, check_range
+from simsnn_ref.io import FieldInfo, blas_threads, check_range, is_constant
 from simsnn_ref.model import FitConfig
 from simsnn_ref.multistage.intake import FieldData
 from simsnn_ref.multistage.off_grid_error import OffGridError, choose_off_grid, hold_out, hold_out_points
@@ -103,8 +103,7 @@ class Setup:
 
     @cached_property
     def is_constant(self) -> bool:
-        values = np.asarray(self.training.values)
-        return bool(np.all(values == values.flat[0]))
+        return is_constant(np.asarray(self.training.values))
 
     @property
     def may_refine(self) -> bool:
@@ -179,8 +178,7 @@ def prepare(data: FieldData, config: FitConfig, backend: Backend) -> Setup:
     if config.run.deterministic:
         _require_deterministic(config, backend)
     require_memory(forecast(grid, config, is_function=function is not None, processes=backend.processes))
-    is_constant = bool(np.all(samples == samples.flat[0]))
-    if function is None and isinstance(grid, Grid) and not all(grid.periodic) and not is_constant:
+    if function is None and isinstance(grid, Grid) and not all(grid.periodic) and not is_constant(samples):
         function = GridInterpolant(samples, grid)
     training = training_set(samples, grid, function, config)
     off_grid = choose_off_grid(config, training, function, held_out, backend)

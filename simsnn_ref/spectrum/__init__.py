@@ -1,13 +1,13 @@
 """Where the samples are, and their Fourier modes.
 
 Grids and scattered points, Algorithm 1 (`fourier_modes`), the power spectrum of eq. 13, trigonometric interpolation,
-Fourier extension for what is not periodic, and the noise floor of the samples.
+Fourier extension for what is not periodic, which axes repeat, and the error to expect between samples.
 """
 
 from simsnn_ref.spectrum.energy import EnergySpectrum, energy_spectrum
 from simsnn_ref.spectrum.expected_error import expected_error, unit_of_rounding
 from simsnn_ref.spectrum.fourier_extension import count_extension_modes, extension_modes, extension_period
-from simsnn_ref.spectrum.grid import PI, Box, Grid, Period
+from simsnn_ref.spectrum.grid import PI, Box, Grid, Period, wavenumber_units
 from simsnn_ref.spectrum.grid_interpolant import GridInterpolant
 from simsnn_ref.spectrum.interpolation import shift_samples
 from simsnn_ref.spectrum.least_squares import ScatteredModes, count_scattered_modes
@@ -43,4 +43,5 @@ __all__ = [
     "require_modes",
     "shift_samples",
     "unit_of_rounding",
+    "wavenumber_units",
 ]

@@ -13,7 +13,7 @@ from fractions import Fraction
 import numpy as np
 
 from simsnn_ref.backend import EPS, Backend
-from simsnn_ref.spectrum.grid import PI, Grid, Period
+from simsnn_ref.spectrum.grid import PI, Grid, Period, wavenumber_units
 from simsnn_ref.spectrum.modes import Modes
 from simsnn_ref.spectrum.scattered_points import Scatter
 
@@ -133,11 +133,10 @@ class FourierExtension:
         amplitudes = np.where(np.any(indices != 0, axis=1), 2.0, 1.0) * np.abs(c)
         order = np.argsort(-amplitudes, stable=True)
         order = order[amplitudes[order] > 0.0]
-        units = np.asarray([np.pi / float(period) for period in self.period])
         return Modes(
             indices=indices[order],
             period=self.period,
-            wavenumbers=backend.asarray(indices[order] * units),
+            wavenumbers=backend.asarray(indices[order] * np.asarray(wavenumber_units(self.period))),
             amplitudes=backend.asarray(amplitudes[order]),
             phases=backend.asarray(np.angle(c[order])),
         )
@@ -211,13 +210,16 @@ def _fits(t: np.ndarray, grid: Grid, n: tuple[int, ...], largest: float) -> list
     """The fits with each truncation, the lowest RMS of what is left first."""
     extension = FourierExtension(grid, n)
     fits: list[_Fit] = []
-    mild = RCONDS[0]
-    while np.sum(np.abs(extension.coefficients(t, mild))) > largest and mild < MILDEST:
-        mild *= MILDER
-    for rcond in RCONDS if mild == RCONDS[0] else (mild,):
-        a = extension.coefficients(t, rcond)
-        if fits and np.sum(np.abs(a)) > largest:
-            break
+    rconds: tuple[float, ...] = RCONDS
+    a = extension.coefficients(t, rconds[0])
+    while np.sum(np.abs(a)) > largest and rconds[0] < MILDEST:
+        rconds = (rconds[0] * MILDER,)
+        a = extension.coefficients(t, rconds[0])
+    for rcond in rconds:
+        if fits:
+            a = extension.coefficients(t, rcond)
+            if np.sum(np.abs(a)) > largest:
+                break
         fits.append(_Fit(extension, a, rcond, float(np.sqrt(np.mean((t - extension.values(a)) ** 2)))))
     return sorted(fits, key=lambda fit: fit.residue)
 

@@ -11,12 +11,17 @@ import numpy as np
 
 from simsnn_ref.errors import DataError
 
-__all__ = ["PI", "Box", "Grid", "Period"]
+__all__ = ["PI", "Box", "Grid", "Period", "wavenumber_units"]
 
 Period: TypeAlias = tuple[Fraction, ...]
 """Per axis, the period of some Fourier modes in lengths of the box, exact: wavenumbers are pi m / period."""
 
 PI = np.longdouble("3.14159265358979323846264338327950288")
+
+
+def wavenumber_units(period: Period) -> tuple[float, ...]:
+    """Per axis, the angular wavenumber of one cycle in a period: pi / period, in coordinates of [-1, 1]."""
+    return tuple(math.pi / float(one) for one in period)
 
 
 def _as_tuple(value: object, kind: Callable[[Any], Any], length: int | None = None) -> tuple[Any, ...]:
@@ -145,7 +150,7 @@ class Grid:
     @property
     def wavenumber_units(self) -> tuple[float, ...]:
         """Per axis, the DFT's angular wavenumber of one cycle: pi (periodic) or pi (N-1)/N."""
-        return tuple(math.pi / float(period) for period in self.dft_period)
+        return wavenumber_units(self.dft_period)
 
     def lattice(self, period: Period) -> tuple[int, ...] | None:
         """Per axis, the number of this grid's spacings in `period`; None unless whole numbers that hold the grid."""

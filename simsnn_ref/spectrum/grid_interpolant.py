@@ -12,7 +12,13 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from simsnn_ref.spectrum.grid import Grid
-from simsnn_ref.spectrum.line_interpolation import Choice, choose_line_method, interpolate_lines, lines_along
+from simsnn_ref.spectrum.line_interpolation import (
+    Choice,
+    choose_line_method,
+    from_lines,
+    interpolate_lines,
+    lines_along,
+)
 
 __all__ = ["GridInterpolant"]
 
@@ -52,14 +58,12 @@ class GridInterpolant:
         """Coefficients, and per axis the functions: the interpolant is the sum of the products of both."""
         coefficients = self.samples
         bases: list[Basis] = []
-        for axis, choice in enumerate(self.choices):
-            moved = np.moveaxis(coefficients, axis, 0)
+        for axis, (x, choice) in enumerate(zip(self.grid.scaled_axes(), self.choices, strict=True)):
             if choice is None:
-                bases.append(partial(_dirichlet, n=len(moved)))
+                bases.append(partial(_dirichlet, n=len(x)))
                 continue
-            lines = moved.reshape(len(moved), -1)
-            line = interpolate_lines(choice.name, self.grid.scaled_axes()[axis], lines)
-            coefficients = np.moveaxis(line.coefficients.reshape(-1, *moved.shape[1:]), 0, axis)
+            line = interpolate_lines(choice.name, x, lines_along(coefficients, axis))
+            coefficients = from_lines(line.coefficients, axis, coefficients.shape)
             bases.append(line.basis)
         return coefficients, bases
 
@@ -67,9 +71,7 @@ class GridInterpolant:
         """Values on another grid of the same box, float64 of shape grid.shape; those at samples are the samples."""
         values, bases = self._sum
         for axis, (x, basis) in enumerate(zip(grid.scaled_axes(), bases, strict=True)):
-            moved = np.moveaxis(values, axis, 0)
-            lines = basis(x) @ moved.reshape(len(moved), -1)
-            values = np.moveaxis(lines.reshape(len(x), *moved.shape[1:]), 0, axis)
+            values = from_lines(basis(x) @ lines_along(values, axis), axis, values.shape)
         values = np.ascontiguousarray(values)
         pairs = list(zip(self.grid.intervals, grid.intervals, strict=True))
         if all(new % old == 0 for old, new in pairs):

@@ -24,6 +24,7 @@ from simsnn_ref.backend import EPS, Backend, NumpyBackend, rms
 from simsnn_ref.errors import ConfigError
 from simsnn_ref.spectrum.energy import EnergySpectrum
 from simsnn_ref.spectrum.fourier_extension import extension_period
+from simsnn_ref.spectrum.grid import wavenumber_units
 from simsnn_ref.spectrum.modes import Modes
 from simsnn_ref.spectrum.scattered_points import Scatter
 
@@ -96,7 +97,7 @@ class ScatteredModes:
         self.scatter = scatter
         self.period = extension_period(scatter)
         self._points = np.asarray(scatter.box.to_scaled(scatter.points.astype(np.longdouble)), dtype=np.float64)
-        self._units = np.asarray([np.pi / float(period) for period in self.period])
+        self._units = np.asarray(wavenumber_units(self.period))
         # What later stages leave over is what these candidates cannot predict; more of them rarely can.
         self._is_chosen = False
         self._factorize(min(FIRST_MODES, self.count()))

@@ -17,9 +17,17 @@ from scipy import sparse
 from scipy.interpolate import AAA, BSpline, FloaterHormannInterpolator, make_interp_spline
 from scipy.linalg import lstsq
 
-from simsnn_ref.backend import EPS, rms
+from simsnn_ref.backend import EPS, binary_scale, rms
 
-__all__ = ["Choice", "Line", "choose_line_method", "interpolate_lines", "lines_along", "periodic_prediction_error"]
+__all__ = [
+    "Choice",
+    "Line",
+    "choose_line_method",
+    "from_lines",
+    "interpolate_lines",
+    "lines_along",
+    "periodic_prediction_error",
+]
 
 RATIONAL = (3, 5, 8, 12)
 """Blending degrees of the rational functions."""
@@ -85,6 +93,11 @@ def lines_along(u: np.ndarray, axis: int) -> np.ndarray:
     return np.moveaxis(u, axis, 0).reshape(u.shape[axis], -1)
 
 
+def from_lines(lines: np.ndarray, axis: int, shape: tuple[int, ...]) -> np.ndarray:
+    """Inverse of `lines_along` for a field of this shape; lines may have another number of entries than its axis."""
+    return np.moveaxis(lines.reshape(-1, *shape[:axis], *shape[axis + 1 :]), 0, axis)
+
+
 @dataclass(frozen=True)
 class Line:
     """An interpolant as a sum of functions of the position along the axis.
@@ -147,10 +160,10 @@ def _values_of(function: AAA, positions: np.ndarray) -> np.ndarray:
 
 def _extension(x: np.ndarray, u: np.ndarray) -> Line:
     n = max(1, len(x) // (2 * WAVES))
-    start, unit = x[0], np.pi / (2.0 * (x[-1] - x[0]))
+    start, unit = x[0], np.pi / (x[-1] - x[0])
 
     def basis(positions: np.ndarray) -> np.ndarray:
-        phase = np.multiply.outer(positions - start, unit * 2.0 * np.arange(n + 1))
+        phase = np.multiply.outer(positions - start, unit * np.arange(n + 1))
         return np.concatenate([np.cos(phase), np.sin(phase[:, 1:])], axis=1)
 
     return Line(lstsq(basis(x), u, cond=TRUNCATION, check_finite=False)[0], basis)
@@ -183,7 +196,7 @@ def interpolate_lines(name: str, x: np.ndarray, u: np.ndarray) -> Line:
         Positions, ascending.
     u : ndarray of float64, shape (n, lines)
     """
-    scale = _scale(u)
+    scale = binary_scale(u)
     line = _methods(len(x), u.shape[1])[name](x, u / scale)
     left = u / scale - line(x)
     if np.any(left):
@@ -210,7 +223,7 @@ def choose_line_method(x: np.ndarray, u: np.ndarray, *, linear: bool = False) ->
     'AAA'
     """
     u = u[:, :: max(1, u.shape[1] // MOST_LINES)]
-    scale = _scale(u)
+    scale = binary_scale(u)
     u = u / scale
     tied = TIED * float(np.max(np.abs(u)))
     best, least = "", np.inf
@@ -230,14 +243,10 @@ def choose_line_method(x: np.ndarray, u: np.ndarray, *, linear: bool = False) ->
     return Choice(best, scale * least, scale * math.hypot(BETWEEN * least, AT_ENDS * share))
 
 
-def _scale(u: np.ndarray) -> float:
-    """A power of two, so that the squares of what is divided by it are in range and no bit is lost."""
-    return 2.0 ** math.frexp(float(np.max(np.abs(u))))[1]
-
-
 def _left_out_error(name: str, x: np.ndarray, u: np.ndarray) -> float:
     """RMS error of a prediction of the samples but those at the ends; infinite where a method has none."""
-    if not np.all(np.isfinite(_prediction_error(name, x, u, np.arange(0)))):
+    everywhere = np.arange(len(x))
+    if not np.all(np.isfinite(_error(name, x, u, everywhere, everywhere))):
         return np.inf
     if name == "AAA" and _has_pole_between(x, u):
         return np.inf
@@ -259,9 +268,12 @@ def _folds(n: int) -> Iterator[np.ndarray]:
 
 
 def _prediction_error(name: str, x: np.ndarray, u: np.ndarray, out: np.ndarray) -> np.ndarray:
-    """Errors at samples that are left out, of what the others make; of all samples where none is."""
-    kept = np.delete(np.arange(len(x)), out)
-    asked = out if len(out) else kept
+    """Errors at samples that are left out, of what the others make."""
+    return _error(name, x, u, np.delete(np.arange(len(x)), out), out)
+
+
+def _error(name: str, x: np.ndarray, u: np.ndarray, kept: np.ndarray, asked: np.ndarray) -> np.ndarray:
+    """Errors at the samples `asked` of what those in `kept` make; infinite where a method makes nothing of them."""
     methods = _methods(len(kept), u.shape[1])
     if name not in methods:
         return np.full((len(asked), u.shape[1]), np.inf)

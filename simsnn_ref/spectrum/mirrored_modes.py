@@ -5,14 +5,13 @@ Mirrored at both ends samples make a field that repeats after two lengths of the
 cosine transform of type I, and the sum of all its modes is the samples again, to rounding.
 """
 
-import math
 from dataclasses import replace
 
 import numpy as np
 
 from simsnn_ref.backend import Array, Backend
 from simsnn_ref.spectrum.fourier_extension import extension_period
-from simsnn_ref.spectrum.grid import Grid
+from simsnn_ref.spectrum.grid import Grid, wavenumber_units
 from simsnn_ref.spectrum.modes import Modes, count_modes, fourier_modes
 
 __all__ = ["count_mirrored_modes", "mirrored_modes"]
@@ -41,11 +40,10 @@ def mirrored_modes(u: Array, grid: Grid, backend: Backend) -> Modes:
     modes, period = fourier_modes(u, mirrored, backend), extension_period(grid)
     # Both grids start at the same sample: k.x_0 of the one has to make way for that of the other.
     moved = mirrored.origin_phases(modes.indices) - grid.origin_phases(modes.indices, period)
-    units = np.asarray([math.pi / float(p) for p in period])
     return replace(
         modes,
         period=period,
-        wavenumbers=backend.asarray(modes.indices * units),
+        wavenumbers=backend.asarray(modes.indices * np.asarray(wavenumber_units(period))),
         phases=modes.phases + backend.asarray(moved),
     )
 

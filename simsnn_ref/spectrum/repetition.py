@@ -22,6 +22,10 @@ EQUAL = 8.0 * EPS
 """Difference of the two ends, relative to the largest value, up to which they may be the same sample."""
 
 
+ROUNDING = 64.0 * EPS
+"""Errors below, relative to the largest value, are as good as each other."""
+
+
 @dataclass(frozen=True)
 class Repetition:
     """What samples say of an axis.
@@ -62,17 +66,17 @@ def repetition_along(u: np.ndarray, axis: int) -> Repetition:
     lines = lines_along(u, axis)
     lines = lines / (float(np.max(np.abs(lines))) or 1.0)
     scale = rms(np, lines) or 1.0
-    n, rounding = len(lines), 64.0 * EPS * float(np.max(np.abs(lines)))
-    has_equal_ends = n > 4 and bool(np.all(np.abs(lines[-1] - lines[0]) <= EQUAL * float(np.max(np.abs(lines)))))
+    n = len(lines)
+    has_equal_ends = n > 4 and bool(np.all(np.abs(lines[-1] - lines[0]) <= EQUAL))
     periodic, twice = periodic_prediction_error(lines), False
     if has_equal_ends:
         without = periodic_prediction_error(lines[:-1])
-        if max(without, rounding) < max(periodic, rounding):
+        if max(without, ROUNDING) < max(periodic, ROUNDING):
             periodic, twice = without, True
     bounded = periodic
-    if periodic > rounding:
+    if periodic > ROUNDING:
         # AAA predicts a periodic field too, on fewer samples; where the ends are equal, it tells an even field that
         # ends.
         bounded = choose_line_method(np.linspace(-1.0, 1.0, n), lines, linear=not has_equal_ends).error
-    repeats = max(periodic, rounding) <= BETTER * max(bounded, rounding)
+    repeats = max(periodic, ROUNDING) <= BETTER * max(bounded, ROUNDING)
     return Repetition(repeats, repeats and twice, periodic / scale, bounded / scale)

@@ -623,18 +623,18 @@ def test_prime_sizes_at_full_width(tmp_path, mode):
 
 
 MILLION = """
-import json, resource, sys, warnings
+import json, sys, warnings
 warnings.simplefilter("error")
 import numpy as np
 from simsnn_ref import fit
+from simsnn_ref.report.json_report import peak_memory_bytes
 n, mode = 10**6, sys.argv[1]
 x = -1.0 + 2.0 * np.arange(n) / n
 u = np.sin(np.pi * x) + 0.3 * np.cos(3.0 * np.pi * x + 0.4)
 options = {"accurate": {"stages": 2}, "paper": {"stages": 1, "optimizer": "gauss_newton", "steps": 20, "p": 2.0}}
 options["paper"]["train_wavenumbers"] = False
 model = fit(u, mode=mode, hidden=(4,), certify=False, **options[mode])
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-print(json.dumps([model.history.stages[-1].rms_on_grid, peak]))
+print(json.dumps([model.history.stages[-1].rms_on_grid, peak_memory_bytes()]))
 """
 
 

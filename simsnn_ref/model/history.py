@@ -101,6 +101,9 @@ class History:
     noise_floor : float
         RMS, relative to the field's, below which the samples say nothing of the field between them; see
         `simsnn_ref.spectrum.expected_error`. Files and reports call it ``resolved_level``.
+    noise : float
+        Standard deviation, relative to the field's RMS, of the white noise in the samples that the fit does not follow;
+        0 where there is none.
     certified : dict or None
         The last errors by independent evaluation, see `simsnn_ref.model.Certificate`; None if that was not asked for.
     """
@@ -113,6 +116,7 @@ class History:
     spectrum: EnergySpectrum
     seconds: float
     noise_floor: float
+    noise: float = 0.0
     certified: dict[str, Any] | None = None
 
     def __repr__(self) -> str:

@@ -176,6 +176,7 @@ class Model:
                 "max": self.history.max,
                 "seconds": self.history.seconds,
                 "resolved_level": self.history.noise_floor,
+                "noise": self.history.noise,
                 "certified": self.history.certified,
             },
         }
@@ -213,6 +214,7 @@ def load_model(path: str | Path, backend: Backend | None = None) -> Model:
             spectrum=EnergySpectrum(arrays["spectrum/wavenumber"], arrays["spectrum/energy"]),
             seconds=entry["seconds"],
             noise_floor=entry["resolved_level"],
+            noise=entry.get("noise", 0.0),
             certified=entry["certified"],
         )
         grid = unpack_grid(content["grid"], arrays)

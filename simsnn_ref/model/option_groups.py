@@ -205,6 +205,9 @@ class SamplingOptions(OptionGroup):
         choices=OFF_GRID_METHODS,
     )
     off_grid_points: int = option(1000, "random: number of points", interval=at_least(1))
+    fit_noise: bool = option(
+        False, "follow the samples on a grid to rounding even where they carry white noise", mode="accurate"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -93,7 +93,11 @@ def check_model(content: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) ->
 
     The options are left to `FitConfig`, the box to `Grid` and `Scatter`, the description to `FieldInfo`.
     """
-    described = {"field": object} if "field" in content else {}
+    # Earlier versions wrote neither.
+    described: dict[str, Any] = {"field": object} if "field" in content else {}
+    history = content.get("history")
+    if isinstance(history, dict) and "noise" in history:
+        described["history"] = HISTORY | {"noise": float}
     conform(content, CONTENT | described | {"grid": SCATTER if "points" in arrays else GRID}, "content")
     _check_history(content)
     needed = _needed_by_the_grid(content, arrays) | _needed_by_the_fit(content, arrays)

@@ -101,7 +101,8 @@ def _find_modes(field: Array, asked: int | None, residue: Residue, setup: Setup,
     else:
         assert isinstance(grid, Grid)
         largest = math.inf if setup.interpolant is None else LARGEST_SUM
-        modes, fit_residual = extension_modes(backend.to_numpy(field), grid, backend, largest)
+        goal = setup.goal(residue.rms)
+        modes, fit_residual = extension_modes(backend.to_numpy(field), grid, backend, largest, goal)
         asked = asked or len(modes)
     energy = backend.to_numpy(modes.amplitudes) ** 2 / 2.0
     tail = np.append(np.sqrt(np.cumsum(energy[::-1])[::-1]), 0.0)
@@ -148,7 +149,7 @@ def sample_and_start(number: int, state: FitState, setup: Setup, events: Events)
         start = _finest_start(number, state, setup, events)
         if setup.interpolant is None or start.truncation_error < LEFT:
             return start
-    at_samples = Residue.of(at_samples_only(setup.samples, setup.interpolant.grid), setup.backend, state.stages)
+    at_samples = Residue.of(at_samples_only(setup.followed, setup.interpolant.grid), setup.backend, state.stages)
     return accurate_start(number, at_samples, setup, mirrored=True)
 
 

@@ -7,7 +7,7 @@ with the stages s = 1, 2, ...
 
 import numpy as np
 
-from simsnn_ref.backend import NumpyBackend
+from simsnn_ref.backend import NumpyBackend, rms
 from simsnn_ref.multistage.accurate_start import sample_and_start
 from simsnn_ref.multistage.events import Events
 from simsnn_ref.multistage.measurements import measure
@@ -83,9 +83,15 @@ def _reason_to_stop(number: int, state: FitState, setup: Setup) -> str:
     off_grid = last.rms_off_grid if config.mode == "accurate" else None
     if setup.interpolant is not None and (state.residue.training.stride == 1 or (off_grid or 0.0) < setup.noise_floor):
         off_grid = None
-    error = max(last.rms_on_grid, off_grid or 0.0)
-    if error < config.stages.target:
-        return f"RMS below the target {config.stages.target:g} with stage {number - 1}; no further stage"
+    at_samples = last.rms_on_grid if setup.noise is None else rms(np, state.residue.at_samples) / setup.rms
+    error = max(at_samples, off_grid or 0.0)
+    if error < setup.target and setup.noise is not None:
+        return (
+            f"stage {number - 1} leaves an RMS of {error:.1e} of the samples without their noise, which is little of"
+            f" the {setup.noise_floor:.1e} to be expected of these; no further stage"
+        )
+    if error < setup.target:
+        return f"RMS below the target {setup.target:g} with stage {number - 1}; no further stage"
     if config.mode == "accurate" and error <= setup.rounding:
         return (
             f"RMS {error:.1e} with stage {number - 1}, which is the rounding of samples in float64; no further stage"

@@ -244,6 +244,7 @@ def _model(setup: Setup, state: FitState, events: Events, certified: Certificate
         spectrum=setup.spectrum(Residue.of(setup.training, setup.backend)),
         seconds=state.clock.seconds,
         noise_floor=setup.noise_floor,
+        noise=setup.noise_level,
         certified=None if certified is None else certified.to_dict(),
     )
     return Model(tuple(state.stages), setup.grid, setup.config, history, provenance(), setup.backend, setup.info)

@@ -28,7 +28,7 @@ def measure(number: int, trained: TrainedStage, state: FitState, setup: Setup) -
     stage, result, residue = state.stages[-1], trained.result, state.residue
     # Of a field that is 0 all errors are 0.
     field_rms, field_max = setup.rms or 1.0, setup.max or 1.0
-    at_samples = residue.at_samples
+    at_samples = setup.with_noise(residue.at_samples)
     largest = float(np.max(np.abs(at_samples)))
     off_rms, off_max = state.off_grid.errors() or (None, None)
     return StageRecord(
@@ -80,8 +80,8 @@ def certificate(state: FitState, setup: Setup, digits: int = LONG_DOUBLE_DIGITS)
     at_samples = setup.training.at_samples
     on_grid = sample_errors(
         lambda chosen: scaled_points(setup.grid, chosen),
-        at_samples(setup.training.values).ravel(),
-        state.residue.training.at_samples(state.residue.values).ravel(),
+        setup.with_noise(at_samples(setup.training.values)).ravel(),
+        setup.with_noise(state.residue.training.at_samples(state.residue.values)).ravel(),
         n,
         rng,
     )

@@ -28,7 +28,7 @@ def before_the_first_stage(setup: Setup) -> list[str]:
             f"modes by least squares at the points, up to {setup.least_squares.count()}: as many as predict the value"
             f" at each point best from the others, to an RMS of {setup.noise_floor:.1e} of the field's"
         )
-    return [*notes, *_between(setup)]
+    return [*notes, *_noise(setup), *_between(setup)]
 
 
 def after_the_last_stage(state: FitState, setup: Setup) -> list[str]:
@@ -43,6 +43,19 @@ def after_the_last_stage(state: FitState, setup: Setup) -> list[str]:
     return notes
 
 
+def _noise(setup: Setup) -> list[str]:
+    """That the samples carry noise, and whether it is followed."""
+    if setup.signal is None:
+        return []
+    found = f"the samples carry white noise with an RMS of {setup.signal.noise / setup.rms:.1e} of the field's"
+    if setup.noise is not None:
+        error = f"with an RMS error of about {setup.signal.error / setup.rms:.1e}"
+        return [f"{found}: the fit follows what stands out of it, {error}; fit_noise = true follows the samples"]
+    if setup.config.mode == "paper":
+        return [f"{found}: mode paper follows the samples, noise included, as the paper does; mode accurate smooths it"]
+    return [f"{found}, which the fit follows as asked"]
+
+
 def _between(setup: Setup) -> list[str]:
     """How the field between samples on a grid is had, and what that is worth."""
     notes = []
@@ -55,7 +68,7 @@ def _between(setup: Setup) -> list[str]:
         notes.append(
             f"between the samples the field is interpolated: {', '.join(ways)}, which predicts samples left out best"
         )
-    if setup.noise_floor > UNRESOLVED:
+    if setup.noise_floor > UNRESOLVED and setup.signal is None:
         notes.append(
             f"between the samples an RMS error of about {setup.noise_floor:.1e} of the field is to be expected"
             f" ({_source(setup)}): below it a fit follows the samples and not the field"

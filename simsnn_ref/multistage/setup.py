@@ -1,5 +1,6 @@
 """What is settled before the first stage: where the field is trained on, where it is checked, and what it resolves."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -7,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from simsnn_ref.backend import EPS, Backend, NumpyBackend, rms
+from simsnn_ref.backend import EPS, Array, Backend, NumpyBackend, rms
 from simsnn_ref.errors import ConfigError
 from simsnn_ref.io import FieldInfo, blas_threads, check_range, is_constant
 from simsnn_ref.model import FitConfig
@@ -16,15 +17,18 @@ from simsnn_ref.multistage.off_grid_error import OffGridError, choose_off_grid, 
 from simsnn_ref.multistage.residue import Residue
 from simsnn_ref.multistage.resources import forecast, require_memory
 from simsnn_ref.multistage.sampling import TrainingSet, training_set
+from simsnn_ref.network import extended_backend
 from simsnn_ref.spectrum import (
     EnergySpectrum,
     Grid,
     GridInterpolant,
     Scatter,
     ScatteredModes,
+    Signal,
     count_modes,
     energy_spectrum,
     expected_error,
+    signal_in_noise,
     unit_of_rounding,
 )
 
@@ -43,6 +47,10 @@ WITHIN_TARGET = 0.5
 stages add up."""
 
 
+WORTH_OF_NOISE = 0.05
+"""Share of the error that noise leaves to which a fit follows what is left of the samples without it."""
+
+
 @dataclass(frozen=True)
 class Setup:
     """A fit before its first stage.
@@ -52,7 +60,7 @@ class Setup:
     grid : Grid or Scatter
         Of the samples that are trained on.
     training : TrainingSet
-        The field where the first stage is trained, of which the samples are a part.
+        The field where the first stage is trained, of which the samples are a part, or these without their noise.
     off_grid : OffGridError
         The field where the fit is checked.
     function : callable or None
@@ -62,6 +70,10 @@ class Setup:
     backend : Backend
     info : FieldInfo or None
     notes : tuple of str
+    signal : Signal or None
+        The field without the noise of its samples; None where they have none.
+    noise : Array in extended precision, or None
+        What the fit does not follow of the samples, shape grid.shape; None if it follows them as they are.
     """
 
     grid: Grid | Scatter
@@ -72,12 +84,25 @@ class Setup:
     backend: Backend
     info: FieldInfo | None = None
     notes: tuple[str, ...] = ()
+    signal: Signal | None = None
+    noise: Array | None = None
 
     @property
-    def samples(self) -> np.ndarray:
-        """The field at the samples."""
+    def followed(self) -> np.ndarray:
+        """What the fit follows, at the samples."""
         values: np.ndarray = self.training.at_samples(np.asarray(self.training.values))
         return values
+
+    @cached_property
+    def samples(self) -> np.ndarray:
+        """The field at the samples."""
+        return np.asarray(self.with_noise(self.followed))
+
+    def with_noise(self, at_samples: Array) -> Array:
+        """What is followed, or left of it, at the samples, with the part of the samples that is not followed."""
+        if self.noise is None:
+            return at_samples
+        return at_samples + (np.asarray(self.noise) if isinstance(at_samples, np.ndarray) else self.noise)
 
     @cached_property
     def rms(self) -> float:
@@ -128,8 +153,9 @@ class Setup:
     def noise_floor(self) -> float:
         """RMS, relative to the field's, below which the values there are say nothing of the field between them.
 
-        Of samples on a grid it is the error to expect between them of what goes through them, of those at scattered
-        points that of the prediction of each from the others, and of a function, which is known everywhere, rounding.
+        Of samples on a grid it is the error to expect between them of what goes through them, or of what is followed of
+        them, of those at scattered points that of the prediction of each from the others, and of a function, which is
+        known everywhere, rounding.
         """
         if self.least_squares is not None:
             values = np.asarray(self.training.values, dtype=np.float64)
@@ -137,11 +163,25 @@ class Setup:
         if self.function is not None and self.interpolant is None:
             return unit_of_rounding(self.samples)
         assert isinstance(self.grid, Grid)
-        return expected_error(self.samples.astype(np.float64), self.grid, self.interpolant)
+        if self.signal is None:
+            return expected_error(self.samples.astype(np.float64), self.grid, self.interpolant)
+        without = expected_error(self.signal.values, self.grid, self.interpolant) * rms(np, self.signal.values)
+        return math.hypot(without, self.signal.noise if self.noise is None else self.signal.error) / self.rms
+
+    @property
+    def noise_level(self) -> float:
+        """Standard deviation, relative to the field's RMS, of the noise that is not followed; 0 if there is none."""
+        return 0.0 if self.signal is None or self.noise is None else self.signal.noise / self.rms
+
+    @property
+    def target(self) -> float:
+        """RMS, relative to the field's, of what is left of all that is followed, at which the fit ends."""
+        target = self.config.stages.target
+        return target if self.noise is None else max(target, WORTH_OF_NOISE * self.noise_floor)
 
     def spectrum(self, residue: Residue) -> EnergySpectrum:
         """E(k) of a residue at the samples, relative to the field, so that the squares stay in range in any units."""
-        relative = (residue.at_samples / (self.rms or 1.0)).astype(np.float64)
+        relative = (self.with_noise(residue.at_samples) / (self.rms or 1.0)).astype(np.float64)
         if self.least_squares is not None:
             return self.least_squares.energy_spectrum(relative)
         assert isinstance(self.grid, Grid)
@@ -149,7 +189,7 @@ class Setup:
 
     def goal(self, eps: float) -> float:
         """RMS of the normalised residue of a stage below which the whole fit is well within its target."""
-        return WITHIN_TARGET * self.config.stages.target * self.rms / eps
+        return WITHIN_TARGET * self.target * self.rms / eps
 
 
 def prepare(data: FieldData, config: FitConfig, backend: Backend) -> Setup:
@@ -178,11 +218,18 @@ def prepare(data: FieldData, config: FitConfig, backend: Backend) -> Setup:
     if config.run.deterministic:
         _require_deterministic(config, backend)
     require_memory(forecast(grid, config, is_function=function is not None, processes=backend.processes))
-    if function is None and isinstance(grid, Grid) and not all(grid.periodic) and not is_constant(samples):
-        function = GridInterpolant(samples, grid)
+    signal, noise = None, None
+    if function is None and isinstance(grid, Grid) and not is_constant(samples):
+        signal = signal_in_noise(samples, grid)
+        if signal is not None and config.mode == "accurate" and not config.sampling.fit_noise:
+            asarray = extended_backend().asarray
+            noise = asarray(samples) - asarray(signal.values)
+            samples = signal.values
+        if not all(grid.periodic):
+            function = GridInterpolant(samples, grid)
     training = training_set(samples, grid, function, config)
     off_grid = choose_off_grid(config, training, function, held_out, backend)
-    return Setup(grid, training, off_grid, function, config, backend, data.info, notes)
+    return Setup(grid, training, off_grid, function, config, backend, data.info, notes, signal, noise)
 
 
 def _held_out_words(whole: Grid, grid: Grid) -> str:

@@ -36,6 +36,7 @@ def fit_report(model: Model, problem: dict[str, Any], seconds: float) -> dict[st
         "peak_memory_bytes": peak_memory_bytes(),
         "off_grid": history.off_grid,
         "resolved_level": history.noise_floor,
+        "noise": history.noise,
         "expected_off_grid": history.error_between(history.stages[-1]) if history.stages else None,
         "certified": history.certified,
         "notes": list(history.notes),

@@ -92,6 +92,11 @@ def closing_line(model: Model) -> str:
         all_repeat = isinstance(model.grid, Grid) and all(model.grid.periodic)
         source = f"estimated from {'the decay of the spectrum' if all_repeat else 'samples left out'}"
         source += f"; nothing below {history.noise_floor:.1e} is known of the field"
+    if history.noise:
+        return (
+            f"RMS distance to the samples {last.rms_on_grid:.1e}, their noise, which the fit does not follow;"
+            f" RMS error of the fit about {between:.1e} (estimated from what stands out of the noise)."
+        )
     return f"RMS error on the samples {last.rms_on_grid:.1e}; between them about {between:.1e} ({source})."
 
 

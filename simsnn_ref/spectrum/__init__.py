@@ -1,7 +1,7 @@
 """Where the samples are, and their Fourier modes.
 
 Grids and scattered points, Algorithm 1 (`fourier_modes`), the power spectrum of eq. 13, trigonometric interpolation,
-Fourier extension for what is not periodic, which axes repeat, and the error to expect between samples.
+Fourier extension for what is not periodic, which axes repeat, noise, and the error to expect between samples.
 """
 
 from simsnn_ref.spectrum.energy import EnergySpectrum, energy_spectrum
@@ -13,6 +13,7 @@ from simsnn_ref.spectrum.interpolation import shift_samples
 from simsnn_ref.spectrum.least_squares import ScatteredModes, count_scattered_modes
 from simsnn_ref.spectrum.mirrored_modes import count_mirrored_modes, mirrored_modes
 from simsnn_ref.spectrum.modes import Modes, count_modes, dominant_frequency, dominant_of, fourier_modes, require_modes
+from simsnn_ref.spectrum.noise import Signal, signal_in_noise
 from simsnn_ref.spectrum.repetition import Repetition, repetition_along
 from simsnn_ref.spectrum.scattered_points import Scatter
 
@@ -27,6 +28,7 @@ __all__ = [
     "Repetition",
     "Scatter",
     "ScatteredModes",
+    "Signal",
     "count_extension_modes",
     "count_mirrored_modes",
     "count_modes",
@@ -42,6 +44,7 @@ __all__ = [
     "repetition_along",
     "require_modes",
     "shift_samples",
+    "signal_in_noise",
     "unit_of_rounding",
     "wavenumber_units",
 ]

@@ -158,10 +158,12 @@ WORTH_IT = 0.5
 
 
 ROUNDING = 64.0 * EPS
-"""Residues below are as good as each other: what is left is the rounding of the coefficients, up and down with them."""
+"""Residues below are rounding of the coefficients, up and down with them."""
 
 
-def extension_modes(t: np.ndarray, grid: Grid, backend: Backend, largest: float = math.inf) -> tuple[Modes, float]:
+def extension_modes(
+    t: np.ndarray, grid: Grid, backend: Backend, largest: float = math.inf, enough: float = 0.0
+) -> tuple[Modes, float]:
     """Modes of the extended box for samples `t` of RMS 1: the fewest wavenumbers and the mildest truncation that do.
 
     The largest wavenumber along the axes that are not periodic is at most half of what the samples resolve; each is
@@ -174,6 +176,8 @@ def extension_modes(t: np.ndarray, grid: Grid, backend: Backend, largest: float 
     largest : float, optional
         Sum of the sizes of the coefficients, relative to the RMS of the field, beyond which no smaller singular value
         is taken. That of smooth fields is some hundred; noise makes it grow without end.
+    enough : float, optional
+        Residues below are as good as each other, as those below `ROUNDING` are.
 
     Returns
     -------
@@ -182,14 +186,14 @@ def extension_modes(t: np.ndarray, grid: Grid, backend: Backend, largest: float 
     fit_residual : float
         RMS of the samples less the sum of the modes.
     """
-    levels = _levels(grid)
+    levels, enough = _levels(grid), max(enough, ROUNDING)
     low, high = 0, len(levels) - 1
     best = _fits(t, grid, levels[high], largest)
-    lowest = max(best[0].residue, ROUNDING)
+    lowest = max(best[0].residue, enough)
     while low < high:
         middle = (low + high) // 2
         fits = _fits(t, grid, levels[middle], largest)
-        lowest = max(min(lowest, fits[0].residue), ROUNDING)
+        lowest = max(min(lowest, fits[0].residue), enough)
         if WORTH_IT * fits[0].residue <= lowest:
             best, high = fits, middle
         else:

@@ -58,6 +58,7 @@ DEFAULTS_IN_FILES = {
     "on_divergence": "stop",
     "off_grid": "auto",
     "off_grid_points": 1000,
+    "fit_noise": False,
     "certify": True,
     "seed": 0,
     "deterministic": False,

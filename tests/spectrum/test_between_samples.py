@@ -120,7 +120,7 @@ def test_the_error_to_expect_is_that_of_the_field(name, noise):
     grid = Grid(n, periodic=periodic)
     u = field(grid.axes()[0])
     u = u + noise * np.sqrt(np.mean(u**2)) * np.random.default_rng(0).standard_normal(n)
-    model = fit(u, grid, certify=False)
+    model = fit(u, grid, certify=False, fit_noise=True)
     points = RNG.uniform(-1.0, 1.0, (2000, 1))
     true = np.sqrt(np.mean((model(points) - field(points[:, 0])) ** 2) / np.mean(u**2))
     last = model.history.stages[-1]

@@ -14,8 +14,8 @@ BLOCK_ELEMENTS = 2**20
 class DenseMap:
     """Cosine features at scattered points.
 
-    O(n_points n_f h) work and at most `BLOCK_ELEMENTS` features in memory. Written with analytic operations only, so
-    that complex-step differentiation goes through `forward`.
+    O(n_points n_f h) work and at most `BLOCK_ELEMENTS` features in memory, for each thread in `forward`. Written with
+    analytic operations only, so that complex-step differentiation goes through `forward`.
 
     Parameters
     ----------
@@ -33,10 +33,10 @@ class DenseMap:
         self.n_points = int(points.shape[0])
         self.shard = WholeShard(self.n_points)
         self.xp = backend.xp
-        self._scale = backend.block_scale
+        self._backend = backend
 
     def _blocks(self, n_features: int) -> Iterator[slice]:
-        step = max(1, self._scale * BLOCK_ELEMENTS // max(1, n_features))
+        step = max(1, self._backend.block_scale * BLOCK_ELEMENTS // max(1, n_features))
         for start in range(0, self.n_points, step):
             yield slice(start, min(start + step, self.n_points))
 
@@ -44,11 +44,13 @@ class DenseMap:
         """The product z = (W A) cos(K X^T + b)."""
         xp = self.xp
         weighted = W * features.amplitudes
-        pieces = []
-        for block in self._blocks(W.shape[1]):
-            phase = features.wavenumbers @ self.points[block, :].T + features.phases[:, None]
-            pieces.append(weighted @ xp.cos(phase))
-        return xp.concat(pieces, axis=1)
+
+        def product(block: slice) -> Array:
+            # Long double has no BLAS: the sums go along rows in memory, which takes a third of the time.
+            phase = self.points[block, :] @ features.wavenumbers.T + features.phases
+            return weighted @ xp.cos(phase).T
+
+        return xp.concat(self._backend.map(product, self._blocks(W.shape[1])), axis=1)
 
     def vjp(self, W: Array, features: Features, dz: Array, *, wavenumbers: bool = True) -> FeatureGradient:
         """With D = -(W A)^T dz o sin(K X^T + b): dW = dz gamma^T, db = D 1, dK = D X."""

@@ -8,7 +8,7 @@ from simsnn_ref.io.coordinates import Labelled, SampledField, follows, on_axes, 
 from simsnn_ref.io.dataarrays import is_dataarray, read_dataarray, refuse_dataset
 from simsnn_ref.io.field_info import FieldInfo
 from simsnn_ref.io.gaps import check_scattered, without_gaps
-from simsnn_ref.io.periodicity import Periodic
+from simsnn_ref.io.periodicity import Periodic, seam_notes
 from simsnn_ref.io.provenance import blas_and_simd, blas_threads, git_commit, package_version, provenance, versions
 from simsnn_ref.io.reading import read_field, read_scattered
 from simsnn_ref.io.samples import (
@@ -64,6 +64,7 @@ __all__ = [
     "read_tensors",
     "refuse_dataset",
     "sample_function",
+    "seam_notes",
     "save_array",
     "shown",
     "to_dataarray",

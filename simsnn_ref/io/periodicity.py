@@ -9,9 +9,9 @@ import numpy as np
 
 from simsnn_ref.errors import DataError
 from simsnn_ref.io.field_info import Attributes
-from simsnn_ref.spectrum import Repetition, repetition_along
+from simsnn_ref.spectrum import Repetition, lines_along, repetition_along
 
-__all__ = ["AxisPeriod", "Periodic", "find_period", "per_axis"]
+__all__ = ["AxisPeriod", "Periodic", "find_period", "per_axis", "seam_notes"]
 
 Periodic: TypeAlias = bool | Sequence[bool | None] | None
 """Whether a field repeats along all axes, or axis by axis; None is for the data to say."""
@@ -24,6 +24,12 @@ LONGITUDE_NAMES = ("lon", "longitude", "lons", "long", "nav_lon", "grid_longitud
 
 CLEARLY = 10.0
 """Ratio of the two predictions of left-out samples from which they contradict what was taken."""
+
+SMOOTH_SEAM = 4.0
+"""Second differences across a seam over the largest ones inside, up to which the samples seem to go on there."""
+
+FEWEST = 8
+"""Samples along an axis that can speak against what a grid says."""
 
 ROUNDING = 1e-13
 """Error of a prediction, relative to the field, below which it may be the rounding of the samples."""
@@ -109,6 +115,49 @@ def find_period(
     contradiction = _contradiction(seam, repeats) if coordinate is not None else ""
     note = f"is taken as {words}: {why}{contradiction}{_dropped(drops)}; --periodic overrules"
     return AxisPeriod(repeats, drops, circle, note)
+
+
+def seam_notes(samples: np.ndarray, periodic: Sequence[bool]) -> list[str]:
+    """What the samples say against a grid that has its axes periodic or not.
+
+    Samples that are smooth across the seam of a periodic axis, and those that are not across that of another one, are
+    what the grid says; of others predictions of samples left out decide, as in `find_period`.
+
+    Parameters
+    ----------
+    samples : ndarray of float64, shape (n_1, ...)
+    periodic : sequence of bool
+
+    Examples
+    --------
+    >>> x = np.linspace(-1.0, 1.0, 64)
+    >>> seam_notes(np.cos(np.pi * x[:-1]), [True]), seam_notes(np.exp(x), [False])
+    ([], [])
+    >>> print(seam_notes(np.exp(x), [True])[0][:74])
+    axis 0 of the grid is periodic; but the samples do not go on across its se
+    """
+    notes = []
+    for axis, repeats in enumerate(periodic):
+        lines = lines_along(samples, axis)
+        if len(lines) < FEWEST or _has_smooth_seam(lines) == repeats:
+            continue
+        seam = repetition_along(samples, axis)
+        against = _contradiction(seam, repeats)
+        if repeats and seam.is_end_repeated:
+            against = "; but its last sample is the first once more: leave it out of the samples and of the grid"
+        if against:
+            notes.append(f"axis {axis} of the grid is {'periodic' if repeats else 'not periodic'}{against}")
+    return notes
+
+
+def _has_smooth_seam(lines: np.ndarray) -> bool:
+    """Whether second differences are no larger from the last sample to the first than elsewhere, and these differ."""
+    if np.allclose(lines[-1], lines[0], rtol=0.0, atol=ROUNDING * float(np.max(np.abs(lines)))):
+        return False
+    differences = np.abs(np.diff(lines, 2, axis=0, append=lines[:2]))
+    sizes = np.max(differences, axis=1)
+    # The last two go across the seam.
+    return bool(np.max(sizes[-2:]) <= SMOOTH_SEAM * np.max(sizes[:-2]))
 
 
 def _dropped(drops: bool) -> str:

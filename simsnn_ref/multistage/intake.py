@@ -23,6 +23,7 @@ from simsnn_ref.io import (
     read_dataarray,
     refuse_dataset,
     sample_function,
+    seam_notes,
     without_gaps,
 )
 from simsnn_ref.spectrum import Box, Grid, Scatter
@@ -111,7 +112,7 @@ def _of_function(function: Callable[[np.ndarray], Any], grid: Any, info: FieldIn
     if grid is None:
         raise DataError("grid: a function needs a Grid or a Box to be sampled on")
     samples, notes = check_samples(sample_function(function, grid.points()).reshape(grid.shape))
-    return FieldData(samples, grid, function, info, tuple(notes))
+    return FieldData(samples, grid, function, info, (*notes, *seam_notes(samples, grid.periodic)))
 
 
 def _of_samples(u: Any, grid: Any, info: FieldInfo | None, gaps: str) -> FieldData:
@@ -125,4 +126,4 @@ def _of_samples(u: Any, grid: Any, info: FieldInfo | None, gaps: str) -> FieldDa
     samples, notes = check_samples(u, gaps=gaps)
     check_grid(samples, grid)
     samples, filled = without_gaps(samples, grid.periodic, "u")
-    return FieldData(samples, grid, None, info, (*notes, *filled))
+    return FieldData(samples, grid, None, info, (*notes, *filled, *seam_notes(samples, grid.periodic)))

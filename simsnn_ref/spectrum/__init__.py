@@ -11,6 +11,7 @@ from simsnn_ref.spectrum.grid import PI, Box, Grid, Period, wavenumber_units
 from simsnn_ref.spectrum.grid_interpolant import GridInterpolant
 from simsnn_ref.spectrum.interpolation import shift_samples
 from simsnn_ref.spectrum.least_squares import ScatteredModes, count_scattered_modes
+from simsnn_ref.spectrum.line_interpolation import lines_along
 from simsnn_ref.spectrum.mirrored_modes import count_mirrored_modes, mirrored_modes
 from simsnn_ref.spectrum.modes import Modes, count_modes, dominant_frequency, dominant_of, fourier_modes, require_modes
 from simsnn_ref.spectrum.noise import Signal, signal_in_noise
@@ -40,6 +41,7 @@ __all__ = [
     "extension_modes",
     "extension_period",
     "fourier_modes",
+    "lines_along",
     "mirrored_modes",
     "repetition_along",
     "require_modes",

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from simsnn_ref import Box, DataError, Grid, fit, read_field, to_dataarray
+from simsnn_ref.multistage.intake import take_in
 
 FAST = {"stages": 1, "certify": False}
 GRID = Grid((12, 10))
@@ -141,3 +142,30 @@ def test_times_of_other_calendars_and_durations():
     info = read_field(xr.DataArray(U, {"t": times}, ("t", "y"))).info
     assert info.axes[0].attrs == {"units": "seconds since 2000-01-01 00:00:00", "calendar": "360_day"}
     assert np.array_equal(info.axes[0].values, 30 * 86400.0 * np.arange(12))
+
+
+LINE = np.linspace(-1.0, 1.0, 65)
+
+
+@pytest.mark.parametrize(
+    ("u", "periodic", "said"),
+    [
+        (np.exp(LINE), True, "axis 0 of the grid is periodic; but the samples do not go on across its seam"),
+        (np.cos(np.pi * LINE), True, "axis 0 of the grid is periodic; but its last sample is the first once more"),
+        (np.exp(3.0 * np.sin(np.pi * LINE[:-1:2])), False, "axis 0 of the grid is not periodic; but the samples go on"),
+        (np.exp(LINE), False, ""),
+        (np.cos(np.pi * LINE[:-1]), True, ""),
+        (np.sign(LINE[:-1] - 0.1), True, ""),
+        (np.random.default_rng(0).standard_normal(64), True, ""),
+        (np.random.default_rng(0).standard_normal(64), False, ""),
+    ],
+)
+def test_a_grid_is_contradicted_where_the_samples_are_clear(u, periodic, said):
+    notes = take_in(u, Grid(len(u), periodic=periodic)).notes
+    assert [note[: len(said)] for note in notes] == ([said] if said else [])
+
+
+def test_a_function_contradicts_its_grid_too():
+    notes = take_in(lambda x: np.exp(x[:, 0]), Grid((32, 16), periodic=True)).notes
+    assert len(notes) == 1
+    assert "the samples do not go on across its seam" in notes[0]

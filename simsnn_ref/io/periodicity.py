@@ -25,8 +25,9 @@ LONGITUDE_NAMES = ("lon", "longitude", "lons", "long", "nav_lon", "grid_longitud
 CLEARLY = 10.0
 """Ratio of the two predictions of left-out samples from which they contradict what was taken."""
 
-SMOOTH_SEAM = 4.0
-"""Second differences across a seam over the largest ones inside, up to which the samples seem to go on there."""
+SMOOTH_SEAM, ROUGH_SEAM = 1.0, 4.0
+"""Second differences across a seam over the largest ones inside, up to which the samples may go on there, and from
+which they may not."""
 
 FEWEST = 8
 """Samples along an axis that can speak against what a grid says."""
@@ -120,8 +121,8 @@ def find_period(
 def seam_notes(samples: np.ndarray, periodic: Sequence[bool]) -> list[str]:
     """What the samples say against a grid that has its axes periodic or not.
 
-    Samples that are smooth across the seam of a periodic axis, and those that are not across that of another one, are
-    what the grid says; of others predictions of samples left out decide, as in `find_period`.
+    Samples that are smooth across the seam of a periodic axis, and those that are not across that of another one, bear
+    the grid out; of others predictions of samples left out decide, as in `find_period`.
 
     Parameters
     ----------
@@ -139,7 +140,9 @@ def seam_notes(samples: np.ndarray, periodic: Sequence[bool]) -> list[str]:
     notes = []
     for axis, repeats in enumerate(periodic):
         lines = lines_along(samples, axis)
-        if len(lines) < FEWEST or _has_smooth_seam(lines) == repeats:
+        roughness = _roughness_of_seam(lines)
+        is_plausible = roughness <= ROUGH_SEAM if repeats else roughness > SMOOTH_SEAM
+        if len(lines) < FEWEST or is_plausible:
             continue
         seam = repetition_along(samples, axis)
         against = _contradiction(seam, repeats)
@@ -150,14 +153,13 @@ def seam_notes(samples: np.ndarray, periodic: Sequence[bool]) -> list[str]:
     return notes
 
 
-def _has_smooth_seam(lines: np.ndarray) -> bool:
-    """Whether second differences are no larger from the last sample to the first than elsewhere, and these differ."""
+def _roughness_of_seam(lines: np.ndarray) -> float:
+    """Largest second difference across the seam over that elsewhere; infinite if the last sample is the first one."""
     if np.allclose(lines[-1], lines[0], rtol=0.0, atol=ROUNDING * float(np.max(np.abs(lines)))):
-        return False
-    differences = np.abs(np.diff(lines, 2, axis=0, append=lines[:2]))
-    sizes = np.max(differences, axis=1)
+        return math.inf
     # The last two go across the seam.
-    return bool(np.max(sizes[-2:]) <= SMOOTH_SEAM * np.max(sizes[:-2]))
+    sizes = np.max(np.abs(np.diff(lines, 2, axis=0, append=lines[:2])), axis=1)
+    return float(np.max(sizes[-2:])) / (float(np.max(sizes[:-2])) or math.inf)
 
 
 def _dropped(drops: bool) -> str:

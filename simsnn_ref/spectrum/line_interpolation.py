@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 from scipy.interpolate import AAA, BSpline, FloaterHormannInterpolator, make_interp_spline
-from scipy.linalg import lstsq
+from scipy.linalg import svd
 
 from simsnn_ref.backend import EPS, binary_scale, rms
 
@@ -130,8 +130,21 @@ def _spline(x: np.ndarray, u: np.ndarray, degree: int) -> Line:
 
 
 def _rational(x: np.ndarray, u: np.ndarray, degree: int) -> Line:
-    weights = FloaterHormannInterpolator(x, np.eye(len(x)), d=degree)
-    return Line(u, lambda positions: np.asarray(weights(positions)).reshape(len(positions), -1))
+    # `weights` is documented, but not in the stubs.
+    made: Any = FloaterHormannInterpolator(x, np.zeros(len(x)), d=degree)
+    return Line(u, partial(_barycentric, x, np.ravel(made.weights)))
+
+
+def _barycentric(x: np.ndarray, weights: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """What each of the samples at x is multiplied by at some positions: w_j / (p - x_j) over the sum of all."""
+    distance = np.subtract.outer(positions, x)
+    is_sample = distance == 0.0
+    distance[is_sample] = 1.0
+    terms = weights / distance
+    hit = np.any(is_sample, axis=1)
+    terms[hit] = is_sample[hit]
+    shares: np.ndarray = terms / np.sum(terms, axis=1, keepdims=True)
+    return shares
 
 
 def _fitted_aaa(x: np.ndarray, u: np.ndarray) -> AAA:
@@ -159,6 +172,11 @@ def _values_of(function: AAA, positions: np.ndarray) -> np.ndarray:
 
 
 def _extension(x: np.ndarray, u: np.ndarray) -> Line:
+    """Least squares with the cosines and sines of a box twice as long, A = U diag(s) V^T at the samples.
+
+    U^T u is no larger than u, V^T times the cosines and sines over s no larger than some number. The coefficients of
+    cosines and sines, V diag(1/s) U^T u, are rounding over the smallest s, and along a second axis over its square.
+    """
     n = max(1, len(x) // (2 * WAVES))
     start, unit = x[0], np.pi / (x[-1] - x[0])
 
@@ -166,7 +184,10 @@ def _extension(x: np.ndarray, u: np.ndarray) -> Line:
         phase = np.multiply.outer(positions - start, unit * np.arange(n + 1))
         return np.concatenate([np.cos(phase), np.sin(phase[:, 1:])], axis=1)
 
-    return Line(lstsq(basis(x), u, cond=TRUNCATION, check_finite=False)[0], basis)
+    vectors, s, transposed = svd(basis(x), full_matrices=False, check_finite=False)
+    kept = s > TRUNCATION * s[0]
+    functions = transposed[kept].T / s[kept]
+    return Line(vectors[:, kept].T @ u, lambda positions: basis(positions) @ functions)
 
 
 def _methods(n: int, n_lines: int) -> dict[str, Callable[[np.ndarray, np.ndarray], Line]]:

@@ -29,7 +29,7 @@ __all__ = ["Signal", "signal_in_noise"]
 ORDERS = (4, 6, 8)
 """Of the differences; the one is taken that leaves the least error by Stein's estimate."""
 
-LONG = 1024
+LONG = 2048
 """Points of an axis that does not repeat beyond which the order is 1: the cosine transform has its eigenvectors."""
 
 ROUGHEST = 0.25
@@ -163,10 +163,29 @@ class _Transform:
 
 
 def _difference_modes(n: int, order: int) -> np.ndarray:
-    """Eigenvectors of D^T D, the smoothest first, as columns."""
+    """Eigenvectors of D^T D, the smoothest first, as columns.
+
+    The matrix is the same from either end, so that they are even or odd, and those of matrices of half the size.
+    """
     differences = np.diff(np.eye(n), order, axis=0)
-    vectors: np.ndarray = eigh(differences.T @ differences)[1]
-    return vectors
+    matrix = differences.T @ differences
+    half, middle = n // 2, n % 2
+    near, far = matrix[:half, :half], matrix[:half, n - half :][:, ::-1]
+    even = np.zeros((half + middle, half + middle))
+    even[:half, :half] = near + far
+    even[:half, half:] = math.sqrt(2.0) * matrix[:half, half : half + middle]
+    even[half:, half:] = matrix[half : half + middle, half : half + middle]
+    values, vectors = [], np.zeros((n, n))
+    for block, parity, columns in (
+        (even, 1.0, slice(half + middle)),
+        (near - far, -1.0, slice(half + middle, None)),
+    ):
+        value, vector = eigh(block, lower=False, driver="evd")
+        values.append(value)
+        vectors[:half, columns] = vector[:half] / math.sqrt(2.0)
+        vectors[half : len(vector), columns] = vector[half:]
+        vectors[n - half :, columns] = parity * vectors[:half, columns][::-1]
+    return vectors[:, np.argsort(np.concatenate(values), kind="stable")]
 
 
 def _noise_of(coefficients: np.ndarray, transform: _Transform) -> float:

@@ -25,7 +25,7 @@ LINES: dict[str, Field] = {
     "1/(1 + 25 x^2)": lambda x: 1.0 / (1.0 + 25.0 * x**2),
     "log(x + 2) cos(2x + x^3)": lambda x: np.log(x + 2.0) * np.cos(2.0 * x + x**3),
     "sin 20x": lambda x: np.sin(20.0 * x),
-    "|x|^3": lambda x: np.abs(x) ** 3,
+    "abs(x)^3": lambda x: np.abs(x) ** 3,
     "tanh 20x": lambda x: np.tanh(20.0 * x),
     "sqrt(x + 1.01)": lambda x: np.sqrt(x + 1.01),
     "sin 20(x + 1.2)^2": lambda x: np.sin(20.0 * (x + 1.2) ** 2),
@@ -72,8 +72,8 @@ STEP = 1e-20
 
 
 def gradient(field: Field, points: np.ndarray) -> np.ndarray:
-    """By complex steps; |x|^3 by its formula."""
-    if field is LINES["|x|^3"]:
+    """By complex steps; abs(x)^3 by its formula."""
+    if field is LINES["abs(x)^3"]:
         return 3.0 * points * np.abs(points)
     columns = []
     for axis in range(points.shape[1]):

@@ -8,7 +8,7 @@ from simsnn_ref.commands.base import command
 from simsnn_ref.commands.input import add_input, add_values
 from simsnn_ref.commands.model_input import read_samples_of
 from simsnn_ref.errors import CertificationError
-from simsnn_ref.model import load_model
+from simsnn_ref.model import History, load_model
 from simsnn_ref.multistage import certify_model
 from simsnn_ref.report import table_with_legend
 
@@ -88,10 +88,12 @@ _BETWEEN = {
 }
 
 
-def certified_line(certificate: dict[str, Any], off_grid: str) -> str:
-    """The certificate of a fit in a sentence; `off_grid` is how the error between the samples was measured."""
+def certified_line(certificate: dict[str, Any], history: History) -> str:
+    """The certificate of a fit in a sentence."""
     off = certificate["rms_off_grid"]
-    off_text = "not measured between them" if off is None else _BETWEEN[off_grid].format(f"{off:.2e}")
+    off_text = "not measured between them" if off is None else _BETWEEN[history.off_grid].format(f"{off:.2e}")
+    if history.noise and history.off_grid == "interpolation":
+        off_text = f"{off:.2e} between them to their interpolant without their noise"
     return (
         f"Certified by an independent evaluation in {certificate['digits']}-digit arithmetic at {certificate['points']}"
         f" points: RMS error {certificate['rms_on_grid']:.2e} at the samples, {off_text}."

@@ -226,7 +226,7 @@ def _print_fit(model: Model, report: dict[str, Any]) -> None:
     print()
     print(f"RMS of the field: {model.history.rms:.6g}.")
     if model.history.certified is not None:
-        print(certified_line(model.history.certified, model.history.off_grid))
+        print(certified_line(model.history.certified, model.history))
     print(closing_line(model))
     memory = report["peak_memory_bytes"]
     used = "" if memory is None else f", peak memory {memory / 2**20:.0f} MiB"

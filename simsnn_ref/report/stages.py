@@ -27,7 +27,8 @@ _OFF_GRID = {
 def off_grid_meaning(model: Model) -> str:
     """Where the off-grid error of a model was measured, and against what."""
     if isinstance(model.grid, Grid):
-        return _OFF_GRID[model.history.off_grid]
+        without = " without their noise" if model.history.noise and model.history.off_grid == "interpolation" else ""
+        return _OFF_GRID[model.history.off_grid] + without
     if model.history.off_grid == "none":
         return "between the points: not measured (--off-grid holdout keeps a tenth of them back)"
     return "at the tenth of the points that was held out"

@@ -171,6 +171,27 @@ def test_fit_of_a_file(capsys):
     assert output["stages"][0]["rms_off_grid"] > 0.0
 
 
+def test_fit_of_noisy_samples(capsys):
+    """What is left at the samples is their noise, and every output says so; --fit-noise follows it."""
+    x = 2.0 * np.pi * np.arange(32) / 32
+    field = np.sin(x)[:, None] * np.cos(2.0 * x)
+    np.save("u.npy", field + 5e-3 * np.random.default_rng(0).standard_normal(field.shape))
+    output = run_json(capsys, "fit", "u.npy", "--no-figure")
+    # The field's RMS is 1/2, and 1024 numbers tell the noise.
+    assert output["noise"] == pytest.approx(1e-2, rel=0.15)
+    assert output["stages"][-1]["rms_on_grid"] == pytest.approx(1e-2, rel=0.15)
+    assert output["expected_off_grid"] < 3e-3
+    status, shown, _ = run(capsys, "fit", "u.npy", "--no-figure", "--force")
+    assert status == 0
+    assert "between them to their interpolant without their noise" in shown
+    assert "their noise, which the fit does not follow; RMS error of the fit about" in shown
+    assert run(capsys, "certify", "u.safetensors", "u.npy")[0] == 0
+    output = run_json(capsys, "fit", "u.npy", "--no-figure", "--fit-noise", "--force")
+    assert output["noise"] == 0.0
+    assert output["stages"][-1]["rms_on_grid"] < 1e-15
+    assert output["expected_off_grid"] == pytest.approx(1e-2, rel=0.15)
+
+
 def test_config_file_and_options(capsys):
     Path("c.toml").write_text(
         'mode = "paper"\n[training]\noptimizer = "adam"\nsteps = [7]\n'

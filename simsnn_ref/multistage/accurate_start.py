@@ -38,7 +38,7 @@ WORTH_OF_FLOOR = 0.01
 """Share of the error to be expected of an interpolant to which a start has to follow it."""
 
 LARGEST_SUM = 1e3
-"""Sum of the sizes of the coefficients, relative to the residue, up to which the modes of the extended box follow an
+"""Sum of the sizes of the coefficients, relative to the field, up to which the modes of the extended box follow an
 interpolant, which may be rough: eps times as much is what float64 loses of the sum."""
 
 LEFT = 0.1
@@ -100,7 +100,7 @@ def _find_modes(field: Array, asked: int | None, residue: Residue, setup: Setup,
         modes, fit_residual = mirrored_modes(field, grid, backend), 0.0
     else:
         assert isinstance(grid, Grid)
-        largest = math.inf if setup.interpolant is None else LARGEST_SUM
+        largest = math.inf if setup.interpolant is None else LARGEST_SUM * setup.rms / residue.rms
         goal = setup.goal(residue.rms)
         modes, fit_residual = extension_modes(backend.to_numpy(field), grid, backend, largest, goal)
         asked = asked or len(modes)

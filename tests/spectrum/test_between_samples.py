@@ -124,7 +124,8 @@ def test_the_error_to_expect_is_that_of_the_field(name, noise):
     points = RNG.uniform(-1.0, 1.0, (2000, 1))
     true = np.sqrt(np.mean((model(points) - field(points[:, 0])) ** 2) / np.mean(u**2))
     last = model.history.stages[-1]
-    assert 0.1 < model.history.error_between(last) / true < 10.0
+    # Errors below are some roundings of the samples and of NumPy's evaluation of the field.
+    assert 0.1 < model.history.error_between(last) / max(true, 16 * EPS) < 10.0
     # Extended precision resolves a few of its own eps of the sum of stages.
     assert last.rms_on_grid < 16 * np.finfo(np.longdouble).eps + 0.01 * EPS
 

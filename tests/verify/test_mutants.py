@@ -76,7 +76,7 @@ MUTANTS = [
     (network, "Network.hidden_forward", '+ params["c1"][:, None]', '- params["c1"][:, None]'),
     (network, "Network.backward", "cotangent(u, block)", "1.0005 * cotangent(u, block)"),
     # dense map
-    (dense, "DenseMap.forward", "+ features.phases[:, None]", "- features.phases[:, None]"),
+    (dense, "DenseMap.forward", "+ features.phases", "- features.phases"),
     (dense, "DenseMap.vjp", "dphase = -(", "dphase = (1.0005 * -1.0) * ("),
     (dense, "DenseMap.vjp", "@ cos.T", "@ sin.T"),
     (dense, "DenseMap.vjp", "weights=dW * A", "weights=dW"),

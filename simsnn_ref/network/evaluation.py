@@ -81,17 +81,15 @@ def evaluate_extended(
 
     `network` and `params` are those of `simsnn_ref.network.extend`.
     """
-    stride = _stride_for_modes(network, where) if isinstance(where, Grid) else 1
-    fmap = network_map(network, where.refined(stride) if isinstance(where, Grid) else where, extended_backend())
+    if isinstance(where, Grid) and (stride := _stride_for_modes(network, where)) > 1:
+        fine = where.refined(stride)
+        u_s = evaluate_extended(network, params, fine, processes).reshape(fine.shape)
+        return u_s[(slice(None, None, stride),) * fine.ndim].reshape(-1)
+    fmap = network_map(network, where, extended_backend())
     if is_extended():
         # Double-double numbers are not for sending.
         fmap = processes.shard(fmap)
-    u_s = fmap.shard.gather(network.forward(params, fmap))
-    if stride == 1:
-        return u_s
-    assert isinstance(where, Grid)
-    every = (slice(None, None, stride),) * where.ndim
-    return u_s.reshape(where.refined(stride).shape)[every].reshape(-1)
+    return fmap.shard.gather(network.forward(params, fmap))
 
 
 def _stride_for_modes(network: Network, grid: Grid) -> int:

@@ -14,12 +14,14 @@ out of the noise by themselves are kept as they are, however rough.
 
 import math
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 from scipy.fft import dct, idct
 from scipy.linalg import eigh
 
-from simsnn_ref.backend import rms
+from simsnn_ref.backend import binary_scale, rms
 from simsnn_ref.spectrum.expected_error import unit_of_rounding
 from simsnn_ref.spectrum.grid import Grid
 from simsnn_ref.spectrum.line_interpolation import from_lines, lines_along
@@ -102,38 +104,42 @@ def signal_in_noise(u: np.ndarray, grid: Grid) -> Signal | None:
     >>> print(f"{found.noise:.2e} {np.std(found.values - field):.0e}")
     1.01e-03 2e-04
     """
-    largest = float(np.max(np.abs(u)))
-    if largest == 0.0 or ROUGHEST * u.size < FEWEST:
+    if ROUGHEST * u.size < FEWEST:
         return None
-    relative = u / largest
-    level = rms(np, relative)
-    bounded = not all(grid.periodic)
+    scale = binary_scale(u)
+    relative = u / scale
     transform = _Transform(grid, ORDERS[0])
     coefficients = transform.forward(relative)
     sigma = _noise_of(coefficients, transform)
-    if sigma <= level * max(LEAST_NOISE, ROUNDINGS * unit_of_rounding(u)):
+    if sigma <= rms(np, relative) * max(LEAST_NOISE, ROUNDINGS * unit_of_rounding(u)):
         return None
-    found = [_shrunk(coefficients, transform, sigma)]
-    for order in ORDERS[1:] if bounded else ():
+    best = _shrunk(coefficients, transform, sigma)
+    for order in ORDERS[1:] if not all(grid.periodic) else ():
         transform = _Transform(grid, order)
-        found.append(_shrunk(transform.forward(relative), transform, sigma))
-    best = min(found, key=lambda each: each.stein)
-    if rms(np, best.values) < sigma:
+        best = min(best, _shrunk(transform.forward(relative), transform, sigma), key=lambda each: each.stein)
+    values = best.transform.backward(best.coefficients)
+    if rms(np, values) < sigma:
         return None
     error = sigma * math.sqrt(LEFT_OUT * best.freedom / u.size)
-    return Signal(largest * best.values, largest * sigma, largest * error)
+    return Signal(scale * values, scale * sigma, scale * error)
 
 
 class _Transform:
     """The orthonormal basis of a grid, for differences of some order where an axis does not repeat."""
 
     def __init__(self, grid: Grid, order: int) -> None:
-        self.grid = grid
         roughness = []
-        self._vectors: list[np.ndarray | None] = []
+        self._there_and_back: list[tuple[Any, Any]] = []
+        pair: tuple[Any, Any]
         for n, periodic in zip(grid.shape, grid.periodic, strict=True):
-            has_vectors = not periodic and n <= LONG
-            self._vectors.append(_difference_modes(n, min(order, n - 1)) if has_vectors else None)
+            if periodic:
+                pair = partial(np.fft.fft, norm="ortho"), partial(np.fft.ifft, norm="ortho")
+            elif n > LONG:
+                pair = partial(dct, norm="ortho"), partial(idct, norm="ortho")
+            else:
+                vectors = _difference_modes(n, min(order, n - 1))
+                pair = partial(_product, vectors.T), partial(_product, vectors)
+            self._there_and_back.append(pair)
             roughness.append(2.0 * np.abs(np.fft.fftfreq(n)) if periodic else np.arange(n) / n)
         squared = sum(each**2 for each in np.meshgrid(*roughness, indexing="ij", sparse=True))
         self.by_roughness = np.argsort(np.ravel(np.sqrt(squared)), kind="stable")
@@ -141,25 +147,19 @@ class _Transform:
 
     def forward(self, u: np.ndarray) -> np.ndarray:
         """Coefficients, complex if an axis repeats; the sum of their squares is that of the samples."""
-        for axis, (vectors, periodic) in enumerate(zip(self._vectors, self.grid.periodic, strict=True)):
-            if periodic:
-                u = np.fft.fft(u, axis=axis, norm="ortho")
-            elif vectors is None:
-                u = dct(u, axis=axis, norm="ortho")
-            else:
-                u = from_lines(vectors.T @ lines_along(u, axis), axis, u.shape)
+        for axis, (there, _) in enumerate(self._there_and_back):
+            u = there(u, axis=axis)
         return u
 
     def backward(self, coefficients: np.ndarray) -> np.ndarray:
         """Inverse of `forward`."""
-        for axis, (vectors, periodic) in enumerate(zip(self._vectors, self.grid.periodic, strict=True)):
-            if periodic:
-                coefficients = np.fft.ifft(coefficients, axis=axis, norm="ortho")
-            elif vectors is None:
-                coefficients = idct(coefficients, axis=axis, norm="ortho")
-            else:
-                coefficients = from_lines(vectors @ lines_along(coefficients, axis), axis, coefficients.shape)
+        for axis, (_, back) in enumerate(self._there_and_back):
+            coefficients = back(coefficients, axis=axis)
         return np.ascontiguousarray(np.real(coefficients))
+
+
+def _product(matrix: np.ndarray, u: np.ndarray, axis: int) -> np.ndarray:
+    return from_lines(matrix @ lines_along(u, axis), axis, u.shape)
 
 
 def _difference_modes(n: int, order: int) -> np.ndarray:
@@ -220,9 +220,10 @@ def _noise_of(coefficients: np.ndarray, transform: _Transform) -> float:
 
 @dataclass(frozen=True)
 class _Shrunk:
-    """A field with less noise, how many free coefficients it has, and Stein's unbiased estimate of its error."""
+    """Coefficients with less noise, how many of them are free, and Stein's unbiased estimate of their error."""
 
-    values: np.ndarray
+    transform: _Transform
+    coefficients: np.ndarray
     freedom: float
     stein: float
 
@@ -242,5 +243,5 @@ def _shrunk(coefficients: np.ndarray, transform: _Transform, sigma: float) -> _S
         start = group.stop
     by_mode = np.empty(n)
     by_mode[order] = factors
-    values = transform.backward(coefficients * by_mode.reshape(coefficients.shape))
-    return _Shrunk(values, float(np.sum(factors)), stein)
+    shrunk = coefficients * by_mode.reshape(coefficients.shape)
+    return _Shrunk(transform, shrunk, float(np.sum(factors)), stein)
